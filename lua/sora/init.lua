@@ -1,0 +1,94 @@
+--- sora: video-generation jobs over the OpenAI video format.
+--
+--    local sora = require "sora"
+--    local video, err = sora.get_video("video_123")
+--
+-- Owns the module and its default client, which is made when it is first needed. Invariant: every method of a
+-- client is also a function here, for the default client.
+-- @module sora
+
+local client = require "sora.client"
+local core = require "sora.core"
+local normalize = require "sora.normalize"
+
+local sora = { _VERSION = core._VERSION }
+
+local default
+
+local function get_default()
+  if default then return default end
+  local made, err = client.new({})
+  default = made
+  return made, err
+end
+
+local function check_options(options, who)
+  if type(options) ~= "table" then
+    error(("bad argument #1 to '%s' (table expected, got %s)"):format(who, type(options)), 3)
+  end
+  return options
+end
+
+for name, method in pairs(client.methods) do
+  sora[name] = function(...)
+    local self, err = get_default()
+    if not self then return nil, err end
+    return method(self, ...)
+  end
+end
+
+--- Fetches a video job with the default client: one HTTP call, made in C.
+-- @function get_video
+-- @tparam string id percent-encoded into the path; empty, "." and ".." raise
+-- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key
+-- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), null is an absent field
+-- @treturn[2] nil
+-- @treturn[2] table error; its `kind` says what went wrong
+-- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds, poll_after }
+sora.get_video = core.get_video_from(get_default)
+
+--- Iterates over the snapshots of a job with the default client.
+function sora.poll(...)
+  local self, err = get_default()
+  if not self then error(err, 0) end
+  return self:poll(...)
+end
+
+--- Closes the default client; the next call makes another.
+function sora.close()
+  if default then default:close() end
+  default = nil
+end
+
+--- Makes a client of your own. See `sora.client`.
+-- @tparam table options
+-- @treturn[1] table client
+-- @treturn[2] nil
+-- @treturn[2] table `config` error
+function sora.new(options)
+  return client.new(check_options(options, "new"))
+end
+
+--- Sets the default client.
+-- @tparam table options as for `new`
+-- @treturn[1] table the client
+-- @treturn[2] nil
+-- @treturn[2] table `config` error; the default client stays as it was
+function sora.configure(options)
+  local made, err = client.new(check_options(options, "configure"))
+  if not made then return nil, err end
+  default = made
+  return made
+end
+
+--- Reads a video of any dialect.
+-- @tparam table video as a call returned it
+-- @treturn table { id, state, progress, url, error, created_at, completed_at, raw }
+function sora.normalize(video)
+  if type(video) ~= "table" then
+    error(("bad argument #1 to 'normalize' (table expected, got %s)"):format(type(video)), 2)
+  end
+  return normalize.video(video)
+end
+
+return sora

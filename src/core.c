@@ -1,0 +1,64 @@
+/* core.c - opens sora.core: the functions that the Lua layer is built on.
+ *
+ * Owns what happens once a process: libcurl's global state, and that no library
+ * whose code a resolver thread may still run is ever unloaded. */
+#define _GNU_SOURCE /* dladdr, RTLD_NODELETE */
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include "compat.h"
+#include "lsora.h"
+
+static CURLcode global_code;
+
+/* lua_close unloads C modules, and with ours would go libcurl, under the feet of a resolver thread that
+ * it had to leave behind. A library opened with RTLD_NODELETE stays. */
+static void stay_loaded(void) {
+#ifdef RTLD_NODELETE
+  Dl_info info;
+  if (dladdr((void *)&global_code, &info) != 0) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+#endif
+}
+
+static void initialise(void) {
+  global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
+  stay_loaded();
+}
+
+/* core.now(): monotonic seconds. */
+static int now(lua_State *L) {
+  lua_pushnumber(L, loop_now());
+  return 1;
+}
+
+int luaopen_sora_core(lua_State *L);
+
+__attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  static const luaL_Reg functions[] = {
+      {"new", lclient_new},
+      {"close", lclient_close},
+      {"step", lclient_step},
+      {"get_video", lvideo_get},
+      {"get_video_from", lvideo_get_from},
+      {"call", lvideo_call},
+      {"escape", lvideo_escape},
+      {"nearest", loptions_nearest},
+      {"error", lerror_make},
+      {"now", now},
+      {NULL, NULL},
+  };
+  pthread_once(&once, initialise);
+  if (global_code != CURLE_OK) return luaL_error(L, "libcurl: %s", curl_easy_strerror(global_code));
+  compat_keepmainthread(L);
+  lerror_open(L);
+  lclient_open(L);
+  lcall_open(L);
+  lua_newtable(L);
+  compat_setfuncs(L, functions);
+  ljson_open(L);
+  lua_pushliteral(L, SORA_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  return 1;
+}

@@ -1,0 +1,144 @@
+/* lclient.c - the client userdata: a site and a loop, and who may use them.
+ *
+ * Invariant: close, __gc and __close are one function, which may be called at
+ * any time and any number of times; a client is used only in the process that
+ * made it. */
+#define _GNU_SOURCE /* getpid */
+#include <string.h>
+#include <unistd.h>
+
+#include "compat.h"
+#include "lsora.h"
+
+#define TICK_FIELD "sora.tick" /* an empty Lua function: calling it runs hooks that are due */
+#define SLICE 0.1              /* s; a wait lets hooks in at least so often */
+
+struct lclient *lclient_check(lua_State *L, int index) {
+  struct lclient *client;
+  if (lua_istable(L, index)) {
+    lua_rawgeti(L, index, 1);
+    client = compat_testudata(L, -1, CLIENT_TYPE);
+    lua_pop(L, 1); /* the table keeps it */
+  } else {
+    client = compat_testudata(L, index, CLIENT_TYPE);
+  }
+  if (client == NULL)
+    luaL_argerror(L, index, lua_pushfstring(L, "a sora client expected, got %s", luaL_typename(L, index)));
+  return client;
+}
+
+int lclient_usable(lua_State *L, const struct lclient *client) {
+  if (client->site == NULL) {
+    lerror_return(L, ERROR_CLOSED, "the client is closed");
+    return 0;
+  }
+  if (client->pid != getpid()) {
+    lerror_return(L, ERROR_FORKED, "the client belongs to the process that made it: make one in each process");
+    return 0;
+  }
+  return 1;
+}
+
+int lclient_close(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  int forked = client->pid != getpid();
+  if (client->site == NULL) return 0;
+  levents_free(client);
+  loop_close(&client->loop, forked);
+  if (!forked) site_drop(client->site); /* in a child its handles belong to the parent's transfers */
+  client->site = NULL;
+  return 0;
+}
+
+/* __gc alone: a client that failed half-way is not closed, but must let go of what it has. */
+static int collect(lua_State *L) {
+  struct lclient *client = lua_touserdata(L, 1);
+  buffer_free(&client->settings.headers);
+  return lclient_close(L);
+}
+
+int lclient_new(lua_State *L) {
+  struct lclient *client;
+  char why[128];
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  client = compat_newuserdata(L, sizeof *client);
+  memset(client, 0, sizeof *client);
+  client->pid = getpid();
+  lua_newtable(L);
+  lua_pushvalue(L, 3);
+  compat_settable(L, 2);
+  luaL_getmetatable(L, CLIENT_TYPE);
+  lua_setmetatable(L, 2);
+
+  loptions_client(L, 1, 1, client, 3);
+  if (client->settings.base_url == NULL)
+    return lerror_return(L, ERROR_CONFIG, "no base_url is given");
+  client->site = site_new(&client->settings, why, sizeof why);
+  buffer_free(&client->settings.headers);
+  if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
+  if (loop_open(&client->loop, client->settings.max_connections) != 0 || (client->listened && levents_open(client) != 0))
+    return luaL_error(L, "out of memory or file descriptors");
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* --- waiting ---------------------------------------------------------------- */
+
+/* Runs the hooks that are due, such as the one that Ctrl-C sets in the stand-alone interpreter: that one is
+ * the main thread's, so in a coroutine it is borrowed. Returns 0, or pushes what a hook raised. */
+static int run_hooks(lua_State *L) {
+  lua_State *main = compat_mainthread(L);
+  lua_Hook borrowed = NULL;
+  int failed;
+  if (main != NULL && main != L && lua_gethook(L) == NULL) borrowed = lua_gethook(main);
+  if (borrowed == NULL && lua_gethook(L) == NULL) return 0;
+  if (borrowed != NULL) lua_sethook(L, borrowed, lua_gethookmask(main), lua_gethookcount(main));
+  lua_getfield(L, LUA_REGISTRYINDEX, TICK_FIELD);
+  failed = lua_pcall(L, 0, 0, 0);
+  if (borrowed != NULL) lua_sethook(L, NULL, 0, 0);
+  return failed;
+}
+
+void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds) {
+  double deadline = loop_now() + seconds;
+  luaL_checkstack(L, 4, NULL);
+  while (client->site != NULL) {
+    double left = until != NULL ? SLICE : deadline - loop_now();
+    if (until != NULL ? until->request.state == REQUEST_DONE : left <= 0) break;
+    loop_step(&client->loop, left < SLICE ? left : SLICE);
+    levents_drain(L, client, table);
+    if (run_hooks(L) == 0) continue;
+    if (until != NULL && client->site != NULL && until->request.state != REQUEST_DONE)
+      loop_cancel(&client->loop, &until->request, ERROR_CANCELLED, "the call was interrupted");
+    lua_error(L);
+  }
+}
+
+/* core.step(client, seconds): works for so long; returns true, or nil, err. */
+int lclient_step(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  double seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, seconds >= 0, 2, "seconds must not be negative");
+  if (!lclient_usable(L, client)) return 2;
+  lua_settop(L, 2);
+  if (lua_istable(L, 1)) {
+    lua_rawgeti(L, 1, 1);
+    lua_replace(L, 1);
+  }
+  compat_gettable(L, 1);
+  lclient_pump(L, client, 3, NULL, seconds);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+void lclient_open(lua_State *L) {
+  luaL_newmetatable(L, CLIENT_TYPE);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, lclient_close);
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+  if (luaL_loadstring(L, "") != 0) lua_error(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, TICK_FIELD);
+}

@@ -1,0 +1,165 @@
+/* lresult.c - the results of a call that is done.
+ *
+ * Owns what counts as an answer: a JSON object that is not the server's refusal
+ * in disguise, or the file. Invariant: a call gives its answer or nil, err, and
+ * the response table in third place where it was asked for. */
+#include <string.h>
+
+#include "compat.h"
+#include "head.h"
+#include "lsora.h"
+
+static int fail(struct request *r, enum error_kind kind, const char *message) {
+  request_fail(r, kind, message);
+  r->retryable = kind == ERROR_DECODE && r->repeatable;
+  r->ambiguous = kind == ERROR_DECODE && !r->repeatable;
+  return 0;
+}
+
+static int has_string(lua_State *L, const char *field) {
+  int found;
+  lua_pushstring(L, field);
+  lua_rawget(L, -2);
+  found = lua_type(L, -1) == LUA_TSTRING;
+  lua_pop(L, 1);
+  return found;
+}
+
+static int is_empty(lua_State *L) {
+  lua_pushnil(L);
+  if (!lua_next(L, -2)) return 1;
+  lua_pop(L, 2);
+  return 0;
+}
+
+/* Whether the table on top is "no" said with a 200. A job with id and status never is; the rest is for
+ * sora.normalize to judge. */
+static int is_refusal(lua_State *L) {
+  int refused;
+  if (has_string(L, "id") && has_string(L, "status")) return 0;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "sora.normalize");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "refusal");
+  lua_pushvalue(L, -3);
+  lua_call(L, 1, 1);
+  refused = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return refused;
+}
+
+/* Pushes the answer as a table and returns 1; 0: the request has failed after all. */
+static int push_json(lua_State *L, struct lcall *call) {
+  struct request *r = &call->request;
+  if (r->answer.len == 0) {
+    if (r->status != 204 && strcmp(r->method, "DELETE") != 0) return fail(r, ERROR_DECODE, "the answer is empty");
+    lua_newtable(L);
+    return 1;
+  }
+  if (!ljson_decode(L, r->answer.data, r->answer.len, &call->scratch)) {
+    fail(r, ERROR_DECODE, lua_tostring(L, -1));
+  } else if (is_empty(L)) {
+    fail(r, ERROR_DECODE, "the answer is an empty object");
+  } else if (is_refusal(L)) {
+    fail(r, ERROR_API, "");
+  } else {
+    return 1;
+  }
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Pushes { path =, bytes =, content_type = } for a file that is in place now. */
+static int push_file(lua_State *L, struct lcall *call) {
+  struct request *r = &call->request;
+  char type[128];
+  if (r->diverted) {
+    if (!push_json(L, call)) return 0;
+    lua_pop(L, 1);
+    return fail(r, ERROR_API, "the server answered JSON in place of the file");
+  }
+  if (r->sink->bytes == 0) return fail(r, ERROR_DECODE, "the file is empty");
+  if (sink_commit(r->sink) != 0) {
+    sink_explain(r->sink, r->message, sizeof r->message);
+    r->kind = ERROR_FILE;
+    return 0;
+  }
+  lua_newtable(L);
+  lua_pushstring(L, r->sink->path);
+  lua_setfield(L, -2, "path");
+  lua_pushnumber(L, (lua_Number)r->sink->bytes);
+#if COMPAT_HAS_INTEGERS
+  lua_pop(L, 1);
+  lua_pushinteger(L, (lua_Integer)r->sink->bytes);
+#endif
+  lua_setfield(L, -2, "bytes");
+  if (head_copy(&r->head, "content-type", type, sizeof type)) {
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "content_type");
+  }
+  return 1;
+}
+
+/* --- the response table -------------------------------------------------------- */
+
+/* name -> value, names in lower case, the values of a repeated name joined by ", " (RFC 9110, 5.3). */
+static void push_headers(lua_State *L, const struct buffer *head) {
+  struct head_field field;
+  size_t at = 0, i;
+  lua_newtable(L);
+  while (head_next(head, &at, &field)) {
+    luaL_Buffer name;
+    luaL_buffinit(L, &name);
+    for (i = 0; i < field.name_len; i++) {
+      char c = field.name[i];
+      luaL_addchar(&name, (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c));
+    }
+    luaL_pushresult(&name);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isstring(L, -1)) {
+      lua_pushliteral(L, ", ");
+      lua_pushlstring(L, field.value, field.value_len);
+      lua_concat(L, 3);
+    } else {
+      lua_pop(L, 1);
+      lua_pushlstring(L, field.value, field.value_len);
+    }
+    lua_rawset(L, -3);
+  }
+}
+
+static void push_response(lua_State *L, struct lcall *call) {
+  struct request *r = &call->request;
+  double hint = request_poll_hint(r);
+  lua_newtable(L);
+  lua_pushinteger(L, r->status);
+  lua_setfield(L, -2, "status");
+  push_headers(L, &r->head);
+  lua_getfield(L, -1, "x-request-id");
+  lua_setfield(L, -3, "request_id");
+  lua_setfield(L, -2, "headers");
+  lua_pushinteger(L, r->attempts);
+  lua_setfield(L, -2, "attempts");
+  lua_pushnumber(L, r->ended - r->started);
+  lua_setfield(L, -2, "seconds");
+  if (hint >= 0) {
+    lua_pushnumber(L, hint);
+    lua_setfield(L, -2, "poll_after");
+  }
+}
+
+int lresult_push(lua_State *L, struct lcall *call) {
+  struct request *r = &call->request;
+  int pushed = r->kind == ERROR_NONE && (r->sink != NULL ? push_file(L, call) : push_json(L, call));
+  if (!pushed) {
+    lua_pushnil(L);
+    lerror_push_call(L, call);
+  } else if (call->wants_response) {
+    lua_pushnil(L);
+  }
+  if (r->sink != NULL) sink_close(r->sink);
+  if (!call->wants_response) return pushed ? 1 : 2;
+  push_response(L, call);
+  return 3;
+}

@@ -1,0 +1,105 @@
+/* lsora.h - what the files of the Lua binding share.
+ *
+ * A client userdata owns a site and a loop; a call userdata owns one request
+ * of it. Invariants: a userdata is in its closed state before it gets its
+ * metatable and acquires only afterwards, so that __gc is right at any moment;
+ * Lua is never entered from inside libcurl; everything that lives across a
+ * call into Lua is owned by a userdata that is on the stack. */
+#ifndef SORA_LSORA_H
+#define SORA_LSORA_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <sys/types.h>
+
+#include "loop.h"
+#include "request.h"
+#include "sink.h"
+
+#define CLIENT_TYPE "sora.client"
+#define CALL_TYPE "sora.call"
+
+#define SORA_VERSION "0.1.0"
+
+struct levents;
+
+struct lclient {
+  struct site *site; /* NULL: closed */
+  struct loop loop;
+  pid_t pid;                /* the process that may use it */
+  int asks_key;             /* api_key is a function, in the client's table */
+  int listened;             /* on_event is there, in the client's table */
+  struct levents *events;   /* what on_event has yet to hear */
+  struct settings settings; /* only while the client is made */
+};
+
+/* A call may outlive its client: it holds the site, and looks at the client only while the request is
+ * running or paused, which closing the client ends. */
+struct lcall {
+  struct request request;
+  struct lclient *client;
+  struct sink sink;
+  struct buffer lines; /* headers of this call */
+  struct buffer scratch;
+  const char *idempotency_key; /* only while options are read */
+  int wants_response;
+};
+
+/* Fields of the client's table (its user value). */
+#define FIELD_SPARE 1 /* a call that waits to be used again */
+#define FIELD_KEY 2   /* the function that gives the api_key */
+#define FIELD_EVENT 3 /* on_event */
+
+/* lerror.c: error tables. */
+void lerror_open(lua_State *L);
+void lerror_push(lua_State *L, enum error_kind kind, const char *message);
+void lerror_push_call(lua_State *L, struct lcall *call);
+int lerror_return(lua_State *L, enum error_kind kind, const char *message); /* nil, err */
+int lerror_make(lua_State *L);                                              /* core.error */
+
+/* ljson.c: bodies. ljson_decode pushes the table and returns 1, or pushes the reason and returns 0. */
+void ljson_open(lua_State *L);
+int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch);
+
+/* loptions.c: tables of options. Misuse names the argument `arg`, or `who` was called in its stead. */
+void loptions_client(lua_State *L, int index, int arg, struct lclient *client, int table);
+void loptions_call(lua_State *L, int index, const char *who, struct lcall *call);
+int loptions_nearest(lua_State *L); /* core.nearest */
+
+/* levents.c: what on_event hears; `table` is the stack index of the client's table. */
+int levents_open(struct lclient *client);
+void levents_drain(lua_State *L, struct lclient *client, int table);
+void levents_free(struct lclient *client);
+
+/* lclient.c: clients. */
+void lclient_open(lua_State *L);
+int lclient_new(lua_State *L);   /* core.new(options) -> client, or nil, err */
+int lclient_close(lua_State *L); /* core.close(client) */
+int lclient_step(lua_State *L);  /* core.step(client, seconds) */
+
+/* The client at `index`: the userdata, or a table that holds it at [1]. */
+struct lclient *lclient_check(lua_State *L, int index);
+
+/* Whether it is open and in the process that made it; otherwise pushes nil, err. */
+int lclient_usable(lua_State *L, const struct lclient *client);
+
+/* Works until the call is done or, where that is NULL, for so many seconds; lets signals and hooks in
+ * between. What a hook raises ends the call, and goes on. */
+void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds);
+
+/* lcall.c: calls. lcall_new pushes one that is ready to be filled in; lcall_run performs it and returns how many
+ * results it pushed: the answer, or nil, err; and the response table where the call asks for it. */
+void lcall_open(lua_State *L);
+struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method);
+int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call);
+
+/* lresult.c: pushes the results of a call that is done; returns how many. */
+int lresult_push(lua_State *L, struct lcall *call);
+
+/* lvideo.c: the calls that Lua can make. */
+int lvideo_get(lua_State *L);      /* core.get_video(client, id [, opts]) */
+int lvideo_get_from(lua_State *L); /* core.get_video_from(default) -> sora.get_video */
+int lvideo_call(lua_State *L);     /* core.call(client, spec [, opts]) */
+int lvideo_escape(lua_State *L);   /* core.escape(id) */
+
+#endif

@@ -1,0 +1,157 @@
+/* lvideo.c - the calls that Lua can make: get_video, and any other by description.
+ *
+ * Owns how ids become paths. Invariant: an id is one path segment, whatever
+ * bytes it holds. */
+#include <string.h>
+
+#include "compat.h"
+#include "lsora.h"
+
+/* ids of gateways hold ':' ("sora-2:task_01k7"), which a path segment may (RFC 3986, 3.3). */
+#define ALSO_IN_IDS ":"
+
+/* The id at `index`: a string, or an integer as some servers number their jobs. NULL: pushes what is wrong with it. */
+static const char *read_id(lua_State *L, int index, size_t *len) {
+  const char *id = lua_tolstring(L, index, len);
+  if (lua_type(L, index) != LUA_TSTRING && !compat_isinteger(L, index)) {
+    lua_pushfstring(L, "id: expected a string, got %s", luaL_typename(L, index));
+  } else if (*len == 0) {
+    lua_pushliteral(L, "id: is empty");
+  } else if (strcmp(id, ".") == 0 || strcmp(id, "..") == 0) {
+    lua_pushliteral(L, "id: '.' and '..' are no ids");
+  } else {
+    return id;
+  }
+  return NULL;
+}
+
+/* core.escape(id): the id as a path segment, or nil and what is wrong with it. */
+int lvideo_escape(lua_State *L) {
+  size_t len;
+  const char *id;
+  char *room;
+  lua_settop(L, 1);
+  if ((id = read_id(L, 1, &len)) == NULL) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  room = lua_newuserdata(L, len * 3);
+  lua_pushlstring(L, room, percent_encode(room, id, len, ALSO_IN_IDS));
+  return 1;
+}
+
+/* Pushes the client's table. */
+static int push_table(lua_State *L, int index) {
+  if (lua_istable(L, index)) {
+    lua_rawgeti(L, index, 1);
+    compat_gettable(L, -1);
+    lua_remove(L, -2);
+  } else {
+    compat_gettable(L, index);
+  }
+  return lua_gettop(L);
+}
+
+/* GET {base}/videos/{id}, with the client at `client_index`, the id at `id_index` and options after it. */
+static int get_video(lua_State *L, int client_index, int id_index) {
+  struct lclient *client = lclient_check(L, client_index);
+  struct lcall *call;
+  size_t len;
+  const char *id = read_id(L, id_index, &len);
+  int table;
+  if (id == NULL) return luaL_argerror(L, id_index, lua_tostring(L, -1));
+  if (!lclient_usable(L, client)) return 2;
+  table = push_table(L, client_index);
+  call = lcall_new(L, client, table, "GET");
+  if (buffer_puts(&call->request.path, "/videos/") != 0) return luaL_error(L, "out of memory");
+  if (buffer_add_encoded(&call->request.path, id, len, ALSO_IN_IDS) != 0) return luaL_error(L, "out of memory");
+  if (!lua_isnil(L, id_index + 1)) loptions_call(L, id_index + 1, NULL, call);
+  return lcall_run(L, client, table, call);
+}
+
+int lvideo_get(lua_State *L) {
+  lua_settop(L, 3);
+  return get_video(L, 1, 2);
+}
+
+/* sora.get_video(id [, opts]): the same with the default client, which upvalue 1 gives. */
+static int get_from_default(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_call(L, 0, 2);
+  if (lua_isnil(L, 3)) return 2;
+  lua_settop(L, 3);
+  return get_video(L, 3, 1);
+}
+
+int lvideo_get_from(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, get_from_default, 1);
+  return 1;
+}
+
+/* --- any call ------------------------------------------------------------------- */
+
+/* spec[name] as a string that the spec keeps alive, or NULL. */
+static const char *spec_string(lua_State *L, const char *name, size_t *len) {
+  const char *text;
+  lua_getfield(L, 2, name);
+  text = lua_tolstring(L, -1, len);
+  lua_pop(L, 1);
+  return text;
+}
+
+static void add(lua_State *L, struct buffer *b, const char *text, size_t len) {
+  if (text != NULL && buffer_add(b, text, len) != 0) luaL_error(L, "out of memory");
+}
+
+static const char *method_of(lua_State *L) {
+  static const char *const methods[] = {"GET", "POST", "DELETE"};
+  size_t len, i;
+  const char *given = spec_string(L, "method", &len);
+  for (i = 0; given != NULL && i < sizeof methods / sizeof methods[0]; i++)
+    if (strcmp(given, methods[i]) == 0) return methods[i];
+  luaL_argerror(L, 2, "method must be 'GET', 'POST' or 'DELETE'");
+  return NULL;
+}
+
+/* core.call(client, { name =, method =, path =, query =, body =, content_type =, file = } [, opts]): `name` is what the
+ * user called, `path` and `query` are encoded already; with `file` the answer is written there. videos.lua makes
+ * the descriptions. */
+int lvideo_call(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  struct lcall *call;
+  const char *text;
+  size_t len;
+  int table;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  if (!lclient_usable(L, client)) return 2;
+  table = push_table(L, 1);
+  call = lcall_new(L, client, table, method_of(L));
+  text = spec_string(L, "path", &len);
+  add(L, &call->request.path, text, len);
+  text = spec_string(L, "query", &len);
+  add(L, &call->request.query, text, len);
+  text = spec_string(L, "body", &len);
+  add(L, &call->request.body, text, len);
+  text = spec_string(L, "content_type", &len);
+  if (text != NULL) {
+    add(L, &call->lines, "Content-Type: ", 14);
+    add(L, &call->lines, text, len);
+    add(L, &call->lines, "\r\n", 2);
+  }
+  if (!lua_isnil(L, 3)) loptions_call(L, 3, spec_string(L, "name", &len), call);
+  text = spec_string(L, "file", &len);
+  if (text != NULL) {
+    call->request.sink = &call->sink;
+    if (sink_open(&call->sink, text) != 0) {
+      sink_explain(&call->sink, call->request.message, sizeof call->request.message);
+      sink_close(&call->sink);
+      return lerror_return(L, ERROR_FILE, call->request.message);
+    }
+  }
+  return lcall_run(L, client, table, call);
+}
