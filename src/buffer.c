@@ -31,8 +31,8 @@ int buffer_puts(struct buffer *b, const char *text) {
 
 /* Not isalnum: the set is the RFC's, whatever the locale. */
 static int unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 size_t percent_encode(char *out, const char *bytes, size_t size, const char *also) {

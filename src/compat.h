@@ -77,8 +77,10 @@ static inline int compat_isinteger(lua_State *L, int index) {
 /* On 5.1 the registry does not name the main thread: it is kept when that is who opens the module. */
 static inline void compat_keepmainthread(lua_State *L) {
 #if LUA_VERSION_NUM < 502
-  if (lua_pushthread(L)) lua_setfield(L, LUA_REGISTRYINDEX, "sora.main");
-  else lua_pop(L, 1);
+  if (lua_pushthread(L))
+    lua_setfield(L, LUA_REGISTRYINDEX, "sora.main");
+  else
+    lua_pop(L, 1);
 #else
   (void)L;
 #endif

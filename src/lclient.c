@@ -72,12 +72,12 @@ int lclient_new(lua_State *L) {
   lua_setmetatable(L, 2);
 
   loptions_client(L, 1, 1, client, 3);
-  if (client->settings.base_url == NULL)
-    return lerror_return(L, ERROR_CONFIG, "no base_url is given");
+  if (client->settings.base_url == NULL) return lerror_return(L, ERROR_CONFIG, "no base_url is given");
   client->site = site_new(&client->settings, why, sizeof why);
   buffer_free(&client->settings.headers);
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
-  if (loop_open(&client->loop, client->settings.max_connections) != 0 || (client->listened && levents_open(client) != 0))
+  if (loop_open(&client->loop, client->settings.max_connections) != 0 ||
+      (client->listened && levents_open(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
   lua_settop(L, 2);
   return 1;

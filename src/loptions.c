@@ -98,7 +98,8 @@ static void read_seconds(const struct where *at, void *target) {
 static lua_Number whole(const struct where *at, lua_Number least, const char *expected) {
   lua_Number n = lua_tonumber(at->L, at->value);
   if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
-  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n) bad(at, lua_pushfstring(at->L, "must be %s", expected));
+  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n)
+    bad(at, lua_pushfstring(at->L, "must be %s", expected));
   return n;
 }
 
@@ -164,7 +165,8 @@ static void read_function(const struct where *at, void *target) {
 static int is_token(const char *text, size_t len) {
   size_t i;
   for (i = 0; i < len; i++)
-    if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", text[i]) != NULL)
+    if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f ||
+        strchr("\"(),/:;<=>?@[\\]{}", text[i]) != NULL)
       return 0;
   return len > 0;
 }
@@ -226,7 +228,8 @@ static void read_query(const struct where *at, void *target) {
 
 /* --- the tables ------------------------------------------------------------------ */
 
-#define CLIENT(name, reader) {#name, reader, offsetof(struct settings, name)}
+#define CLIENT(name, reader)                                                                                           \
+  { #name, reader, offsetof(struct settings, name) }
 static const struct option client_options[] = {
     CLIENT(base_url, read_string),
     CLIENT(api_key, read_key),
@@ -246,7 +249,8 @@ static const struct option client_options[] = {
     {NULL, NULL, 0},
 };
 
-#define CALL(name, reader, field) {#name, reader, offsetof(struct lcall, field)}
+#define CALL(name, reader, field)                                                                                      \
+  { #name, reader, offsetof(struct lcall, field) }
 static const struct option call_options[] = {
     CALL(timeout, read_seconds, request.timeout),
     CALL(max_retries, read_retries, request.max_retries),

@@ -283,7 +283,7 @@ static double wish(const struct request *r, const char *ms) {
 double request_poll_hint(const struct request *r) {
   char text[32];
   return wish(r, head_copy(&r->head, "openai-poll-after-ms", text, sizeof text) ? "openai-poll-after-ms"
-                                                                                 : "retry-after-ms");
+                                                                                : "retry-after-ms");
 }
 
 /* Whether an attempt that failed in the transport had sent nothing of its request. A proxy that
@@ -305,8 +305,7 @@ static void read_transport(struct request *r, struct retry_facts *facts) {
   facts->unsent = never_left(r, failure);
   facts->broken = r->kind == ERROR_NONE && failure->broken;
   if (r->kind == ERROR_NONE)
-    request_fail(r, failure->kind, r->slot->error[0] != '\0' ? r->slot->error
-                                                               : curl_easy_strerror((CURLcode)r->code));
+    request_fail(r, failure->kind, r->slot->error[0] != '\0' ? r->slot->error : curl_easy_strerror((CURLcode)r->code));
 }
 
 static void read_status(struct request *r, struct retry_facts *facts) {

@@ -42,9 +42,9 @@ struct request {
   enum request_state state;
   struct slot *slot;
   int attempts, redirects;
-  int away;     /* a redirect led to another origin */
-  int diverted; /* text came where a file was expected: it went to `answer` */
-  const char *verb; /* the method in use: `method`, or GET after a 303 */
+  int away;              /* a redirect led to another origin */
+  int diverted;          /* text came where a file was expected: it went to `answer` */
+  const char *verb;      /* the method in use: `method`, or GET after a 303 */
   double started, ended; /* monotonic seconds */
 
   /* the answer; `kind` is ERROR_NONE for a 2xx */
@@ -64,7 +64,8 @@ struct request {
 
 void request_init(struct request *r, struct site *site);
 
-/* Makes a request ready for another call with `method`: memory is kept, options are the site's, the path is the base path. */
+/* Makes a request ready for another call with `method`: memory is kept, options are the site's, the path is the base
+ * path. */
 void request_reset(struct request *r, const char *method);
 
 /* Sets up the next attempt. Afterwards the handle of request_easy belongs into the multi handle. 0, or -1: finished

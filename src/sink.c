@@ -86,7 +86,10 @@ int sink_commit(struct sink *s) {
 }
 
 void sink_explain(const struct sink *s, char *text, size_t size) {
-  snprintf(text, size, "cannot %s %s: %s", s->verb, s->part != NULL ? s->part : s->path != NULL ? s->path : "the file",
+  snprintf(text, size, "cannot %s %s: %s", s->verb,
+           s->part != NULL   ? s->part
+           : s->path != NULL ? s->path
+                             : "the file",
            strerror(s->code));
 }
 

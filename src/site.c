@@ -88,8 +88,7 @@ int site_collect_secrets(struct buffer *secrets, const struct buffer *lines) {
 static int collect_query_secrets(struct buffer *secrets, const char *query) {
   while (query != NULL && *query != '\0') {
     size_t len = strcspn(query, "&"), name = strcspn(query, "=&");
-    if (name < len && sensitive(query, name) && add_secret(secrets, query + name + 1, len - name - 1) != 0)
-      return -1;
+    if (name < len && sensitive(query, name) && add_secret(secrets, query + name + 1, len - name - 1) != 0) return -1;
     query += len + (query[len] == '&');
   }
   return 0;
@@ -132,8 +131,8 @@ static int add_lines(struct curl_slist **list, const struct buffer *lines, const
 }
 
 /* Adds one header of our own, unless the user gave one of that name. */
-static int add_own(struct curl_slist **list, const struct buffer *lines, const struct buffer *more,
-                   const char *name, const char *value) {
+static int add_own(struct curl_slist **list, const struct buffer *lines, const struct buffer *more, const char *name,
+                   const char *value) {
   struct head_field field;
   if (head_find(lines, name, strlen(name), &field)) return 0;
   if (more != NULL && head_find(more, name, strlen(name), &field)) return 0;
@@ -245,8 +244,8 @@ int site_is_origin(const struct site *site, CURLU *url) {
   for (i = 0; same && i < sizeof parts / sizeof parts[0]; i++) {
     char *ours = NULL, *theirs = NULL;
     same = curl_url_get(site->base, parts[i], &ours, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-           curl_url_get(url, parts[i], &theirs, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-           strlen(ours) == strlen(theirs) && head_same(ours, theirs, strlen(ours));
+           curl_url_get(url, parts[i], &theirs, CURLU_DEFAULT_PORT) == CURLUE_OK && strlen(ours) == strlen(theirs) &&
+           head_same(ours, theirs, strlen(ours));
     curl_free(ours);
     curl_free(theirs);
   }
@@ -296,14 +295,13 @@ static const char *fill(struct site *site, const struct settings *settings) {
   site->verify = settings->verify;
   site->limits = (struct limits){settings->timeout, settings->connect_timeout, settings->max_retries,
                                  settings->max_connections, settings->max_response_bytes};
-  if (keep_proxy(site, settings->proxy) != 0 || keep(&site->key, settings->api_key) != 0 || keep(&site->ca_file, settings->ca_file) != 0 ||
-      keep(&site->ca_path, settings->ca_path) != 0 || keep(&site->user_agent, settings->user_agent) != 0 ||
-      buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 ||
-      collect_secrets(site) != 0)
+  if (keep_proxy(site, settings->proxy) != 0 || keep(&site->key, settings->api_key) != 0 ||
+      keep(&site->ca_file, settings->ca_file) != 0 || keep(&site->ca_path, settings->ca_path) != 0 ||
+      keep(&site->user_agent, settings->user_agent) != 0 ||
+      buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 || collect_secrets(site) != 0)
     return memory;
   site->headers = site_make_headers(site, NULL, NULL);
-  if (site->headers == NULL ||
-      add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
+  if (site->headers == NULL || add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
       add_header(&site->public_headers, "User-Agent", 10, site->user_agent, strlen(site->user_agent)) != 0)
     return memory;
   return NULL;

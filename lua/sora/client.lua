@@ -1,6 +1,6 @@
 --- A client: one server, its options, and the calls to it.
--- Owns the methods, which join descriptions of calls (videos.lua) and waits (wait.lua) to the C core. Invariant: a
--- client is a table that holds the core's userdata at [1] and nothing secret.
+-- Owns the methods, which join descriptions of calls (videos.lua) and waits (wait.lua) to the C core.
+-- Invariant: a client is a table that holds the core's userdata at [1] and nothing secret.
 -- @classmod sora.client
 
 local core = require "sora.core"
@@ -17,9 +17,10 @@ local DEFAULT_TIMEOUT = 60 -- s; one attempt
 -- @function Client:get_video
 Client.get_video = core.get_video
 
---- Creates a video job: `POST /videos` with a JSON body. A create is repeated by itself only where that can't be
--- paid for twice; an error after which the server may have the job says `ambiguous = true`.
--- @tparam table params `prompt`, `model`, `seconds`, `size`, …; fields that no document names are sent as they are
+--- Creates a video job: `POST /videos` with a JSON body. A create is repeated by itself only where that can't
+-- be paid for twice; an error after which the server may have the job says `ambiguous = true`.
+-- @tparam table params `prompt`, `model`, `seconds`, `size`, …; fields that no document names are sent as
+-- they are
 -- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
@@ -28,10 +29,11 @@ function Client:create_video(params, opts)
   return core.call(self, videos.create(params, "create_video"), opts)
 end
 
---- Downloads the file of a finished job. The bytes go to `<path>.part`, which replaces `path` once it is whole and on
--- disk; JSON or HTML in place of a file is an error. Credentials never follow a redirect to another origin.
+--- Downloads the file of a finished job. The bytes go to `<path>.part`, which replaces `path` once it is whole
+-- and on disk; JSON or HTML in place of a file is an error. Credentials never follow a redirect to another
+-- origin.
 -- @tparam string id
--- @tparam string|table target the path, or { path =, variant = "video" | "thumbnail" | "spritesheet" }
+-- @tparam string|table target the path, or { path =, variant = }: "video", "thumbnail", "spritesheet"
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
@@ -72,15 +74,16 @@ local function start(id, opts, who)
   return wait.start(id, wait.rules(opts, who), core.now())
 end
 
---- Waits until a job ends. Polls after `interval`, then ever later up to `max_interval`, or when the server says so; a poll
--- that fails does not end the wait before `max_failures` in a row.
+--- Waits until a job ends. Polls after `interval`, then ever later up to `max_interval`, or when the server
+-- says so; a poll that fails does not end the wait before `max_failures` in a row.
 -- @tparam string id
--- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures (10),
--- on_progress(video, view), called when anything changed (`false` stops the wait), and the options of a call
+-- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
+-- (10), on_progress(video, view), called when anything changed (`false` stops the wait), and the options of a
+-- call
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
--- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or what ended the polls; `err.video` is the last
--- snapshot
+-- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or what ended the polls; `err.video`
+-- is the last snapshot
 function Client:wait(id, opts)
   local job = start(id, opts, "wait")
   local last
@@ -93,7 +96,8 @@ function Client:wait(id, opts)
   return job.video
 end
 
---- Iterates over the snapshots of a job, the last one terminal. What ends the polls before that raises the error table.
+--- Iterates over the snapshots of a job, the last one terminal. What ends the polls before that raises the
+-- error table.
 -- @tparam string id
 -- @tparam ?table opts as for `wait`
 -- @treturn function iterator
@@ -155,11 +159,14 @@ local function with_debug(on_event)
   end
 end
 
+local NO_SERVER = "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and "
+  .. "OPENAI_API_KEY) in the environment, or call sora.configure{ base_url = …, api_key = … }"
+
 local client = {}
 
 --- Makes a client.
--- @tparam table options see the README's table; `base_url` and `api_key` are taken from SORA_BASE_URL and SORA_API_KEY, or from
--- OPENAI_BASE_URL and OPENAI_API_KEY, where they are not given
+-- @tparam table options see the README's table; `base_url` and `api_key` are taken from SORA_BASE_URL and
+-- SORA_API_KEY, or from OPENAI_BASE_URL and OPENAI_API_KEY, where they are not given
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
@@ -171,8 +178,7 @@ function client.new(options)
   end
   settings.on_event = with_debug(options.on_event)
   if settings.base_url == nil then
-    return nil, core.error { kind = "config", message = "no server is set: set SORA_BASE_URL and SORA_API_KEY "
-      .. "(or OPENAI_BASE_URL and OPENAI_API_KEY) in the environment, or call sora.configure{ base_url = …, api_key = … }" }
+    return nil, core.error { kind = "config", message = NO_SERVER }
   end
   local userdata, err = core.new(settings)
   if not userdata then return nil, err end

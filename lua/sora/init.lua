@@ -41,10 +41,12 @@ end
 -- @function get_video
 -- @tparam string id percent-encoded into the path; empty, "." and ".." raise
 -- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key
--- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), null is an absent field
+-- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), null is an
+-- absent field
 -- @treturn[2] nil
 -- @treturn[2] table error; its `kind` says what went wrong
--- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds, poll_after }
+-- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds,
+-- poll_after }
 sora.get_video = core.get_video_from(get_default)
 
 --- Iterates over the snapshots of a job with the default client.

@@ -68,9 +68,13 @@ local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
 -- @tparam string|table target the file's path, or { path =, variant = }
 function videos.content(id, target, who)
   if type(target) == "string" then target = { path = target } end
-  if type(target) ~= "table" then complain(who, "path: expected a string or a table, got " .. type(target)) end
+  if type(target) ~= "table" then
+    complain(who, "path: expected a string or a table, got " .. type(target))
+  end
   for name in pairs(target) do
-    if name ~= "path" and name ~= "variant" then complain(who, ("unknown option '%s'"):format(tostring(name))) end
+    if name ~= "path" and name ~= "variant" then
+      complain(who, ("unknown option '%s'"):format(tostring(name)))
+    end
   end
   if type(target.path) ~= "string" or target.path == "" then
     complain(who, "path: expected the name of a file, got " .. type(target.path))

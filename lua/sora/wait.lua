@@ -177,7 +177,8 @@ function wait.answer(job, video, hint, now, random)
   schedule(job, hint or normalize.poll_after(video), now, random)
 end
 
--- A 200 that holds an error may be a hiccup of the gateway; a 404 may come before the job is known everywhere.
+-- A 200 that holds an error may be a hiccup of the gateway; a 404 may come before the job is known
+-- everywhere.
 local function may_pass(job, err, now)
   if err.status == 404 and not job.video and now - job.started < FRESH then return true, true end
   return err.retryable or (err.kind == "api" and err.status == 200), false

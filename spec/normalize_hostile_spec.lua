@@ -1,0 +1,134 @@
+-- Specs of sora.normalize with bodies that no server should send: it never throws, never changes its input,
+-- and keeps its promises about types.
+local dialects = require "spec.support.dialects"
+local normalize = require "sora.normalize"
+
+local STATES = {
+  queued = true, in_progress = true, completed = true, failed = true, cancelled = true, expired = true,
+  deleted = true,
+}
+
+describe("hostile bodies", function()
+  local function deep(key, levels)
+    local body = { status = "completed", message = "m" }
+    for _ = 1, levels do body = { [key] = body } end
+    return body
+  end
+
+  local JUNK = {
+    true, false, 0, -1, 1.5, 1e308, math.huge, -math.huge, 0 / 0, "", " ", "x", "%d%s%z[", "\0",
+    "https://", {}, { {} }, { 1, 2 }, { [2] = "x" }, { a = 1 }, { { { {} } } }, dialects.null,
+    { data = { data = {} } }, { id = {}, status = {} },
+    { message = { message = {} } }, { url = { url = true } }, ("9"):rep(400),
+  }
+
+  local STRINGS = { "id", "url" }
+  local TIMES = { "created_at", "completed_at" }
+  local FAILURE = { message = true, code = true, type = true, param = true, request_id = true }
+
+  -- The first promise that a reading of `body` breaks, or nil. Plain comparisons: this runs 30,000 times.
+  local function broken_strings(found)
+    for key, value in pairs(found) do
+      if not FAILURE[key] or type(value) ~= "string" or value == "" then return "error field " .. key end
+    end
+    return nil
+  end
+
+  local function broken(body)
+    local view = normalize.video(body)
+    if not STATES[view.state] then return "state" end
+    for _, key in ipairs(STRINGS) do
+      if view[key] ~= nil and (type(view[key]) ~= "string" or view[key] == "") then return key end
+    end
+    for _, key in ipairs(TIMES) do
+      local t = view[key]
+      if t ~= nil and (type(t) ~= "number" or t < 1 or t % 1 ~= 0) then return key end
+    end
+    local p = view.progress
+    if p ~= nil and not (type(p) == "number" and p >= 0 and p <= 100) then return "progress" end
+    if view.error and (next(view.error) == nil or view.error.request_id) then return "error" end
+    local hint = normalize.poll_after(body)
+    if hint ~= nil and not (hint > 0 and hint <= 86400) then return "poll_after" end
+    local refusal = normalize.refusal(body)
+    return broken_strings(view.error or {}) or broken_strings(normalize.failure(body))
+      or broken_strings(refusal or {})
+  end
+
+  -- Calls `visit(table, key)` for every field of a body.
+  local function each_field(body, visit)
+    for key, value in pairs(dialects.copy(body)) do
+      visit(body, key)
+      if type(value) == "table" then each_field(body[key], visit) end
+    end
+  end
+
+  for _, case in ipairs(dialects.bodies()) do
+    it("never throw: any field of " .. case.entry.file .. " replaced by anything", function()
+      local body, tries = case.body, 0
+      local before = dialects.copy(body)
+      each_field(body, function(layer, key)
+        local value = layer[key]
+        for i = 1, #JUNK do
+          layer[key] = JUNK[i]
+          local problem = broken(body)
+          if problem then error(("%s, with %s = %s"):format(problem, key, tostring(JUNK[i]))) end
+          tries = tries + 1
+        end
+        layer[key] = value
+      end)
+      assert.same(before, body)
+      assert.is_true(tries > 0)
+    end)
+  end
+
+  it("never throw: every known field is junk", function()
+    local fields = [[id object status state type event error errors message msg code detail data output
+      outputs video videos url urls video_url metadata progress progress_pct created_at completed_at
+      deleted task_id content result response loc param title status_code request_id fail_reason b64_json
+      pending_info]]
+    for i = 1, #JUNK do
+      local body = {}
+      for name in fields:gmatch("%S+") do body[name] = JUNK[i] end
+      assert.is_nil(broken(body))
+      assert.is_nil(broken { data = body, error = body, detail = { body, body } })
+      assert.is_nil(broken(JUNK[i]))
+    end
+  end)
+
+  -- CPU time of a call. Compared with the time of one plain pass over the same data, so that it means the
+  -- same on a slow machine and under valgrind.
+  local function cost(call)
+    local before = os.clock()
+    call()
+    return os.clock() - before
+  end
+
+  it("cost little, however deep or wide", function()
+    for _, key in ipairs { "data", "error", "detail", "errors", "message", "output", "video", "metadata" } do
+      assert.is_nil(broken(deep(key, 5000)))
+    end
+    local wide = { outputs = {}, data = {}, errors = {}, detail = {} }
+    for i = 1, 20000 do
+      wide.outputs[i], wide.data[i], wide.errors[i] = {}, { data = { {} } }, { { {} } }
+      wide.detail["k" .. i] = { "v" }
+    end
+    local pass = cost(function() dialects.copy(wide) end)
+    local problem
+    local reading = cost(function() problem = broken(wide) end)
+    assert.is_nil(problem)
+    assert.is_true(reading < 20 * pass, ("%g s where a copy takes %g s"):format(reading, pass))
+  end)
+
+  it("may hold megabytes of base64", function()
+    local blob = "AAAAHGZ0eXBpc29t" .. ("AAAA"):rep(2 * 1024 * 1024)
+    local pass = cost(function() assert.equal(0, select(2, blob:gsub("%s", ""))) end)
+    local view, again
+    local reading = cost(function()
+      view = normalize.video { videos = { blob } }
+      again = normalize.video { url = "data:video/mp4;base64," .. blob }
+    end)
+    assert.equal("completed", view.state)
+    assert.equal("completed", again.state)
+    assert.is_true(reading < 10 * pass, ("%g s where one pass takes %g s"):format(reading, pass))
+  end)
+end)
