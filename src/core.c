@@ -21,8 +21,19 @@ static void stay_loaded(void) {
 #endif
 }
 
+static unsigned generation;
+
+static void count_fork(void) {
+  generation++;
+}
+
+unsigned core_generation(void) {
+  return generation;
+}
+
 static void initialise(void) {
   global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (global_code == CURLE_OK && pthread_atfork(NULL, NULL, count_fork) != 0) global_code = CURLE_OUT_OF_MEMORY;
   stay_loaded();
 }
 
@@ -39,10 +50,15 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new", lclient_new},
       {"close", lclient_close},
-      {"step", lclient_step},
+      {"update", lupdate_update},
+      {"wake", lupdate_wake},
+      {"fileno", lupdate_fileno},
+      {"timeout", lupdate_timeout},
       {"get_video", lvideo_get},
       {"get_video_from", lvideo_get_from},
       {"call", lvideo_call},
+      {"start_get_video", lvideo_start_get},
+      {"start", lvideo_start},
       {"escape", lvideo_escape},
       {"nearest", loptions_nearest},
       {"error", lerror_make},

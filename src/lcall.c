@@ -3,19 +3,27 @@
  * Invariant: a call that is collected or raises on its way takes its transfer
  * with it. Each client keeps one finished call to use again, so that call after
  * call makes no garbage but its answer. */
-#define _GNU_SOURCE /* getpid */
 #include <string.h>
-#include <unistd.h>
 
 #include "compat.h"
 #include "lsora.h"
 
+/* Whether the loop has it; only then is the client looked at. */
+static int is_active(const struct lcall *call) {
+  enum request_state state = call->request.state;
+  return state == REQUEST_QUEUED || state == REQUEST_RUNNING || state == REQUEST_PAUSED;
+}
+
+/* In a process that did not make the client, the loop's parts are the parent's. */
+static int is_forked(const struct lcall *call) {
+  return is_active(call) && call->client->generation != core_generation();
+}
+
 static int collect(lua_State *L) {
   struct lcall *call = lua_touserdata(L, 1);
   struct request *r = &call->request;
-  if (r->site == NULL) return 0;
-  if ((r->state == REQUEST_RUNNING || r->state == REQUEST_PAUSED) && call->client->pid == getpid())
-    loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
+  if (r->site == NULL || is_forked(call)) return 0;
+  if (is_active(call)) loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
   sink_close(&call->sink);
   request_free(r);
   buffer_free(&call->lines);
@@ -34,7 +42,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
     lua_rawseti(L, table, FIELD_SPARE);
   } else {
     lua_pop(L, 1);
-    call = lua_newuserdata(L, sizeof *call);
+    call = compat_newuserdata(L, sizeof *call);
     memset(call, 0, sizeof *call);
     luaL_getmetatable(L, CALL_TYPE);
     lua_setmetatable(L, -2);
@@ -45,7 +53,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
   }
   request_reset(&call->request, method);
   call->lines.len = 0;
-  call->wants_response = 0;
+  call->wants_response = call->kept = 0;
   return call;
 }
 
@@ -90,9 +98,92 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
   return results;
 }
 
+/* --- handles ------------------------------------------------------------------ */
+
+/* A handle lives in the client's table until it is delivered, so that a script may let go of it. */
+int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts) {
+  int self = lua_gettop(L);
+  if ((client->asks_key || call->lines.len != 0) && !make_headers(L, client, table, call)) return 2;
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgeti(L, table, FIELD_STARTED);
+  lua_pushlightuserdata(L, call);
+  lua_pushvalue(L, self);
+  lua_rawset(L, -3);
+  if (opts != 0) {
+    lua_rawgeti(L, table, FIELD_ON_DONE);
+    lua_pushlightuserdata(L, call);
+    lua_getfield(L, opts, "on_done");
+    lua_rawset(L, -3);
+  }
+  call->request.announced = 1;
+  loop_add(&client->loop, &call->request);
+  loop_arm(&client->loop);
+  lua_pushvalue(L, self);
+  return 1;
+}
+
+static struct lcall *check_handle(lua_State *L) {
+  return luaL_checkudata(L, 1, CALL_TYPE);
+}
+
+int lcall_results(lua_State *L, int index) {
+  struct lcall *call = lua_touserdata(L, index);
+  int count = 3, i;
+  luaL_checkstack(L, 6, NULL);
+  if (!call->kept) {
+    count = lresult_push(L, call);
+    lua_newtable(L);
+    for (i = count; i >= 1; i--) {
+      lua_insert(L, -2);
+      lua_rawseti(L, -2, i);
+    }
+    compat_settable(L, index);
+    call->kept = count;
+    request_forget(&call->request);
+  }
+  compat_gettable(L, index);
+  for (i = 1; i <= call->kept; i++) lua_rawgeti(L, -i, i);
+  return call->kept;
+}
+
+/* handle:done(): whether it is. */
+static int handle_done(lua_State *L) {
+  lua_pushboolean(L, check_handle(L)->request.state == REQUEST_DONE);
+  return 1;
+}
+
+/* handle:result(): what the call gives; raises while it is running. */
+static int handle_result(lua_State *L) {
+  struct lcall *call = check_handle(L);
+  if (is_forked(call)) return lerror_return(L, ERROR_FORKED, "the call belongs to the process that made it");
+  if (call->request.state != REQUEST_DONE) return luaL_error(L, "the call is not done yet: ask handle:done() first");
+  return lcall_results(L, 1);
+}
+
+/* handle:cancel(): ends a call that is running; whether it was. */
+static int handle_cancel(lua_State *L) {
+  struct lcall *call = check_handle(L);
+  int active = is_active(call) && !is_forked(call);
+  if (active) {
+    loop_cancel(&call->client->loop, &call->request, ERROR_CANCELLED, "the call was cancelled");
+    loop_arm(&call->client->loop);
+  }
+  lua_pushboolean(L, active);
+  return 1;
+}
+
 void lcall_open(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"done", handle_done},
+      {"result", handle_result},
+      {"cancel", handle_cancel},
+      {NULL, NULL},
+  };
   luaL_newmetatable(L, CALL_TYPE);
   lua_pushcfunction(L, collect);
   lua_setfield(L, -2, "__gc");
+  lua_newtable(L);
+  compat_setfuncs(L, methods);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -3,9 +3,7 @@
  * Invariant: close, __gc and __close are one function, which may be called at
  * any time and any number of times; a client is used only in the process that
  * made it. */
-#define _GNU_SOURCE /* getpid */
 #include <string.h>
-#include <unistd.h>
 
 #include "compat.h"
 #include "lsora.h"
@@ -27,12 +25,23 @@ struct lclient *lclient_check(lua_State *L, int index) {
   return client;
 }
 
+int lclient_push_table(lua_State *L, int index) {
+  if (lua_istable(L, index)) {
+    lua_rawgeti(L, index, 1);
+    compat_gettable(L, -1);
+    lua_remove(L, -2);
+  } else {
+    compat_gettable(L, index);
+  }
+  return lua_gettop(L);
+}
+
 int lclient_usable(lua_State *L, const struct lclient *client) {
   if (client->site == NULL) {
     lerror_return(L, ERROR_CLOSED, "the client is closed");
     return 0;
   }
-  if (client->pid != getpid()) {
+  if (client->generation != core_generation()) {
     lerror_return(L, ERROR_FORKED, "the client belongs to the process that made it: make one in each process");
     return 0;
   }
@@ -41,7 +50,7 @@ int lclient_usable(lua_State *L, const struct lclient *client) {
 
 int lclient_close(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
-  int forked = client->pid != getpid();
+  int forked = client->generation != core_generation();
   if (client->site == NULL) return 0;
   levents_free(client);
   loop_close(&client->loop, forked);
@@ -64,8 +73,12 @@ int lclient_new(lua_State *L) {
   lua_settop(L, 1);
   client = compat_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
-  client->pid = getpid();
+  client->generation = core_generation();
   lua_newtable(L);
+  lua_newtable(L);
+  lua_rawseti(L, 3, FIELD_STARTED);
+  lua_newtable(L);
+  lua_rawseti(L, 3, FIELD_ON_DONE);
   lua_pushvalue(L, 3);
   compat_settable(L, 2);
   luaL_getmetatable(L, CLIENT_TYPE);
@@ -76,8 +89,7 @@ int lclient_new(lua_State *L) {
   client->site = site_new(&client->settings, why, sizeof why);
   buffer_free(&client->settings.headers);
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
-  if (loop_open(&client->loop, client->settings.max_connections) != 0 ||
-      (client->listened && levents_open(client) != 0))
+  if (loop_open(&client->loop, client->site) != 0 || (client->listened && levents_open(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
   lua_settop(L, 2);
   return 1;
@@ -100,12 +112,18 @@ static int run_hooks(lua_State *L) {
   return failed;
 }
 
+/* Whether the time has come that the owner of the loop asked for. */
+static int woken(const struct loop *loop) {
+  return loop->wake >= 0 && loop->wake <= loop_now();
+}
+
 void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds) {
   double deadline = loop_now() + seconds;
   luaL_checkstack(L, 4, NULL);
   while (client->site != NULL) {
     double left = until != NULL ? SLICE : deadline - loop_now();
-    if (until != NULL ? until->request.state == REQUEST_DONE : left <= 0) break;
+    if (until != NULL && until->request.state == REQUEST_DONE) break;
+    if (until == NULL && (left <= 0 || client->loop.done.first != NULL || woken(&client->loop))) break;
     loop_step(&client->loop, left < SLICE ? left : SLICE);
     levents_drain(L, client, table);
     if (run_hooks(L) == 0) continue;
@@ -113,23 +131,6 @@ void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall 
       loop_cancel(&client->loop, &until->request, ERROR_CANCELLED, "the call was interrupted");
     lua_error(L);
   }
-}
-
-/* core.step(client, seconds): works for so long; returns true, or nil, err. */
-int lclient_step(lua_State *L) {
-  struct lclient *client = lclient_check(L, 1);
-  double seconds = luaL_checknumber(L, 2);
-  luaL_argcheck(L, seconds >= 0, 2, "seconds must not be negative");
-  if (!lclient_usable(L, client)) return 2;
-  lua_settop(L, 2);
-  if (lua_istable(L, 1)) {
-    lua_rawgeti(L, 1, 1);
-    lua_replace(L, 1);
-  }
-  compat_gettable(L, 1);
-  lclient_pump(L, client, 3, NULL, seconds);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 void lclient_open(lua_State *L) {

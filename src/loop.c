@@ -1,25 +1,22 @@
 /* loop.c - drives requests; see loop.h.
  *
  * libcurl tells on_socket which sockets it waits for and on_timer when it
- * wants to be called; loop_step waits for both and for the requests in the
- * heap, and hands each finished attempt to request_end. */
-#define _GNU_SOURCE /* clock_gettime, epoll_create1 */
+ * wants to be called (watch.c); loop_step waits for both, for the requests in the heap
+ * and for room for those in the queue, and hands each finished attempt to
+ * request_end. */
+#define _GNU_SOURCE /* clock_gettime */
 #include "loop.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <string.h>
+#include <limits.h>
 #include <time.h>
-#include <unistd.h>
 
-#if defined(__linux__) && !defined(SORA_NO_EPOLL)
-#define SORA_EPOLL 1
-#include <sys/epoll.h>
-#else
-#define SORA_EPOLL 0
-#endif
+#include "watch.h"
 
-#define EVENTS_A_STEP 64
+/* What a frame of 16 ms has room for: a TLS handshake takes about 1 ms, a plain connect 50 µs. */
+#define FRESH_SECURE 2
+#define FRESH_PLAIN 20
+#define STREAMS 100 /* requests that one HTTP/2 connection carries (the usual limit of servers) */
 
 double loop_now(void) {
   struct timespec t;
@@ -39,30 +36,36 @@ static void tell(struct loop *loop, const struct request *r, enum loop_event eve
   if (loop->observer != NULL) loop->observer(loop->context, r, event, delay);
 }
 
-/* --- which requests there are ----------------------------------------------- */
+/* --- which list a request is in ---------------------------------------------- */
 
-static void link_request(struct loop *loop, struct request *r) {
-  r->prev = NULL;
-  r->next = loop->active;
-  if (r->next != NULL) r->next->prev = r;
-  loop->active = r;
+/* Moves a request to the end of a list; NULL: to none. */
+static void move(struct request *r, struct list *to) {
+  struct list *from = r->list;
+  if (from != NULL) {
+    *(r->prev != NULL ? &r->prev->next : &from->first) = r->next;
+    *(r->next != NULL ? &r->next->prev : &from->last) = r->prev;
+    from->count--;
+  }
+  r->list = to;
+  r->prev = r->next = NULL;
+  if (to == NULL) return;
+  r->prev = to->last;
+  *(r->prev != NULL ? &r->prev->next : &to->first) = r;
+  to->last = r;
+  to->count++;
 }
 
 static void finish(struct loop *loop, struct request *r) {
-  if (r->prev != NULL) r->prev->next = r->next;
-  if (r->next != NULL) r->next->prev = r->prev;
-  if (loop->active == r) loop->active = r->next;
-  r->prev = r->next = NULL;
+  move(r, r->announced ? &loop->done : NULL);
   r->state = REQUEST_DONE;
   r->ended = loop_now();
   tell(loop, r, LOOP_RESPONSE, 0);
 }
 
-static void call_libcurl(struct loop *loop);
-
 /* Hands the next attempt to libcurl, which connects or sends at once; a request that can't be set up is finished. */
 static void begin(struct loop *loop, struct request *r) {
   CURLMcode code;
+  move(r, &loop->running);
   if (request_begin(r) != 0) {
     finish(loop, r);
     return;
@@ -70,16 +73,37 @@ static void begin(struct loop *loop, struct request *r) {
   tell(loop, r, LOOP_REQUEST, 0);
   code = curl_multi_add_handle(loop->multi, request_easy(r));
   if (code == CURLM_OK) {
-    call_libcurl(loop);
+    watch_call_libcurl(loop);
   } else {
     loop_cancel(loop, r, ERROR_TRANSPORT, curl_multi_strerror(code));
   }
 }
 
+/* Whether the next request would open a connection: libcurl keeps those that no request uses. */
+static int needs_connection(const struct loop *loop, const struct request *r) {
+  return !r->repeatable || (!loop->many && loop->running.count >= site_sockets(loop->site));
+}
+
+/* Whether the request at the head of the queue may go now. A queue of our own: in libcurl's the wait would count
+ * against the request's time-out. */
+static int has_room(const struct loop *loop) {
+  size_t most = loop->many ? loop->max_running * STREAMS : loop->max_running;
+  return loop->queued.first != NULL && loop->running.count < most;
+}
+
+static void start_queued(struct loop *loop) {
+  while (has_room(loop)) {
+    struct request *r = loop->queued.first;
+    if (needs_connection(loop, r) && loop->fresh-- <= 0) return;
+    begin(loop, r);
+  }
+}
+
 void loop_add(struct loop *loop, struct request *r) {
-  link_request(loop, r);
   r->started = loop_now();
-  begin(loop, r);
+  r->state = REQUEST_QUEUED;
+  move(r, &loop->queued);
+  start_queued(loop);
 }
 
 void loop_cancel(struct loop *loop, struct request *r, enum error_kind kind, const char *message) {
@@ -97,9 +121,11 @@ void loop_cancel(struct loop *loop, struct request *r, enum error_kind kind, con
 static void pause_request(struct loop *loop, struct request *r, double delay) {
   r->due = loop_now() + delay;
   tell(loop, r, LOOP_RETRY, delay);
-  if (timers_add(&loop->timers, r) == 0) return;
-  r->state = REQUEST_DONE;
-  finish(loop, r);
+  if (timers_add(&loop->timers, r) == 0) {
+    move(r, &loop->paused);
+  } else {
+    finish(loop, r);
+  }
 }
 
 static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
@@ -111,97 +137,7 @@ static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
   }
 }
 
-/* --- libcurl's wishes ------------------------------------------------------- */
-
-#if SORA_EPOLL
-/* `known` is not NULL once the socket is in the epoll set. */
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
-  struct loop *loop = context;
-  struct epoll_event event;
-  (void)easy;
-  memset(&event, 0, sizeof event);
-  event.data.fd = fd;
-  if (what == CURL_POLL_REMOVE) {
-    epoll_ctl(loop->watcher, EPOLL_CTL_DEL, fd, &event);
-    return 0;
-  }
-  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
-  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
-  if (epoll_ctl(loop->watcher, known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) return -1;
-  if (known == NULL) curl_multi_assign(loop->multi, fd, loop);
-  return 0;
-}
-
-static int on_timer(CURLM *multi, long ms, void *context) {
-  struct loop *loop = context;
-  (void)multi;
-  loop->alarm = ms < 0 ? -1 : loop_now() + (double)ms / 1000;
-  return 0;
-}
-
-/* Lets libcurl do what its timer asks for, if that is due. */
-static void call_libcurl(struct loop *loop) {
-  int running;
-  if (loop->alarm < 0 || loop_now() < loop->alarm) return;
-  loop->alarm = -1;
-  curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-}
-
-static int wait_for_sockets(struct loop *loop, int ms) {
-  struct epoll_event events[EVENTS_A_STEP];
-  int count = epoll_wait(loop->watcher, events, EVENTS_A_STEP, ms), running, i;
-  for (i = 0; i < count; i++) {
-    uint32_t had = events[i].events;
-    int what = (had & EPOLLIN ? CURL_CSELECT_IN : 0) | (had & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-               (had & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-    curl_multi_socket_action(loop->multi, events[i].data.fd, what, &running);
-  }
-  call_libcurl(loop);
-  return count < 0 && errno == EINTR ? -1 : 0;
-}
-
-static CURLMcode open_watcher(struct loop *loop) {
-  CURLMcode code;
-  loop->watcher = epoll_create1(EPOLL_CLOEXEC);
-  if (loop->watcher < 0) return CURLM_OUT_OF_MEMORY;
-  code = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
-  return code;
-}
-#else
-static void call_libcurl(struct loop *loop) {
-  int running;
-  curl_multi_perform(loop->multi, &running);
-}
-
-static int wait_for_sockets(struct loop *loop, int ms) {
-  curl_multi_poll(loop->multi, NULL, 0, ms, NULL);
-  call_libcurl(loop);
-  return 0;
-}
-
-static CURLMcode open_watcher(struct loop *loop) {
-  loop->watcher = -1;
-  return CURLM_OK;
-}
-#endif
-
 /* --- stepping --------------------------------------------------------------- */
-
-/* Milliseconds to wait: rounded up, so that a wait that is nearly over is not spun through. */
-static int wait_time(const struct loop *loop, double seconds) {
-  struct request *first = timers_first(&loop->timers);
-  double now, until;
-  if (seconds <= 0) return 0;
-  if (seconds > 3600) seconds = 3600;
-  now = loop_now();
-  until = now + seconds;
-  if (loop->alarm >= 0 && loop->alarm < until) until = loop->alarm;
-  if (first != NULL && first->due < until) until = first->due;
-  return until > now ? (int)((until - now) * 1000 + 0.999) : 0;
-}
 
 static void reap(struct loop *loop) {
   CURLMsg *message;
@@ -210,7 +146,10 @@ static void reap(struct loop *loop) {
     struct request *r = NULL;
     CURL *easy = message->easy_handle;
     CURLcode code = message->data.result;
+    long version = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
+    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    if (version == CURL_HTTP_VERSION_2_0) loop->many = 1;
     curl_multi_remove_handle(loop->multi, easy); /* `message` is gone after this */
     end_attempt(loop, r, code);
   }
@@ -223,50 +162,104 @@ static void start_due(struct loop *loop) {
   now = loop_now();
   while ((first = timers_first(&loop->timers)) != NULL && first->due <= now) {
     timers_remove(&loop->timers, first);
-    begin(loop, first);
+    first->state = REQUEST_QUEUED;
+    move(first, &loop->queued);
   }
 }
 
+double loop_timeout(const struct loop *loop) {
+  const struct request *first = timers_first(&loop->timers);
+  double until = loop->alarm, now;
+  if (loop->done.first != NULL || has_room(loop)) return 0;
+  if (first != NULL && (until < 0 || first->due < until)) until = first->due;
+  if (loop->wake >= 0 && (until < 0 || loop->wake < until)) until = loop->wake;
+  if (until < 0) return -1;
+  now = loop_now();
+  return until > now ? until - now : 0;
+}
+
+/* In milliseconds, rounded up, so that a wait that is nearly over is not spun through. */
+static int wait_time(const struct loop *loop, double seconds) {
+  double left;
+  if (seconds <= 0) return 0;
+  left = loop_timeout(loop);
+  if (left >= 0 && left < seconds) seconds = left;
+  return seconds < 3600 ? (int)(seconds * 1000 + 0.999) : 3600 * 1000;
+}
+
 int loop_step(struct loop *loop, double seconds) {
-  int result = wait_for_sockets(loop, wait_time(loop, seconds));
+  int result = 0;
+  loop->fresh = seconds > 0 ? INT_MAX : site_is_secure(loop->site) ? FRESH_SECURE : FRESH_PLAIN;
+  start_due(loop);
+  start_queued(loop);
+  if (seconds <= 0 && loop->running.count == 0) return 0;
+  result = watch_wait(loop, wait_time(loop, seconds));
   reap(loop);
   start_due(loop);
+  start_queued(loop);
   return result;
+}
+
+struct request *loop_take_done(struct loop *loop) {
+  struct request *r = loop->done.first;
+  if (r != NULL) move(r, NULL);
+  return r;
+}
+
+size_t loop_active(const struct loop *loop) {
+  return loop->queued.count + loop->running.count + loop->paused.count;
+}
+
+int loop_fileno(struct loop *loop) {
+  int fd = watch_fileno(loop);
+  loop_arm(loop);
+  return fd;
+}
+
+void loop_arm(struct loop *loop) {
+  if (loop->timer >= 0) watch_arm(loop, loop_timeout(loop));
 }
 
 /* --- life ------------------------------------------------------------------- */
 
-int loop_open(struct loop *loop, int max_connections) {
-  CURLMcode code;
-  loop->watcher = -1;
-  loop->alarm = -1;
+int loop_open(struct loop *loop, struct site *site) {
+  int most = site_limits(site)->max_connections;
+  loop->site = site;
+  loop->watcher = loop->timer = -1;
+  loop->alarm = loop->armed = loop->wake = -1;
+  loop->max_running = (size_t)most;
+  loop->fresh = site_is_secure(site) ? FRESH_SECURE : FRESH_PLAIN;
   loop->seed = ((uint64_t)(uintptr_t)loop ^ (uint64_t)(loop_now() * 1e9)) | 1;
   loop->multi = curl_multi_init();
   if (loop->multi == NULL) return -1;
-  code = curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)max_connections);
-  if (code == CURLM_OK) code = open_watcher(loop);
-  if (code == CURLM_OK) return 0;
+  if (curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)most) == CURLM_OK && watch_open(loop) == 0)
+    return 0;
   loop_close(loop, 0);
   return -1;
 }
 
-void loop_close(struct loop *loop, int forked) {
-  if (loop->multi == NULL) return;
-  while (loop->active != NULL) {
-    struct request *r = loop->active;
+static void close_all(struct loop *loop, struct list *list, int forked) {
+  struct request *r;
+  while ((r = list->first) != NULL) {
     if (forked) { /* what the parent's transfer holds stays as it is */
       r->slot = NULL;
-      r->state = REQUEST_IDLE;
       request_fail(r, ERROR_FORKED, "the client belongs to the process that made it");
-      loop->active = r->next;
-      r->prev = r->next = NULL;
-    } else {
+      r->state = REQUEST_DONE;
+    } else if (r->state != REQUEST_DONE) {
       loop_cancel(loop, r, ERROR_CLOSED, "the client was closed");
     }
+    move(r, NULL);
   }
+}
+
+void loop_close(struct loop *loop, int forked) {
+  if (loop->multi == NULL) return;
+  close_all(loop, &loop->queued, forked);
+  close_all(loop, &loop->paused, forked);
+  close_all(loop, &loop->running, forked);
+  close_all(loop, &loop->done, forked);
   if (!forked) curl_multi_cleanup(loop->multi);
   loop->multi = NULL;
   timers_free(&loop->timers);
-  if (loop->watcher >= 0) close(loop->watcher);
-  loop->watcher = -1;
+  watch_close(loop);
 }

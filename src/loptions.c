@@ -258,6 +258,7 @@ static const struct option call_options[] = {
     CALL(query, read_query, request.query),
     CALL(response, read_flag, wants_response),
     CALL(idempotency_key, read_string, idempotency_key),
+    {"on_done", read_function, 0},
     {NULL, NULL, 0},
 };
 
@@ -316,9 +317,13 @@ void loptions_client(lua_State *L, int index, int arg, struct lclient *client, i
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
 }
 
-void loptions_call(lua_State *L, int index, const char *who, struct lcall *call) {
+void loptions_call(lua_State *L, int index, const char *who, struct lcall *call, int starting) {
+  struct where at = {L, index, index, who, "on_done"};
   call->idempotency_key = NULL;
   read_options(L, index, index, who, call_options, call);
+  lua_getfield(L, index, "on_done");
+  if (!starting && !lua_isnil(L, -1)) bad(&at, "is for calls that are started, not waited for");
+  lua_pop(L, 1);
   if (call->idempotency_key == NULL) return;
   if (buffer_puts(&call->lines, "Idempotency-Key: ") != 0 || buffer_puts(&call->lines, call->idempotency_key) != 0 ||
       buffer_puts(&call->lines, "\r\n") != 0)

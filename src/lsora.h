@@ -10,7 +10,6 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <sys/types.h>
 
 #include "loop.h"
 #include "request.h"
@@ -26,7 +25,7 @@ struct levents;
 struct lclient {
   struct site *site; /* NULL: closed */
   struct loop loop;
-  pid_t pid;                /* the process that may use it */
+  unsigned generation;      /* of the process that may use it */
   int asks_key;             /* api_key is a function, in the client's table */
   int listened;             /* on_event is there, in the client's table */
   struct levents *events;   /* what on_event has yet to hear */
@@ -43,12 +42,15 @@ struct lcall {
   struct buffer scratch;
   const char *idempotency_key; /* only while options are read */
   int wants_response;
+  int kept; /* the results are in the call's table */
 };
 
 /* Fields of the client's table (its user value). */
-#define FIELD_SPARE 1 /* a call that waits to be used again */
-#define FIELD_KEY 2   /* the function that gives the api_key */
-#define FIELD_EVENT 3 /* on_event */
+#define FIELD_SPARE 1   /* a call that waits to be used again */
+#define FIELD_KEY 2     /* the function that gives the api_key */
+#define FIELD_EVENT 3   /* on_event */
+#define FIELD_STARTED 4 /* calls that are started and not yet delivered, by address: what keeps them alive */
+#define FIELD_ON_DONE 5 /* their on_done functions, by address */
 
 /* lerror.c: error tables. */
 void lerror_open(lua_State *L);
@@ -63,7 +65,7 @@ int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scra
 
 /* loptions.c: tables of options. Misuse names the argument `arg`, or `who` was called in its stead. */
 void loptions_client(lua_State *L, int index, int arg, struct lclient *client, int table);
-void loptions_call(lua_State *L, int index, const char *who, struct lcall *call);
+void loptions_call(lua_State *L, int index, const char *who, struct lcall *call, int starting);
 int loptions_nearest(lua_State *L); /* core.nearest */
 
 /* levents.c: what on_event hears; `table` is the stack index of the client's table. */
@@ -75,7 +77,9 @@ void levents_free(struct lclient *client);
 void lclient_open(lua_State *L);
 int lclient_new(lua_State *L);   /* core.new(options) -> client, or nil, err */
 int lclient_close(lua_State *L); /* core.close(client) */
-int lclient_step(lua_State *L);  /* core.step(client, seconds) */
+
+/* core.c: counts forks, so that a client knows without a system call whether it is in the process that made it. */
+unsigned core_generation(void);
 
 /* The client at `index`: the userdata, or a table that holds it at [1]. */
 struct lclient *lclient_check(lua_State *L, int index);
@@ -83,9 +87,18 @@ struct lclient *lclient_check(lua_State *L, int index);
 /* Whether it is open and in the process that made it; otherwise pushes nil, err. */
 int lclient_usable(lua_State *L, const struct lclient *client);
 
-/* Works until the call is done or, where that is NULL, for so many seconds; lets signals and hooks in
- * between. What a hook raises ends the call, and goes on. */
+/* Pushes the client's table; returns its stack index. */
+int lclient_push_table(lua_State *L, int index);
+
+/* Works until the call is done; or, where that is NULL, for so many seconds or until a started call is done. Lets
+ * signals and hooks in between: what a hook raises ends the call, and goes on. */
 void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds);
+
+/* lupdate.c: the client as something to pump. */
+int lupdate_update(lua_State *L);  /* core.update(client [, seconds]) -> how many calls are running */
+int lupdate_wake(lua_State *L);    /* core.wake(client, when) */
+int lupdate_fileno(lua_State *L);  /* core.fileno(client) */
+int lupdate_timeout(lua_State *L); /* core.timeout(client) */
 
 /* lcall.c: calls. lcall_new pushes one that is ready to be filled in; lcall_run performs it and returns how many
  * results it pushed: the answer, or nil, err; and the response table where the call asks for it. */
@@ -93,13 +106,22 @@ void lcall_open(lua_State *L);
 struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method);
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call);
 
+/* Starts the call on top of the stack instead, with on_done from the options at `opts` (0: none); pushes the handle, or
+ * nil, err. */
+int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts);
+
+/* Pushes the results, now or again; returns how many. `index` is the call's. */
+int lcall_results(lua_State *L, int index);
+
 /* lresult.c: pushes the results of a call that is done; returns how many. */
 int lresult_push(lua_State *L, struct lcall *call);
 
 /* lvideo.c: the calls that Lua can make. */
-int lvideo_get(lua_State *L);      /* core.get_video(client, id [, opts]) */
-int lvideo_get_from(lua_State *L); /* core.get_video_from(default) -> sora.get_video */
-int lvideo_call(lua_State *L);     /* core.call(client, spec [, opts]) */
-int lvideo_escape(lua_State *L);   /* core.escape(id) */
+int lvideo_get(lua_State *L);       /* core.get_video(client, id [, opts]) */
+int lvideo_get_from(lua_State *L);  /* core.get_video_from(default) -> sora.get_video */
+int lvideo_call(lua_State *L);      /* core.call(client, spec [, opts]) */
+int lvideo_start_get(lua_State *L); /* core.start_get_video(client, id [, opts]) -> handle */
+int lvideo_start(lua_State *L);     /* core.start(client, spec [, opts]) -> handle */
+int lvideo_escape(lua_State *L);    /* core.escape(id) */
 
 #endif

@@ -41,38 +41,33 @@ int lvideo_escape(lua_State *L) {
   return 1;
 }
 
-/* Pushes the client's table. */
-static int push_table(lua_State *L, int index) {
-  if (lua_istable(L, index)) {
-    lua_rawgeti(L, index, 1);
-    compat_gettable(L, -1);
-    lua_remove(L, -2);
-  } else {
-    compat_gettable(L, index);
-  }
-  return lua_gettop(L);
-}
-
 /* GET {base}/videos/{id}, with the client at `client_index`, the id at `id_index` and options after it. */
-static int get_video(lua_State *L, int client_index, int id_index) {
+static int get_video(lua_State *L, int client_index, int id_index, int starting) {
   struct lclient *client = lclient_check(L, client_index);
   struct lcall *call;
   size_t len;
   const char *id = read_id(L, id_index, &len);
-  int table;
+  int table, has_opts;
   if (id == NULL) return luaL_argerror(L, id_index, lua_tostring(L, -1));
   if (!lclient_usable(L, client)) return 2;
-  table = push_table(L, client_index);
+  table = lclient_push_table(L, client_index);
   call = lcall_new(L, client, table, "GET");
   if (buffer_puts(&call->request.path, "/videos/") != 0) return luaL_error(L, "out of memory");
   if (buffer_add_encoded(&call->request.path, id, len, ALSO_IN_IDS) != 0) return luaL_error(L, "out of memory");
-  if (!lua_isnil(L, id_index + 1)) loptions_call(L, id_index + 1, NULL, call);
+  has_opts = !lua_isnil(L, id_index + 1);
+  if (has_opts) loptions_call(L, id_index + 1, NULL, call, starting);
+  if (starting) return lcall_start(L, client, table, call, has_opts ? id_index + 1 : 0);
   return lcall_run(L, client, table, call);
 }
 
 int lvideo_get(lua_State *L) {
   lua_settop(L, 3);
-  return get_video(L, 1, 2);
+  return get_video(L, 1, 2, 0);
+}
+
+int lvideo_start_get(lua_State *L) {
+  lua_settop(L, 3);
+  return get_video(L, 1, 2, 1);
 }
 
 /* sora.get_video(id [, opts]): the same with the default client, which upvalue 1 gives. */
@@ -82,7 +77,7 @@ static int get_from_default(lua_State *L) {
   lua_call(L, 0, 2);
   if (lua_isnil(L, 3)) return 2;
   lua_settop(L, 3);
-  return get_video(L, 3, 1);
+  return get_video(L, 3, 1, 0);
 }
 
 int lvideo_get_from(lua_State *L) {
@@ -120,38 +115,47 @@ static const char *method_of(lua_State *L) {
 /* core.call(client, { name =, method =, path =, query =, body =, content_type =, file = } [, opts]): `name` is what the
  * user called, `path` and `query` are encoded already; with `file` the answer is written there. videos.lua makes
  * the descriptions. */
-int lvideo_call(lua_State *L) {
+static int call(lua_State *L, int starting) {
   struct lclient *client = lclient_check(L, 1);
-  struct lcall *call;
+  struct lcall *made;
   const char *text;
   size_t len;
   int table;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   if (!lclient_usable(L, client)) return 2;
-  table = push_table(L, 1);
-  call = lcall_new(L, client, table, method_of(L));
+  table = lclient_push_table(L, 1);
+  made = lcall_new(L, client, table, method_of(L));
   text = spec_string(L, "path", &len);
-  add(L, &call->request.path, text, len);
+  add(L, &made->request.path, text, len);
   text = spec_string(L, "query", &len);
-  add(L, &call->request.query, text, len);
+  add(L, &made->request.query, text, len);
   text = spec_string(L, "body", &len);
-  add(L, &call->request.body, text, len);
+  add(L, &made->request.body, text, len);
   text = spec_string(L, "content_type", &len);
   if (text != NULL) {
-    add(L, &call->lines, "Content-Type: ", 14);
-    add(L, &call->lines, text, len);
-    add(L, &call->lines, "\r\n", 2);
+    add(L, &made->lines, "Content-Type: ", 14);
+    add(L, &made->lines, text, len);
+    add(L, &made->lines, "\r\n", 2);
   }
-  if (!lua_isnil(L, 3)) loptions_call(L, 3, spec_string(L, "name", &len), call);
+  if (!lua_isnil(L, 3)) loptions_call(L, 3, spec_string(L, "name", &len), made, starting);
   text = spec_string(L, "file", &len);
   if (text != NULL) {
-    call->request.sink = &call->sink;
-    if (sink_open(&call->sink, text) != 0) {
-      sink_explain(&call->sink, call->request.message, sizeof call->request.message);
-      sink_close(&call->sink);
-      return lerror_return(L, ERROR_FILE, call->request.message);
+    made->request.sink = &made->sink;
+    if (sink_open(&made->sink, text) != 0) {
+      sink_explain(&made->sink, made->request.message, sizeof made->request.message);
+      sink_close(&made->sink);
+      return lerror_return(L, ERROR_FILE, made->request.message);
     }
   }
-  return lcall_run(L, client, table, call);
+  if (starting) return lcall_start(L, client, table, made, lua_isnil(L, 3) ? 0 : 3);
+  return lcall_run(L, client, table, made);
+}
+
+int lvideo_call(lua_State *L) {
+  return call(L, 0);
+}
+
+int lvideo_start(lua_State *L) {
+  return call(L, 1);
 }

@@ -103,21 +103,26 @@ void request_reset(struct request *r, const char *method) {
   buffer_clear(&r->answer, KEPT_MEMORY);
   r->state = REQUEST_IDLE;
   r->attempts = 0;
+  r->announced = 0;
   r->ended = 0;
   (void)buffer_puts(&r->path, site_path(r->site)); /* checked by request_begin: a path has a '/' */
 }
 
-void request_free(struct request *r) {
+void request_forget(struct request *r) {
   curl_slist_free_all(r->headers);
-  if (r->slot != NULL) site_give(r->site, r->slot);
+  r->headers = NULL;
   buffer_free(&r->path);
   buffer_free(&r->query);
   buffer_free(&r->body);
   buffer_free(&r->secrets);
   buffer_free(&r->head);
   buffer_free(&r->answer);
-  r->headers = NULL;
+}
+
+void request_free(struct request *r) {
+  if (r->slot != NULL) site_give(r->site, r->slot);
   r->slot = NULL;
+  request_forget(r);
 }
 
 static void release(struct request *r) {

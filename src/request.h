@@ -16,6 +16,7 @@ struct sink;
 
 enum request_state {
   REQUEST_IDLE,    /* being filled in */
+  REQUEST_QUEUED,  /* waits for its turn */
   REQUEST_RUNNING, /* in the multi handle */
   REQUEST_PAUSED,  /* waits for its next attempt */
   REQUEST_DONE
@@ -57,9 +58,11 @@ struct request {
   int retryable, ambiguous;
 
   /* the loop's */
+  int announced; /* loop_take_done gives it once it is done */
   struct request *prev, *next;
-  double due;   /* monotonic: when a paused request goes on */
-  size_t place; /* in the loop's heap */
+  struct list *list; /* that it is in, or NULL */
+  double due;        /* monotonic: when a paused request goes on */
+  size_t place;      /* in the loop's heap */
 };
 
 void request_init(struct request *r, struct site *site);
@@ -84,6 +87,9 @@ void request_fail(struct request *r, enum error_kind kind, const char *message);
 
 /* Seconds the answer asks to wait before the next poll (openai-poll-after-ms, retry-after-ms, Retry-After), or -1. */
 double request_poll_hint(const struct request *r);
+
+/* Lets go of the memory of what was sent and answered. */
+void request_forget(struct request *r);
 
 void request_free(struct request *r);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #ifndef SOCK_CLOEXEC
 #include <fcntl.h>
@@ -32,10 +33,19 @@ struct site {
   int verify;
   struct slot *spare;
   int spares;
+  size_t sockets; /* open */
 };
 
 const char *site_address(const struct site *site) {
   return site->address;
+}
+
+size_t site_sockets(const struct site *site) {
+  return site->sockets;
+}
+
+int site_is_secure(const struct site *site) {
+  return strncmp(site->address, "https:", 6) == 0;
 }
 
 const struct limits *site_limits(const struct site *site) {
@@ -354,17 +364,23 @@ void site_drop(struct site *site) {
 
 /* A socket that a child process does not inherit. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
-  (void)context;
+  struct site *site = context;
+  curl_socket_t fd;
   (void)purpose;
 #ifdef SOCK_CLOEXEC
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 #else
-  {
-    curl_socket_t fd = socket(address->family, address->socktype, address->protocol);
-    if (fd != CURL_SOCKET_BAD) fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd;
-  }
+  fd = socket(address->family, address->socktype, address->protocol);
+  if (fd != CURL_SOCKET_BAD) fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
+  if (fd != CURL_SOCKET_BAD) site->sockets++;
+  return fd;
+}
+
+static int close_socket(void *context, curl_socket_t fd) {
+  struct site *site = context;
+  site->sockets--;
+  return close(fd);
 }
 
 static CURLcode limit_protocols(CURL *easy) {
@@ -377,7 +393,7 @@ static CURLcode limit_protocols(CURL *easy) {
 
 #define SET(option, value) (code != CURLE_OK ? code : (code = curl_easy_setopt(easy, option, value)))
 
-static CURLcode set_up(const struct site *site, struct slot *slot) {
+static CURLcode set_up(struct site *site, struct slot *slot) {
   CURL *easy = slot->easy;
   CURLcode code = limit_protocols(easy);
   SET(CURLOPT_CURLU, slot->url);
@@ -387,6 +403,9 @@ static CURLcode set_up(const struct site *site, struct slot *slot) {
   SET(CURLOPT_PIPEWAIT, 1L);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  SET(CURLOPT_OPENSOCKETDATA, site);
+  SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+  SET(CURLOPT_CLOSESOCKETDATA, site);
   SET(CURLOPT_CONNECTTIMEOUT_MS, site_milliseconds(site->limits.connect_timeout));
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT, 1L); /* a time-out during DNS must not wait for the resolver's thread */

@@ -72,6 +72,10 @@ int site_collect_secrets(struct buffer *secrets, const struct buffer *lines);
 /* Overwrites every secret in `text` with asterisks. */
 void site_redact(const struct buffer *secrets, char *text, size_t len);
 
+/* How many sockets are open, and whether the base URL is https. */
+size_t site_sockets(const struct site *site);
+int site_is_secure(const struct site *site);
+
 /* Takes an easy handle that is set up for this site, or NULL; gives it back. */
 struct slot *site_take(struct site *site);
 void site_give(struct site *site, struct slot *slot);

@@ -1,51 +1,24 @@
---- A client: one server, its options, and the calls to it.
--- Owns the methods, which join descriptions of calls (videos.lua) and waits (wait.lua) to the C core.
--- Invariant: a client is a table that holds the core's userdata at [1] and nothing secret.
--- @classmod sora.client
+--- A client: one server, its options, and waiting for its jobs.
+-- Owns how a client is made and how it waits: each wait is the state machine of wait.lua, driven here one at
+-- a time or in a group of jobs (jobs.lua). Invariant: a client is a table that holds the core userdata at [1]
+-- and nothing secret.
 
+local calls = require "sora.calls"
 local core = require "sora.core"
+local jobs = require "sora.jobs"
 local normalize = require "sora.normalize"
+local settings = require "sora.settings"
 local videos = require "sora.videos"
 local wait = require "sora.wait"
 
-local Client = {}
-local metatable = { __index = Client, __name = "sora.client" }
+local Client = calls.Client
 
 local DEFAULT_TIMEOUT = 60 -- s; one attempt
+local LONGEST_SLEEP = 3600 -- s; where nothing is due
 
---- Fetches the job `id`: one HTTP call, made in C. See `sora.get_video`.
--- @function Client:get_video
-Client.get_video = core.get_video
-
---- Creates a video job: `POST /videos` with a JSON body. A create is repeated by itself only where that can't
--- be paid for twice; an error after which the server may have the job says `ambiguous = true`.
--- @tparam table params `prompt`, `model`, `seconds`, `size`, …; fields that no document names are sent as
--- they are
--- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
--- @treturn[1] table the job as the server answers
--- @treturn[2] nil
--- @treturn[2] table error
-function Client:create_video(params, opts)
-  return core.call(self, videos.create(params, "create_video"), opts)
-end
-
---- Downloads the file of a finished job. The bytes go to `<path>.part`, which replaces `path` once it is whole
--- and on disk; JSON or HTML in place of a file is an error. Credentials never follow a redirect to another
--- origin.
--- @tparam string id
--- @tparam string|table target the path, or { path =, variant = }: "video", "thumbnail", "spritesheet"
--- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
--- @treturn[1] table { path =, bytes =, content_type = }
--- @treturn[2] nil
--- @treturn[2] table error
-function Client:download_video(id, target, opts)
-  return core.call(self, videos.content(id, target, "download_video"), opts)
-end
-
---- Lets others work for at most `seconds`; every wait goes through it.
--- @tparam number seconds
-function Client:pause(seconds)
-  return core.step(self, seconds)
+--- The time-out of one attempt, in seconds.
+function Client:attempt_timeout()
+  return self._timeout
 end
 
 -- Drives a job until its next snapshot, which is returned with the poll's response, or its end: nil.
@@ -57,7 +30,7 @@ local function advance(client, job)
     if what == "pause" then
       client:pause(seconds)
     else
-      local opts = wait.call_options(job, client.timeout, now)
+      local opts = wait.call_options(job, client:attempt_timeout(), now)
       local video, err, response = client:get_video(job.id, opts)
       now = core.now()
       if video then
@@ -112,57 +85,64 @@ function Client:poll(id, opts)
   end
 end
 
---- Closes the client and ends what is running. May be called again.
--- @function Client:close
-Client.close = core.close
-metatable.__close = core.close
-
-function metatable.__tostring(client)
-  return ("sora.client (%s)"):format(client.base_url)
-end
-
--- A key is only ever taken from the place that names its server: OPENAI_API_KEY never goes to SORA_BASE_URL.
-local function from_environment(options, getenv)
-  local sora_url, openai_url = getenv("SORA_BASE_URL"), getenv("OPENAI_BASE_URL")
-  local found = {}
-  if options.base_url ~= nil or sora_url then
-    found.base_url = options.base_url or sora_url
-    found.api_key = getenv("SORA_API_KEY")
-  elseif openai_url then
-    found.base_url = openai_url
-    found.api_key = getenv("SORA_API_KEY") or getenv("OPENAI_API_KEY")
+--- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
+-- @tparam string|table id an id, or a ticket that `job:ticket()` wrote down
+-- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all that this
+-- client watches)
+-- @treturn[1] Job with done(), result(), cancel() and ticket()
+-- @treturn[2] nil
+-- @treturn[2] table error: the client is closed, or in another process
+function Client:watch(id, opts)
+  local created
+  if type(id) == "table" then
+    if id.base_url ~= self.base_url then
+      error(("bad argument #1 to 'watch' (the ticket is of %s, this client of %s)"):format(
+        tostring(id.base_url), self.base_url), 2)
+    end
+    id, created = id.id, id.created
   end
-  return found
+  videos.path(id, "", "watch")
+  local rules = wait.rules(opts, "watch")
+  local running, err = core.update(self, 0)
+  if not running and err.kind then return nil, err end
+  local group = self._jobs or jobs.new(self)
+  self._jobs = group
+  if rules.max_rate then group.max_rate = rules.max_rate end
+  local job = group:add(id, rules, rules.on_done, created)
+  core.wake(self, group:next_due())
+  return job
 end
 
--- An empty variable counts as none.
-local function getenv(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
-local function print_event(event)
-  local parts = { "sora:", event.event, event.method, event.url, "attempt " .. event.attempt }
-  if event.status then parts[#parts + 1] = "HTTP " .. event.status end
-  if event.error then parts[#parts + 1] = event.error end
-  if event.delay then parts[#parts + 1] = ("again in %.2f s"):format(event.delay) end
-  if event.seconds then parts[#parts + 1] = ("%.3f s"):format(event.seconds) end
-  io.stderr:write(table.concat(parts, " "), "\n")
-end
-
--- SORA_DEBUG=1 prints the events, beside whoever listens to them.
-local function with_debug(on_event)
-  if getenv("SORA_DEBUG") ~= "1" then return on_event end
-  return function(event)
-    print_event(event)
-    if on_event then on_event(event) end
+--- Waits for many jobs at once. What becomes of one touches no other.
+-- @tparam {string,...} ids
+-- @tparam ?table opts as for `wait`, and max_rate (polls a second)
+-- @treturn {table,...} { video = } or { err = } for each id, in their order
+function Client:wait_all(ids, opts)
+  if type(ids) ~= "table" then
+    error("bad argument #1 to 'wait_all' (a list of ids expected, got " .. type(ids) .. ")", 2)
   end
+  local rules = wait.rules(opts, "wait_all")
+  for _, id in ipairs(ids) do videos.path(id, "", "wait_all") end
+  local group, watched, results = jobs.new(self), {}, {}
+  group.max_rate = rules.max_rate
+  for i, id in ipairs(ids) do watched[i] = group:add(id, rules) end
+  while true do
+    local problem = group:step()
+    if problem ~= nil then error(problem, 0) end
+    if group.open == 0 then break end
+    local due, now = group:next_due(), core.now()
+    calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP)
+  end
+  for i, job in ipairs(watched) do
+    results[i] = job.err and { err = job.err } or { video = job.video }
+  end
+  return results
 end
 
 local NO_SERVER = "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and "
   .. "OPENAI_API_KEY) in the environment, or call sora.configure{ base_url = …, api_key = … }"
 
-local client = {}
+local client = { methods = Client }
 
 --- Makes a client.
 -- @tparam table options see the README's table; `base_url` and `api_key` are taken from SORA_BASE_URL and
@@ -171,21 +151,12 @@ local client = {}
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
 function client.new(options)
-  local settings = {}
-  for name, value in pairs(options) do settings[name] = value end
-  for name, value in pairs(from_environment(options, getenv)) do
-    if settings[name] == nil then settings[name] = value end
-  end
-  settings.on_event = with_debug(options.on_event)
-  if settings.base_url == nil then
-    return nil, core.error { kind = "config", message = NO_SERVER }
-  end
-  local userdata, err = core.new(settings)
+  local all = settings.complete(options)
+  if all.base_url == nil then return nil, core.error { kind = "config", message = NO_SERVER } end
+  local userdata, err = core.new(all)
   if not userdata then return nil, err end
-  return setmetatable({ userdata, timeout = options.timeout or DEFAULT_TIMEOUT,
-    base_url = settings.base_url:gsub("%?.*", "") }, metatable)
+  return calls.adopt { userdata, _timeout = options.timeout or DEFAULT_TIMEOUT,
+    base_url = (all.base_url:gsub("%?.*", "")) }
 end
-
-client.methods = Client
 
 return client

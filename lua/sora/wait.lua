@@ -34,8 +34,17 @@ local CHECKS = {
   timeout = positive,
   max_failures = count,
   on_progress = callable,
+  on_done = callable,
+  max_rate = positive,
 }
 local CALL_OPTIONS = { "max_retries", "headers", "query", "response" }
+
+-- Options that only some functions have.
+local ONLY = {
+  on_done = { watch = true },
+  max_rate = { watch = true, wait_all = true },
+  response = { wait = true },
+}
 
 local DEFAULTS = { interval = 2, max_interval = 15, timeout = 1800, max_failures = 10 }
 
@@ -52,7 +61,7 @@ end
 
 local function check(name, value, who)
   if type(name) ~= "string" then complain(who, "option names are strings, got a " .. type(name)) end
-  if not known[name] then
+  if not known[name] or (ONLY[name] and not ONLY[name][who]) then
     local near = core.nearest(name, words)
     complain(who, ("unknown option '%s'%s"):format(name, near and "; did you mean '" .. near .. "'?" or ""))
   end
@@ -112,12 +121,14 @@ end
 
 -- Sets the time of the next poll: the server's wish, or our own interval, which grows.
 local function schedule(job, hint, now, random)
+  local delay
   if hint then
-    job.due = now + math.min(math.max(hint, LEAST_HINT), LONGEST_HINT)
-    return
+    delay = math.min(math.max(hint, LEAST_HINT), LONGEST_HINT)
+  else
+    delay = job.interval * (1 - JITTER * random)
+    job.interval = math.min(job.interval * BACKOFF, math.max(job.rules.interval, job.rules.max_interval))
   end
-  job.due = now + job.interval * (1 - JITTER * random)
-  job.interval = math.min(job.interval * BACKOFF, math.max(job.rules.interval, job.rules.max_interval))
+  job.due = math.min(now + delay, job.deadline)
 end
 
 local function same(a, b)
@@ -156,6 +167,16 @@ function wait.next(job, now)
   end
   if now >= job.due then return "poll" end
   return "pause", math.min(job.due, job.deadline) - now
+end
+
+--- Ends the wait from outside.
+function wait.cancel(job, message)
+  fail(job, "cancelled", message)
+end
+
+--- Plans the next poll as after an answer that brought nothing.
+function wait.again(job, now)
+  schedule(job, nil, now, 0)
 end
 
 --- Takes the answer of a poll.

@@ -1,0 +1,116 @@
+/* lupdate.c - the client as something to pump: update, and what an event loop needs to know.
+ *
+ * Owns the delivery of started calls. Invariant: a call is delivered once, from
+ * update alone, and whatever its on_done does, the others are delivered too. */
+#include "compat.h"
+#include "lsora.h"
+
+/* Pushes the function that waits for the call, or nil, and forgets the call. */
+static void take_on_done(lua_State *L, int table, struct lcall *call) {
+  static const int fields[] = {FIELD_STARTED, FIELD_ON_DONE};
+  int i;
+  for (i = 0; i < 2; i++) {
+    lua_rawgeti(L, table, fields[i]);
+    lua_pushlightuserdata(L, call);
+    lua_rawget(L, -2);
+    lua_pushlightuserdata(L, call);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+    lua_remove(L, -2);
+  }
+}
+
+/* on_done(results): called protected, with the function and the call as arguments. A file is put in place by this even
+ * if nobody listens. */
+static int call_on_done(lua_State *L) {
+  int count = lcall_results(L, 2);
+  if (lua_isnil(L, 1)) return 0;
+  lua_pushvalue(L, 1);
+  lua_insert(L, -count - 1);
+  lua_call(L, count, 0);
+  return 0;
+}
+
+/* Hands finished calls to their on_done; returns how many of those raised, with the first error in `slot`. */
+static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
+  struct request *r;
+  luaL_checkstack(L, 8, NULL);
+  while (client->site != NULL && (r = loop_take_done(&client->loop)) != NULL) {
+    take_on_done(L, table, (struct lcall *)r);
+    if (lua_isnil(L, -1) && r->sink == NULL) {
+      lua_pop(L, 2);
+      continue;
+    }
+    lua_pushcfunction(L, call_on_done);
+    lua_insert(L, -3);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 2, 0, 0) == 0) continue;
+    if (lua_isnil(L, slot)) {
+      lua_replace(L, slot);
+    } else {
+      lua_pop(L, 1);
+    }
+  }
+}
+
+/* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of core.wake
+ * has come; then delivers what is done. Returns how many calls are running; nil, err where the
+ * client can't be used; or nil and what an on_done raised, with `true` after it. */
+int lupdate_update(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  double seconds = luaL_optnumber(L, 2, 0);
+  int table;
+  luaL_argcheck(L, seconds >= 0, 2, "a number of seconds, 0 or more, expected");
+  if (!lclient_usable(L, client)) return 2;
+  lua_settop(L, 2);
+  table = lclient_push_table(L, 1);
+  lua_pushnil(L);
+  if (seconds > 0) {
+    lclient_pump(L, client, table, NULL, seconds);
+  } else {
+    loop_step(&client->loop, 0);
+    levents_drain(L, client, table);
+  }
+  deliver(L, client, table, table + 1);
+  if (client->site != NULL) loop_arm(&client->loop);
+  if (!lua_isnil(L, table + 1)) {
+    lua_pushnil(L);
+    lua_pushvalue(L, table + 1);
+    lua_pushboolean(L, 1);
+    return 3;
+  }
+  lua_pushinteger(L, client->site != NULL ? (lua_Integer)loop_active(&client->loop) : 0);
+  return 1;
+}
+
+/* core.wake(client, when): when, by core.now(), the caller has work of its own; nil: it has none. */
+int lupdate_wake(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  double when = luaL_optnumber(L, 2, -1);
+  if (!lclient_usable(L, client)) return 2;
+  client->loop.wake = when;
+  loop_arm(&client->loop);
+  return 0;
+}
+
+/* core.fileno(client): the descriptor, or nil where the platform has none. */
+int lupdate_fileno(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  int fd;
+  if (!lclient_usable(L, client)) return 2;
+  fd = loop_fileno(&client->loop);
+  if (fd < 0) return 0;
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
+/* core.timeout(client): seconds until update(0) has work by the clock, or nil. */
+int lupdate_timeout(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  double left;
+  if (!lclient_usable(L, client)) return 2;
+  left = loop_timeout(&client->loop);
+  if (left < 0) return 0;
+  lua_pushnumber(L, left);
+  return 1;
+}
