@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdint.h>
 
 #include "compat.h"
 #include "lsora.h"
@@ -39,7 +40,15 @@ static void initialise(void) {
 
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
-  lua_pushnumber(L, loop_now());
+  lua_pushnumber(L, request_clock());
+  return 1;
+}
+
+/* core.random(): in [0, 1), seeded by the clock and the process; math.random is not seeded before 5.4. */
+static int random_number(lua_State *L) {
+  static uint64_t seed;
+  if (seed == 0) seed = loop_seed(&seed);
+  lua_pushnumber(L, loop_random(&seed));
   return 1;
 }
 
@@ -60,14 +69,20 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
       {"start_get_video", lvideo_start_get},
       {"start", lvideo_start},
       {"escape", lvideo_escape},
+      {"check_call", lcall_check},
+      {"own", lblame_own},
+      {"complain", lblame_complain},
       {"nearest", loptions_nearest},
       {"error", lerror_make},
+      {"usable", lclient_is_usable},
       {"now", now},
+      {"random", random_number},
       {NULL, NULL},
   };
   pthread_once(&once, initialise);
   if (global_code != CURLE_OK) return luaL_error(L, "libcurl: %s", curl_easy_strerror(global_code));
   compat_keepmainthread(L);
+  lblame_open(L);
   lerror_open(L);
   lclient_open(L);
   lcall_open(L);

@@ -22,14 +22,31 @@ static int is_forked(const struct lcall *call) {
 static int collect(lua_State *L) {
   struct lcall *call = lua_touserdata(L, 1);
   struct request *r = &call->request;
-  if (r->site == NULL || is_forked(call)) return 0;
+  if (is_forked(call)) return 0;
   if (is_active(call)) loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
   sink_close(&call->sink);
   request_free(r);
   buffer_free(&call->lines);
   buffer_free(&call->scratch);
-  site_drop(r->site);
+  if (r->site != NULL) site_drop(r->site);
   r->site = NULL;
+  return 0;
+}
+
+static struct lcall *new_closed(lua_State *L) {
+  struct lcall *call = compat_newuserdata(L, sizeof *call);
+  memset(call, 0, sizeof *call);
+  sink_init(&call->sink);
+  luaL_getmetatable(L, CALL_TYPE);
+  lua_setmetatable(L, -2);
+  return call;
+}
+
+/* core.check_call(options, who): raises what is wrong with the options of a call. */
+int lcall_check(lua_State *L) {
+  const char *who = luaL_checkstring(L, 2);
+  struct lcall *call = new_closed(L);
+  loptions_call(L, 1, who, call, 0);
   return 0;
 }
 
@@ -42,14 +59,10 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
     lua_rawseti(L, table, FIELD_SPARE);
   } else {
     lua_pop(L, 1);
-    call = compat_newuserdata(L, sizeof *call);
-    memset(call, 0, sizeof *call);
-    luaL_getmetatable(L, CALL_TYPE);
-    lua_setmetatable(L, -2);
+    call = new_closed(L);
     request_init(&call->request, client->site);
     site_hold(client->site);
     call->client = client;
-    sink_init(&call->sink);
   }
   request_reset(&call->request, method);
   call->lines.len = 0;
@@ -70,7 +83,7 @@ static int ask_key(lua_State *L, struct lcall *call, int table) {
     lerror_return(L, ERROR_CONFIG, "the api_key function must return a string with no control characters");
     return 0;
   }
-  if (buffer_add(&call->request.secrets, key, len + 1) != 0) luaL_error(L, "out of memory");
+  if (site_add_secret(&call->request.secrets, key) != 0) luaL_error(L, "out of memory");
   return 1;
 }
 
@@ -87,9 +100,20 @@ static int make_headers(lua_State *L, struct lclient *client, int table, struct 
   return 1;
 }
 
+/* What has to be there before the call is sent. 1, or pushes nil, err and returns 0. */
+static int prepare(lua_State *L, struct lclient *client, int table, struct lcall *call) {
+  struct request *r = &call->request;
+  if (r->query.len != 0 &&
+      (buffer_string(&r->query) == NULL || site_collect_query_secrets(&r->secrets, r->query.data) != 0))
+    return luaL_error(L, "out of memory");
+  if (!(client->asks_key || call->lines.len != 0) || make_headers(L, client, table, call)) return 1;
+  sink_close(&call->sink);
+  return 0;
+}
+
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call) {
   int self = lua_gettop(L), results;
-  if ((client->asks_key || call->lines.len != 0) && !make_headers(L, client, table, call)) return 2;
+  if (!prepare(L, client, table, call)) return 2;
   loop_add(&client->loop, &call->request);
   lclient_pump(L, client, table, call, 0);
   results = lresult_push(L, call);
@@ -103,7 +127,7 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
 /* A handle lives in the client's table until it is delivered, so that a script may let go of it. */
 int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts) {
   int self = lua_gettop(L);
-  if ((client->asks_key || call->lines.len != 0) && !make_headers(L, client, table, call)) return 2;
+  if (!prepare(L, client, table, call)) return 2;
   luaL_checkstack(L, 4, NULL);
   lua_rawgeti(L, table, FIELD_STARTED);
   lua_pushlightuserdata(L, call);

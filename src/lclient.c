@@ -48,6 +48,12 @@ int lclient_usable(lua_State *L, const struct lclient *client) {
   return 1;
 }
 
+int lclient_is_usable(lua_State *L) {
+  if (!lclient_usable(L, lclient_check(L, 1))) return 2;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 int lclient_close(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
   int forked = client->generation != core_generation();
@@ -66,32 +72,35 @@ static int collect(lua_State *L) {
   return lclient_close(L);
 }
 
+/* core.new(options, who): see lsora.h. */
 int lclient_new(lua_State *L) {
   struct lclient *client;
+  const char *who = luaL_checkstring(L, 2);
   char why[128];
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+  lua_settop(L, 2);
+  lua_insert(L, 1); /* keeps `who` below what follows */
   client = compat_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
   client->generation = core_generation();
   lua_newtable(L);
   lua_newtable(L);
-  lua_rawseti(L, 3, FIELD_STARTED);
+  lua_rawseti(L, 4, FIELD_STARTED);
   lua_newtable(L);
-  lua_rawseti(L, 3, FIELD_ON_DONE);
-  lua_pushvalue(L, 3);
-  compat_settable(L, 2);
+  lua_rawseti(L, 4, FIELD_ON_DONE);
+  lua_pushvalue(L, 4);
+  compat_settable(L, 3);
   luaL_getmetatable(L, CLIENT_TYPE);
-  lua_setmetatable(L, 2);
+  lua_setmetatable(L, 3);
 
-  loptions_client(L, 1, 1, client, 3);
+  loptions_client(L, 2, who, client, 4);
   if (client->settings.base_url == NULL) return lerror_return(L, ERROR_CONFIG, "no base_url is given");
   client->site = site_new(&client->settings, why, sizeof why);
   buffer_free(&client->settings.headers);
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
   if (loop_open(&client->loop, client->site) != 0 || (client->listened && levents_open(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   return 1;
 }
 
@@ -114,14 +123,14 @@ static int run_hooks(lua_State *L) {
 
 /* Whether the time has come that the owner of the loop asked for. */
 static int woken(const struct loop *loop) {
-  return loop->wake >= 0 && loop->wake <= loop_now();
+  return loop->wake >= 0 && loop->wake <= request_clock();
 }
 
 void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds) {
-  double deadline = loop_now() + seconds;
+  double deadline = request_clock() + seconds;
   luaL_checkstack(L, 4, NULL);
   while (client->site != NULL) {
-    double left = until != NULL ? SLICE : deadline - loop_now();
+    double left = until != NULL ? SLICE : deadline - request_clock();
     if (until != NULL && until->request.state == REQUEST_DONE) break;
     if (until == NULL && (left <= 0 || client->loop.done.first != NULL || woken(&client->loop))) break;
     loop_step(&client->loop, left < SLICE ? left : SLICE);
@@ -129,6 +138,7 @@ void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall 
     if (run_hooks(L) == 0) continue;
     if (until != NULL && client->site != NULL && until->request.state != REQUEST_DONE)
       loop_cancel(&client->loop, &until->request, ERROR_CANCELLED, "the call was interrupted");
+    if (until != NULL) sink_close(&until->sink);
     lua_error(L);
   }
 }

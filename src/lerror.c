@@ -150,14 +150,9 @@ static void read_body(lua_State *L, struct lcall *call) {
 
 static void set_body(lua_State *L, struct lcall *call) {
   const struct buffer *answer = &call->request.answer;
-  size_t len;
-  const char *text;
   if (answer->len == 0) return;
-  push_clean(L, call, answer->data, answer->len); /* before it is cut: half a key is a secret too */
-  text = lua_tolstring(L, -1, &len);
-  lua_pushlstring(L, text, len < SHOWN_BODY ? len : SHOWN_BODY);
-  lua_setfield(L, -3, "body");
-  lua_pop(L, 1);
+  lua_pushlstring(L, answer->data, answer->len < SHOWN_BODY ? answer->len : SHOWN_BODY);
+  lua_setfield(L, -2, "body");
 }
 
 static void set_number(lua_State *L, const char *field, double value) {
@@ -176,11 +171,11 @@ static void set_flag(lua_State *L, const char *field, int value) {
 
 static void set_request_id(lua_State *L, struct lcall *call) {
   static const char *const names[] = {"x-request-id", "request-id", "apim-request-id", "x-oneapi-request-id"};
-  char id[256];
+  struct head_field field;
   size_t i;
   for (i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (head_copy(&call->request.head, names[i], id, sizeof id)) {
-      set_text(L, call, "request_id", id, strlen(id));
+    if (head_find(&call->request.head, names[i], strlen(names[i]), &field)) {
+      set_text(L, call, "request_id", field.value, field.value_len);
       return;
     }
 }
@@ -197,6 +192,9 @@ static void set_default_message(lua_State *L, const struct request *r) {
 void lerror_push_call(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
   lerror_push(L, r->kind, "");
+  /* Before anything is cut from it: half a key is a secret too. What JSON writes otherwise is found by push_clean. */
+  site_redact(site_secrets(r->site), r->answer.data, r->answer.len);
+  site_redact(&r->secrets, r->answer.data, r->answer.len);
   set_request_id(L, call);
   if (r->kind == ERROR_API && r->message[0] == '\0') {
     read_body(L, call);

@@ -47,7 +47,7 @@ static void observe(void *context, const struct request *r, enum loop_event what
   e->kind = r->kind;
   e->attempt = r->attempts;
   e->status = r->status;
-  e->seconds = loop_now() - r->started;
+  e->seconds = request_clock() - r->started;
   e->delay = delay;
   write_url(e->url, r, address_len);
   *events->last = e;

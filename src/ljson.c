@@ -4,6 +4,8 @@
  * integers are Lua integers (5.3 and later) or exact text, null is an absent
  * field. Invariant: the cjson instance is our own, so nobody's configuration is
  * read or changed. */
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,10 @@
 #include "numbers.h"
 
 #define DECODE_FIELD "sora.decode"
+#define MARK_LEN 19
+
+/* "\001n" and 16 digits that no server can foresee: an answer can't hold it by design or by chance. */
+static char mark[MARK_LEN + 1];
 #define MAX_EXACT 9007199254740992.0 /* 2^53 */
 
 void ljson_open(lua_State *L) {
@@ -20,6 +26,9 @@ void ljson_open(lua_State *L) {
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "new");
   lua_call(L, 0, 1);
+  if (mark[0] == '\0')
+    snprintf(mark, sizeof mark, "\001n:%016llx",
+             (unsigned long long)(request_clock() * 1e9) ^ (unsigned long long)(uintptr_t)L * 0x9E3779B97F4A7C15ULL);
   lua_getfield(L, -1, "decode");
   lua_setfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   lua_pop(L, 2);
@@ -59,8 +68,8 @@ static int push_mended(lua_State *L, int marked) {
     case LUA_TSTRING:
       if (marked) {
         const char *text = lua_tostring(L, -1);
-        if (text[0] != NUMBER_MARK[0] || text[1] != NUMBER_MARK[1]) return 0;
-        push_marked(L, text + NUMBER_MARK_LEN);
+        if (strncmp(text, mark, MARK_LEN) != 0) return 0;
+        push_marked(L, text + MARK_LEN);
         return 1;
       }
       return 0;
@@ -87,7 +96,7 @@ static void mend(lua_State *L, int marked) {
 int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch) {
   int marked;
   scratch->len = 0;
-  marked = numbers_mark(text, len, COMPAT_HAS_INTEGERS, scratch);
+  marked = numbers_mark(text, len, COMPAT_HAS_INTEGERS, mark, scratch);
   if (marked < 0) return luaL_error(L, "out of memory");
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   if (marked) {

@@ -4,12 +4,12 @@
  * wants to be called (watch.c); loop_step waits for both, for the requests in the heap
  * and for room for those in the queue, and hands each finished attempt to
  * request_end. */
-#define _GNU_SOURCE /* clock_gettime */
+#define _GNU_SOURCE /* getpid */
 #include "loop.h"
 
 #include <curl/curl.h>
 #include <limits.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "watch.h"
 
@@ -18,18 +18,16 @@
 #define FRESH_PLAIN 20
 #define STREAMS 100 /* requests that one HTTP/2 connection carries (the usual limit of servers) */
 
-double loop_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+/* xorshift64*: jitter needs no better. */
+double loop_random(uint64_t *seed) {
+  *seed ^= *seed >> 12;
+  *seed ^= *seed << 25;
+  *seed ^= *seed >> 27;
+  return (double)((*seed * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
 }
 
-/* xorshift64*: jitter needs no better. */
-static double random_part(struct loop *loop) {
-  loop->seed ^= loop->seed >> 12;
-  loop->seed ^= loop->seed << 25;
-  loop->seed ^= loop->seed >> 27;
-  return (double)((loop->seed * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
+uint64_t loop_seed(const void *address) {
+  return ((uint64_t)(uintptr_t)address ^ (uint64_t)(request_clock() * 1e9) ^ (uint64_t)getpid() << 40) | 1;
 }
 
 static void tell(struct loop *loop, const struct request *r, enum loop_event event, double delay) {
@@ -58,7 +56,7 @@ static void move(struct request *r, struct list *to) {
 static void finish(struct loop *loop, struct request *r) {
   move(r, r->announced ? &loop->done : NULL);
   r->state = REQUEST_DONE;
-  r->ended = loop_now();
+  r->ended = request_clock();
   tell(loop, r, LOOP_RESPONSE, 0);
 }
 
@@ -100,7 +98,7 @@ static void start_queued(struct loop *loop) {
 }
 
 void loop_add(struct loop *loop, struct request *r) {
-  r->started = loop_now();
+  r->started = request_clock();
   r->state = REQUEST_QUEUED;
   move(r, &loop->queued);
   start_queued(loop);
@@ -119,7 +117,7 @@ void loop_cancel(struct loop *loop, struct request *r, enum error_kind kind, con
 }
 
 static void pause_request(struct loop *loop, struct request *r, double delay) {
-  r->due = loop_now() + delay;
+  r->due = request_clock() + delay;
   tell(loop, r, LOOP_RETRY, delay);
   if (timers_add(&loop->timers, r) == 0) {
     move(r, &loop->paused);
@@ -130,7 +128,7 @@ static void pause_request(struct loop *loop, struct request *r, double delay) {
 
 static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
   double delay = 0;
-  switch (request_end(r, (int)code, random_part(loop), &delay)) {
+  switch (request_end(r, (int)code, loop_random(&loop->seed), &delay)) {
     case REQUEST_FINISHED: finish(loop, r); break;
     case REQUEST_AGAIN: begin(loop, r); break;
     case REQUEST_LATER: pause_request(loop, r, delay); break;
@@ -159,7 +157,7 @@ static void start_due(struct loop *loop) {
   struct request *first;
   double now;
   if (loop->timers.count == 0) return;
-  now = loop_now();
+  now = request_clock();
   while ((first = timers_first(&loop->timers)) != NULL && first->due <= now) {
     timers_remove(&loop->timers, first);
     first->state = REQUEST_QUEUED;
@@ -174,7 +172,7 @@ double loop_timeout(const struct loop *loop) {
   if (first != NULL && (until < 0 || first->due < until)) until = first->due;
   if (loop->wake >= 0 && (until < 0 || loop->wake < until)) until = loop->wake;
   if (until < 0) return -1;
-  now = loop_now();
+  now = request_clock();
   return until > now ? until - now : 0;
 }
 
@@ -229,7 +227,7 @@ int loop_open(struct loop *loop, struct site *site) {
   loop->alarm = loop->armed = loop->wake = -1;
   loop->max_running = (size_t)most;
   loop->fresh = site_is_secure(site) ? FRESH_SECURE : FRESH_PLAIN;
-  loop->seed = ((uint64_t)(uintptr_t)loop ^ (uint64_t)(loop_now() * 1e9)) | 1;
+  loop->seed = loop_seed(loop);
   loop->multi = curl_multi_init();
   if (loop->multi == NULL) return -1;
   if (curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)most) == CURLM_OK && watch_open(loop) == 0)

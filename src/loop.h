@@ -42,8 +42,9 @@ struct loop {
   void *context;
 };
 
-/* Monotonic seconds. */
-double loop_now(void);
+/* The next number of a sequence, in [0, 1); a seed for one. */
+double loop_random(uint64_t *seed);
+uint64_t loop_seed(const void *address);
 
 /* Opens a loop whose fields are zero; 0, or -1. */
 int loop_open(struct loop *loop, struct site *site);

@@ -15,8 +15,8 @@
 struct where {
   lua_State *L;
   int value;       /* stack index of the option's value */
-  int arg;         /* the argument to name */
-  const char *who; /* the function to name where that is not the one called, or NULL */
+  int arg;         /* the argument to name; 0: none */
+  const char *who; /* the function to name, where the user called another than this one */
   const char *name;
 };
 
@@ -73,8 +73,7 @@ int loptions_nearest(lua_State *L) {
 /* --- complaints --------------------------------------------------------------- */
 
 static int complain(const struct where *at, const char *text) {
-  if (at->who != NULL) return luaL_error(at->L, "bad argument to '%s' (%s)", at->who, text);
-  return luaL_argerror(at->L, at->arg, text);
+  return at->who != NULL ? lblame_raise(at->L, at->who, at->arg, text) : luaL_argerror(at->L, at->arg, text);
 }
 
 static int wrong(const struct where *at, const char *expected) {
@@ -129,8 +128,9 @@ static int has_control(const char *text, size_t len) {
 
 static void read_string(const struct where *at, void *target) {
   size_t len;
-  const char *text = lua_tolstring(at->L, at->value, &len);
+  const char *text;
   if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
+  text = lua_tolstring(at->L, at->value, &len);
   if (len == 0) bad(at, "is empty");
   if (has_control(text, len)) bad(at, "holds a control character (perhaps a newline at its end)");
   *(const char **)target = text;
@@ -138,9 +138,10 @@ static void read_string(const struct where *at, void *target) {
 
 static void read_auth(const struct where *at, void *target) {
   static const char *const words[] = {"bearer", "api-key", "x-api-key", "raw", "none"};
-  const char *given = lua_tostring(at->L, at->value);
+  const char *given;
   int i;
   if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
+  given = lua_tostring(at->L, at->value);
   for (i = 0; i <= AUTH_NONE; i++)
     if (strcmp(given, words[i]) == 0) {
       *(enum auth *)target = (enum auth)i;
@@ -303,7 +304,7 @@ static int keep_function(lua_State *L, int index, const char *name, int table, i
   return found;
 }
 
-void loptions_client(lua_State *L, int index, int arg, struct lclient *client, int table) {
+void loptions_client(lua_State *L, int index, const char *who, struct lclient *client, int table) {
   struct settings *s = &client->settings;
   s->timeout = 60;
   s->connect_timeout = 10;
@@ -312,15 +313,16 @@ void loptions_client(lua_State *L, int index, int arg, struct lclient *client, i
   s->max_connections = 64;
   s->verify = 1;
   s->user_agent = "sora-lua/" SORA_VERSION;
-  read_options(L, index, arg, NULL, client_options, s);
+  read_options(L, index, 1, who, client_options, s);
   client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
 }
 
 void loptions_call(lua_State *L, int index, const char *who, struct lcall *call, int starting) {
-  struct where at = {L, index, index, who, "on_done"};
+  int arg = who == NULL ? index : 0;
+  struct where at = {L, index, arg, who, "on_done"};
   call->idempotency_key = NULL;
-  read_options(L, index, index, who, call_options, call);
+  read_options(L, index, arg, who, call_options, call);
   lua_getfield(L, index, "on_done");
   if (!starting && !lua_isnil(L, -1)) bad(&at, "is for calls that are started, not waited for");
   lua_pop(L, 1);

@@ -73,11 +73,12 @@ static int push_json(lua_State *L, struct lcall *call) {
 static int push_file(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
   char type[128];
-  if (r->diverted) {
+  if (r->content != CONTENT_FILE && r->answer.len != 0) {
     if (!push_json(L, call)) return 0;
     lua_pop(L, 1);
     return fail(r, ERROR_API, "the server answered JSON in place of the file");
   }
+  if (r->status != 200) return fail(r, ERROR_API, "the server sent a part of the file that nobody asked for");
   if (r->sink->bytes == 0) return fail(r, ERROR_DECODE, "the file is empty");
   if (sink_commit(r->sink) != 0) {
     sink_explain(r->sink, r->message, sizeof r->message);

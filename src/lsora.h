@@ -59,12 +59,18 @@ void lerror_push_call(lua_State *L, struct lcall *call);
 int lerror_return(lua_State *L, enum error_kind kind, const char *message); /* nil, err */
 int lerror_make(lua_State *L);                                              /* core.error */
 
+/* lblame.c: errors of misuse, with the place of the user's call. */
+void lblame_open(lua_State *L);
+int lblame_raise(lua_State *L, const char *who, int arg, const char *text); /* arg 0: not named */
+int lblame_complain(lua_State *L);                                          /* core.complain(who, text) */
+int lblame_own(lua_State *L);                                               /* core.own() */
+
 /* ljson.c: bodies. ljson_decode pushes the table and returns 1, or pushes the reason and returns 0. */
 void ljson_open(lua_State *L);
 int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch);
 
-/* loptions.c: tables of options. Misuse names the argument `arg`, or `who` was called in its stead. */
-void loptions_client(lua_State *L, int index, int arg, struct lclient *client, int table);
+/* loptions.c: tables of options. Misuse names `who`, or else the argument of the function that runs. */
+void loptions_client(lua_State *L, int index, const char *who, struct lclient *client, int table);
 void loptions_call(lua_State *L, int index, const char *who, struct lcall *call, int starting);
 int loptions_nearest(lua_State *L); /* core.nearest */
 
@@ -75,8 +81,9 @@ void levents_free(struct lclient *client);
 
 /* lclient.c: clients. */
 void lclient_open(lua_State *L);
-int lclient_new(lua_State *L);   /* core.new(options) -> client, or nil, err */
-int lclient_close(lua_State *L); /* core.close(client) */
+int lclient_new(lua_State *L);       /* core.new(options, who) -> client, or nil, err */
+int lclient_close(lua_State *L);     /* core.close(client) */
+int lclient_is_usable(lua_State *L); /* core.usable(client) -> true, or nil, err */
 
 /* core.c: counts forks, so that a client knows without a system call whether it is in the process that made it. */
 unsigned core_generation(void);
@@ -109,6 +116,8 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
 /* Starts the call on top of the stack instead, with on_done from the options at `opts` (0: none); pushes the handle, or
  * nil, err. */
 int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts);
+
+int lcall_check(lua_State *L); /* core.check_call(options, who) */
 
 /* Pushes the results, now or again; returns how many. `index` is the call's. */
 int lcall_results(lua_State *L, int index);

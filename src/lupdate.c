@@ -53,9 +53,9 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
   }
 }
 
-/* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of core.wake
- * has come; then delivers what is done. Returns how many calls are running; nil, err where the
- * client can't be used; or nil and what an on_done raised, with `true` after it. */
+/* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of
+ * core.wake has come; then delivers what is done. Returns how many calls are running; nil, err where the client can't
+ * be used; or nil and what an on_done raised, with `true` after it. */
 int lupdate_update(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
   double seconds = luaL_optnumber(L, 2, 0);

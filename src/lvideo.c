@@ -2,9 +2,11 @@
  *
  * Owns how ids become paths. Invariant: an id is one path segment, whatever
  * bytes it holds. */
+#include <stdio.h>
 #include <string.h>
 
 #include "compat.h"
+#include "head.h"
 #include "lsora.h"
 
 /* ids of gateways hold ':' ("sora-2:task_01k7"), which a path segment may (RFC 3986, 3.3). */
@@ -12,16 +14,20 @@
 
 /* The id at `index`: a string, or an integer as some servers number their jobs. NULL: pushes what is wrong with it. */
 static const char *read_id(lua_State *L, int index, size_t *len) {
-  const char *id = lua_tolstring(L, index, len);
-  if (lua_type(L, index) != LUA_TSTRING && !compat_isinteger(L, index)) {
+  const char *id;
+  if (lua_type(L, index) != LUA_TSTRING && !(lua_type(L, index) == LUA_TNUMBER && compat_isinteger(L, index))) {
     lua_pushfstring(L, "id: expected a string, got %s", luaL_typename(L, index));
-  } else if (*len == 0) {
-    lua_pushliteral(L, "id: is empty");
-  } else if (strcmp(id, ".") == 0 || strcmp(id, "..") == 0) {
-    lua_pushliteral(L, "id: '.' and '..' are no ids");
-  } else {
-    return id;
+    return NULL;
   }
+  if (!COMPAT_HAS_INTEGERS && lua_type(L, index) == LUA_TNUMBER) { /* not "9.007199254741e+15" */
+    char digits[32];
+    snprintf(digits, sizeof digits, "%.0f", (double)lua_tonumber(L, index));
+    lua_pushstring(L, digits);
+    lua_replace(L, index);
+  }
+  id = lua_tolstring(L, index, len);
+  if (*len != 0 && strcmp(id, ".") != 0 && strcmp(id, "..") != 0) return id;
+  lua_pushstring(L, *len == 0 ? "id: is empty" : "id: '.' and '..' are no ids");
   return NULL;
 }
 
@@ -118,6 +124,7 @@ static const char *method_of(lua_State *L) {
 static int call(lua_State *L, int starting) {
   struct lclient *client = lclient_check(L, 1);
   struct lcall *made;
+  struct head_field field;
   const char *text;
   size_t len;
   int table;
@@ -132,13 +139,11 @@ static int call(lua_State *L, int starting) {
   add(L, &made->request.query, text, len);
   text = spec_string(L, "body", &len);
   add(L, &made->request.body, text, len);
-  text = spec_string(L, "content_type", &len);
-  if (text != NULL) {
-    add(L, &made->lines, "Content-Type: ", 14);
-    add(L, &made->lines, text, len);
-    add(L, &made->lines, "\r\n", 2);
-  }
   if (!lua_isnil(L, 3)) loptions_call(L, 3, spec_string(L, "name", &len), made, starting);
+  text = spec_string(L, "content_type", &len);
+  if (text != NULL && !head_find(&made->lines, "Content-Type", 12, &field) &&
+      request_set_type(&made->request, text) != 0)
+    return luaL_error(L, "out of memory");
   text = spec_string(L, "file", &len);
   if (text != NULL) {
     made->request.sink = &made->sink;

@@ -1,4 +1,5 @@
 /* request.c - one API call: its attempts, redirects and answer; see request.h. */
+#define _GNU_SOURCE /* clock_gettime */
 #include "request.h"
 
 #include <stdio.h>
@@ -14,6 +15,12 @@
 #define MAX_HEAD (256 * 1024)      /* bytes of response headers */
 #define MAX_ERROR_BODY (64 * 1024) /* bytes kept of an answer that is not a 2xx */
 #define KEPT_MEMORY (64 * 1024)    /* bytes a buffer keeps between two calls */
+
+double request_clock(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 /* --- callbacks: they fill C buffers and nothing else --------------------- */
 
@@ -41,14 +48,15 @@ static int is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-/* JSON, HTML or XML where a file should be: it is read as an answer and never becomes a file. */
-static int is_text(const struct request *r, const char *data, size_t len) {
-  char type[64];
-  if (head_copy(&r->head, "content-type", type, sizeof type) &&
-      (head_same(type, "application/json", 16) || head_same(type, "text/", 5)))
-    return 1;
-  while (len > 0 && (*data == ' ' || *data == '\t' || *data == '\r' || *data == '\n')) data++, len--;
-  return len > 0 && (*data == '{' || *data == '[' || *data == '<');
+/* JSON, HTML or XML where a file should be is read as an answer and never becomes a file: told by the type, or by the
+ * first byte that is no blank and no part of a byte order mark. */
+static enum content sniff(const struct request *r, const char *data, size_t len) {
+  char type[64] = "";
+  head_copy(&r->head, "content-type", type, sizeof type);
+  if (head_same(type, "application/json", 16) || head_same(type, "text/", 5)) return CONTENT_TEXT;
+  while (len > 0 && memchr(" \t\r\n\xEF\xBB\xBF", *data, 7) != NULL) data++, len--;
+  if (len == 0) return CONTENT_UNKNOWN;
+  return memchr("{[<", *data, 3) != NULL ? CONTENT_TEXT : CONTENT_FILE;
 }
 
 static void fail_at_sink(struct request *r) {
@@ -57,6 +65,11 @@ static void fail_at_sink(struct request *r) {
 }
 
 static size_t to_sink(struct request *r, const char *data, size_t len) {
+  if (r->answer.len != 0 && sink_write(r->sink, r->answer.data, r->answer.len) != 0) {
+    fail_at_sink(r);
+    return 0;
+  }
+  r->answer.len = 0; /* what was held back until it was known */
   if (sink_write(r->sink, data, len) == 0) return len;
   fail_at_sink(r);
   return 0;
@@ -69,10 +82,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *context) {
     size_t room = r->answer.len < MAX_ERROR_BODY ? MAX_ERROR_BODY - r->answer.len : 0;
     return buffer_add(&r->answer, data, len < room ? len : room) == 0 ? len : 0;
   }
-  if (r->sink != NULL && !r->diverted) {
-    if (r->sink->bytes > 0 || !is_text(r, data, len)) return to_sink(r, data, len);
-    r->diverted = 1;
-  }
+  if (r->sink != NULL && r->content == CONTENT_UNKNOWN) r->content = sniff(r, data, len);
+  if (r->content == CONTENT_FILE) return to_sink(r, data, len);
   if (len > site_limits(r->site)->max_response_bytes - r->answer.len) {
     snprintf(r->message, sizeof r->message, "the answer is larger than max_response_bytes (%lu)",
              (unsigned long)site_limits(r->site)->max_response_bytes);
@@ -82,6 +93,22 @@ static size_t on_body(char *data, size_t size, size_t count, void *context) {
   return buffer_add(&r->answer, data, len) == 0 ? len : 0;
 }
 
+/* libcurl's own test for a transfer that stands still takes the mean of five seconds, so it is late; while one is set,
+ * this is called each second. */
+static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
+  struct request *r = context;
+  double time = request_clock();
+  (void)total;
+  (void)up_total;
+  if (now + up != r->moved) {
+    r->moved = now + up;
+    r->moved_at = time;
+  }
+  if (time - r->moved_at <= r->timeout) return 0;
+  r->stalled = 1;
+  return 1;
+}
+
 /* --- life ----------------------------------------------------------------- */
 
 void request_init(struct request *r, struct site *site) {
@@ -89,10 +116,16 @@ void request_init(struct request *r, struct site *site) {
   r->site = site;
 }
 
+static void free_headers(struct request *r) {
+  if (r->type != NULL) r->type->next = NULL; /* the rest is somebody else's */
+  curl_slist_free_all(r->type);
+  curl_slist_free_all(r->headers);
+  r->type = r->headers = NULL;
+}
+
 void request_reset(struct request *r, const char *method) {
   const struct limits *limits = site_limits(r->site);
-  curl_slist_free_all(r->headers);
-  r->headers = NULL;
+  free_headers(r);
   r->sink = NULL;
   r->method = method;
   r->timeout = limits->timeout;
@@ -109,8 +142,7 @@ void request_reset(struct request *r, const char *method) {
 }
 
 void request_forget(struct request *r) {
-  curl_slist_free_all(r->headers);
-  r->headers = NULL;
+  free_headers(r);
   buffer_free(&r->path);
   buffer_free(&r->query);
   buffer_free(&r->body);
@@ -154,6 +186,16 @@ static CURLcode set_method(struct slot *slot, const char *method) {
   return code;
 }
 
+/* The header list of this attempt: another origin sees nothing of the user's. */
+static struct curl_slist *header_list(struct request *r) {
+  struct curl_slist *list = r->away              ? site_public_headers(r->site)
+                            : r->headers != NULL ? r->headers
+                                                 : site_headers(r->site);
+  if (r->type == NULL || strcmp(r->verb, "POST") != 0) return list;
+  r->type->next = list;
+  return r->type;
+}
+
 static CURLcode set_call(struct request *r) {
   struct slot *slot = r->slot;
   CURL *easy = slot->easy;
@@ -161,18 +203,19 @@ static CURLcode set_call(struct request *r) {
   if (!slot->wired) {
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
     slot->wired = 1;
   }
   SET(CURLOPT_HEADERDATA, r);
   SET(CURLOPT_WRITEDATA, r);
+  SET(CURLOPT_XFERINFODATA, r);
   SET(CURLOPT_PRIVATE, r);
   /* A file may take as long as it takes, so its time-out is for a transfer that stands still. */
   SET(CURLOPT_TIMEOUT_MS, r->sink == NULL ? site_milliseconds(r->timeout) : 0L);
-  SET(CURLOPT_LOW_SPEED_TIME, r->sink == NULL ? 0L : site_milliseconds(r->timeout) / 1000 + 1);
+  SET(CURLOPT_LOW_SPEED_TIME, r->sink == NULL ? 0L : (site_milliseconds(r->timeout) + 999) / 1000);
   SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  SET(CURLOPT_HTTPHEADER, r->away              ? site_public_headers(r->site)
-                          : r->headers != NULL ? r->headers
-                                               : site_headers(r->site));
+  SET(CURLOPT_NOPROGRESS, r->sink == NULL ? 1L : 0L);
+  SET(CURLOPT_HTTPHEADER, header_list(r));
   /* libcurl sends a request again by itself when a kept-alive connection turns out to be dead. For
    * one that may be paid for, only a connection that is new keeps it from doing so. */
   SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
@@ -209,10 +252,13 @@ int request_begin(struct request *r) {
     code = r->slot != NULL ? set_address(r) : CURLE_OUT_OF_MEMORY;
   }
   r->kind = ERROR_NONE;
-  r->status = r->diverted = 0;
+  r->status = 0;
+  r->content = CONTENT_UNKNOWN;
   r->head.len = r->answer.len = 0;
   r->message[0] = '\0';
   r->wish = -1;
+  r->moved = -1;
+  r->stalled = 0;
   if (code == CURLE_OK) {
     r->slot->error[0] = '\0';
     code = set_call(r);
@@ -230,6 +276,14 @@ int request_begin(struct request *r) {
   r->state = REQUEST_DONE;
   release(r);
   return -1;
+}
+
+int request_set_type(struct request *r, const char *type) {
+  struct buffer line = {0};
+  if (buffer_puts(&line, "Content-Type: ") == 0 && buffer_puts(&line, type) == 0 && buffer_string(&line) != NULL)
+    r->type = curl_slist_append(NULL, line.data);
+  buffer_free(&line);
+  return r->type != NULL ? 0 : -1;
 }
 
 void *request_easy(const struct request *r) {
@@ -255,7 +309,7 @@ static const char *follow(struct request *r) {
   struct head_field field;
   struct buffer location = {0};
   int post = strcmp(r->verb, "POST") == 0, secure = is_scheme(slot->url, "https"), set;
-  if (!head_find(&r->head, "location", 8, &field)) return "a redirect without a Location";
+  if (!head_find(&r->head, "location", 8, &field) || field.value_len == 0) return "a redirect without a Location";
   if (++r->redirects > MAX_REDIRECTS) return "more than 5 redirects";
   /* Browsers turn such a POST into a GET, whose answer would look like a created job's. */
   if (post && (r->status == 301 || r->status == 302)) return "a POST was redirected: base_url is not the server's own";
@@ -329,7 +383,8 @@ enum request_step request_end(struct request *r, int code, double random, double
   facts.max_retries = r->max_retries;
   facts.repeatable = r->repeatable;
   facts.random = random;
-  r->code = code;
+  r->code = code = r->stalled ? CURLE_OPERATION_TIMEDOUT : code;
+  if (r->stalled) snprintf(r->slot->error, CURL_ERROR_SIZE, "no byte came for %g s", r->timeout);
   if (code == CURLE_OK && redirects(r)) {
     const char *why = follow(r);
     if (why == NULL) return REQUEST_AGAIN;

@@ -14,6 +14,9 @@
 struct curl_slist;
 struct sink;
 
+/* What came where a file was expected; text went to `answer`. */
+enum content { CONTENT_UNKNOWN, CONTENT_FILE, CONTENT_TEXT };
+
 enum request_state {
   REQUEST_IDLE,    /* being filled in */
   REQUEST_QUEUED,  /* waits for its turn */
@@ -33,6 +36,7 @@ struct request {
   struct buffer query;        /* beside the base URL's own, encoded; empty: none */
   struct buffer body;         /* what is sent */
   struct curl_slist *headers; /* NULL: the site's */
+  struct curl_slist *type;    /* the Content-Type of `body`, or NULL; it is put before whichever list is sent */
   struct buffer secrets;      /* of this call alone */
   struct sink *sink;          /* where the bytes of a file go; NULL: to `answer` */
   double timeout;             /* s, one attempt */
@@ -43,8 +47,8 @@ struct request {
   enum request_state state;
   struct slot *slot;
   int attempts, redirects;
-  int away;              /* a redirect led to another origin */
-  int diverted;          /* text came where a file was expected: it went to `answer` */
+  int away; /* a redirect led to another origin */
+  enum content content;
   const char *verb;      /* the method in use: `method`, or GET after a 303 */
   double started, ended; /* monotonic seconds */
 
@@ -57,6 +61,10 @@ struct request {
   double wish; /* seconds the server asked to wait, or -1 */
   int retryable, ambiguous;
 
+  long long moved; /* bytes when a file's transfer last moved, and when that was */
+  double moved_at;
+  int stalled;
+
   /* the loop's */
   int announced; /* loop_take_done gives it once it is done */
   struct request *prev, *next;
@@ -65,11 +73,17 @@ struct request {
   size_t place;      /* in the loop's heap */
 };
 
+/* Monotonic seconds: the clock of all times here. */
+double request_clock(void);
+
 void request_init(struct request *r, struct site *site);
 
 /* Makes a request ready for another call with `method`: memory is kept, options are the site's, the path is the base
  * path. */
 void request_reset(struct request *r, const char *method);
+
+/* Says what the body is. 0, or -1: memory is out. */
+int request_set_type(struct request *r, const char *type);
 
 /* Sets up the next attempt. Afterwards the handle of request_easy belongs into the multi handle. 0, or -1: finished
  * with an error. */

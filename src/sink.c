@@ -34,7 +34,8 @@ int sink_open(struct sink *s, const char *path) {
   memcpy(s->part, path, len);
   memcpy(s->part + len, ".part", sizeof ".part");
   s->fd = open(s->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  return s->fd >= 0 ? 0 : fail(s, "open", errno);
+  s->ours = s->fd >= 0;
+  return s->ours ? 0 : fail(s, "open", errno);
 }
 
 int sink_write(struct sink *s, const char *data, size_t size) {
@@ -79,8 +80,7 @@ int sink_commit(struct sink *s) {
   s->fd = -1;
   if (close(fd) != 0) return fail(s, "write", errno);
   if (rename(s->part, s->path) != 0) return fail(s, "rename", errno);
-  free(s->part);
-  s->part = NULL;
+  s->ours = 0;
   sync_folder(s->path);
   return 0;
 }
@@ -95,7 +95,7 @@ void sink_explain(const struct sink *s, char *text, size_t size) {
 
 void sink_close(struct sink *s) {
   if (s->fd >= 0) close(s->fd);
-  if (s->part != NULL) (void)remove(s->part);
+  if (s->ours) (void)unlink(s->part);
   free(s->part);
   free(s->path);
   sink_init(s);

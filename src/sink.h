@@ -12,6 +12,7 @@ struct sink {
   int fd;           /* of the part file, or -1 */
   char *path;       /* the target */
   char *part;       /* the target's name with ".part" after it */
+  int ours;         /* the part file is there because we made it */
   long long bytes;  /* written so far */
   const char *verb; /* what failed, for the message: "open", "write", "sync", "rename" */
   int code;         /* errno of it */

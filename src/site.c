@@ -75,9 +75,56 @@ static int sensitive(const char *name, size_t len) {
   return 0;
 }
 
+/* The secret itself. */
+static int add_plain(struct buffer *secrets, const char *text, size_t len) {
+  return buffer_add(secrets, text, len) != 0 || buffer_add(secrets, "", 1) != 0 ? -1 : 0;
+}
+
+/* The secret as JSON may write it: with a backslash before '"', '\\' and, in some encoders, '/'. */
+static int add_escaped(struct buffer *secrets, const char *text, size_t len, const char *escaped) {
+  size_t i, start = secrets->len;
+  for (i = 0; i < len; i++)
+    if ((strchr(escaped, text[i]) != NULL && buffer_add(secrets, "\\", 1) != 0) ||
+        buffer_add(secrets, text + i, 1) != 0)
+      return -1;
+  if (secrets->len - start != len) return buffer_add(secrets, "", 1);
+  secrets->len = start; /* it is the plain one */
+  return 0;
+}
+
+static int hex(char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                : -1;
+}
+
+/* The secret as the other side reads it where it stands in a URL. */
+static int add_decoded(struct buffer *secrets, const char *text, size_t len) {
+  size_t i, start = secrets->len;
+  for (i = 0; i < len; i++) {
+    int coded = text[i] == '%' && i + 2 < len && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0;
+    char c = coded ? (char)(hex(text[i + 1]) * 16 + hex(text[i + 2])) : text[i];
+    if (buffer_add(secrets, &c, 1) != 0) return -1;
+    if (coded) i += 2;
+  }
+  if (secrets->len - start != len && memchr(secrets->data + start, '\0', secrets->len - start) == NULL)
+    return buffer_add(secrets, "", 1);
+  secrets->len = start;
+  return 0;
+}
+
+/* All its spellings: an answer may echo any of them. */
 static int add_secret(struct buffer *secrets, const char *text, size_t len) {
   if (len == 0) return 0;
-  return buffer_add(secrets, text, len) != 0 || buffer_add(secrets, "", 1) != 0 ? -1 : 0;
+  return add_escaped(secrets, text, len, "\"\\/") != 0 || add_escaped(secrets, text, len, "\"\\") != 0 ||
+                 add_decoded(secrets, text, len) != 0 || add_plain(secrets, text, len) != 0
+             ? -1
+             : 0;
+}
+
+int site_add_secret(struct buffer *secrets, const char *text) {
+  return add_secret(secrets, text, strlen(text));
 }
 
 int site_collect_secrets(struct buffer *secrets, const struct buffer *lines) {
@@ -94,8 +141,7 @@ int site_collect_secrets(struct buffer *secrets, const struct buffer *lines) {
   return 0;
 }
 
-/* The values in a query ("a=1&key=abc") whose names say that they are credentials. */
-static int collect_query_secrets(struct buffer *secrets, const char *query) {
+int site_collect_query_secrets(struct buffer *secrets, const char *query) {
   while (query != NULL && *query != '\0') {
     size_t len = strcspn(query, "&"), name = strcspn(query, "=&");
     if (name < len && sensitive(query, name) && add_secret(secrets, query + name + 1, len - name - 1) != 0) return -1;
@@ -167,9 +213,18 @@ static int add_key(struct curl_slist **list, const struct site *site, const stru
   return result;
 }
 
+/* "Expect:" with nothing behind it keeps libcurl from asking before it sends a large body: servers that don't know the
+ * question cost a second each time. */
+static int add_expect(struct curl_slist **list) {
+  struct curl_slist *longer = curl_slist_append(*list, "Expect:");
+  if (longer == NULL) return -1;
+  *list = longer;
+  return 0;
+}
+
 struct curl_slist *site_make_headers(const struct site *site, const struct buffer *lines, const char *key) {
   struct curl_slist *list = NULL;
-  if (add_own(&list, &site->lines, lines, "Accept", "application/json") == 0 &&
+  if (add_own(&list, &site->lines, lines, "Accept", "application/json") == 0 && add_expect(&list) == 0 &&
       add_own(&list, &site->lines, lines, "User-Agent", site->user_agent) == 0 &&
       add_key(&list, site, lines, key) == 0 && add_lines(&list, &site->lines, lines) == 0 &&
       (lines == NULL || add_lines(&list, lines, NULL) == 0))
@@ -282,7 +337,7 @@ static int collect_proxy_secret(struct buffer *secrets, const char *proxy) {
 static int collect_secrets(struct site *site) {
   if (site->key != NULL && add_secret(&site->secrets, site->key, strlen(site->key)) != 0) return -1;
   if (site_collect_secrets(&site->secrets, &site->lines) != 0) return -1;
-  if (collect_query_secrets(&site->secrets, site->query) != 0) return -1;
+  if (site_collect_query_secrets(&site->secrets, site->query) != 0) return -1;
   return collect_proxy_secret(&site->secrets, site->proxy);
 }
 
@@ -311,7 +366,8 @@ static const char *fill(struct site *site, const struct settings *settings) {
       buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 || collect_secrets(site) != 0)
     return memory;
   site->headers = site_make_headers(site, NULL, NULL);
-  if (site->headers == NULL || add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
+  if (site->headers == NULL || add_expect(&site->public_headers) != 0 ||
+      add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
       add_header(&site->public_headers, "User-Agent", 10, site->user_agent, strlen(site->user_agent)) != 0)
     return memory;
   return NULL;

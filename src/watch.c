@@ -38,7 +38,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 static int on_timer(CURLM *multi, long ms, void *context) {
   struct loop *loop = context;
   (void)multi;
-  loop->alarm = ms < 0 ? -1 : loop_now() + (double)ms / 1000;
+  loop->alarm = ms < 0 ? -1 : request_clock() + (double)ms / 1000;
   return 0;
 }
 
@@ -55,7 +55,7 @@ int watch_open(struct loop *loop) {
 
 void watch_call_libcurl(struct loop *loop) {
   int running;
-  if (loop->alarm < 0 || loop_now() < loop->alarm) return;
+  if (loop->alarm < 0 || request_clock() < loop->alarm) return;
   loop->alarm = -1;
   curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
@@ -105,7 +105,7 @@ static int near(double a, double b) {
 
 void watch_arm(struct loop *loop, double seconds) {
   struct itimerspec when;
-  double at = seconds < 0 ? -1 : seconds == 0 ? 0 : loop_now() + seconds;
+  double at = seconds < 0 ? -1 : seconds == 0 ? 0 : request_clock() + seconds;
   if (near(at, loop->armed)) return;
   memset(&when, 0, sizeof when);
   if (at >= 0) {

@@ -6,6 +6,8 @@
 local core = require "sora.core"
 local videos = require "sora.videos"
 
+core.own()
+
 local Client = {}
 local blocking = { __index = Client, __name = "sora.client" }
 local cooperative = { __index = setmetatable({}, { __index = Client }), __name = "sora.client" }
@@ -14,12 +16,26 @@ local LONGEST_PAUSE = 0.1  -- s; another waiter's update may have finished our c
 local LEAST_PUMP = 0.001   -- s; waiters pump no more often, however many they are
 local SPINNING = 100       -- pauses in a row that took no time: the hook does not wait
 
--- Pumps for a waiter, which must not be hit by what somebody else's callback raises.
-local function quiet_update(client, seconds)
-  local good, result, err = pcall(client.update, client, seconds)
-  if good then return result, err end
-  io.stderr:write("sora: a callback raised an error: ", tostring(result), "\n")
-  return true
+-- Works on all that was started and watched. Returns how many are running, or nil, err; and in third place what a
+-- callback raised, in a table, once everything else that was done is delivered.
+local function work(client, seconds)
+  local group = client._jobs
+  local problem = group and group:step()
+  if group then core.wake(client, group:next_due()) end
+  local running, err, raised = core.update(client, seconds)
+  if not running and not raised then return nil, err end
+  if raised then problem = problem or { err } end
+  if not group then return running, nil, problem end
+  problem = problem or group:step()
+  core.wake(client, group:next_due())
+  return running and running - group.calling + group.open, nil, problem
+end
+
+-- Works for a waiter, which must not be hit by what somebody else's callback raises.
+local function work_quietly(client, seconds)
+  local running, err, problem = work(client, seconds)
+  if problem then io.stderr:write("sora: a callback raised an error: ", tostring(problem[1]), "\n") end
+  return running or (problem and 0) or nil, err
 end
 
 -- One call ---------------------------------------------------------------------------
@@ -29,13 +45,13 @@ local function pump(client)
   local now = core.now()
   if now - client._pumped < LEAST_PUMP then return end
   client._pumped = now
-  quiet_update(client, 0)
+  work_quietly(client, 0)
 end
 
 -- Lets others run until the handle of `turn` is done. The hook may set `turn.wake`: it is called then.
 local function await(client, turn)
   local idle = 0
-  quiet_update(client, 0)
+  work_quietly(client, 0)
   while not turn.handle:done() do
     local before = core.now()
     client:pause(LONGEST_PAUSE, turn)
@@ -124,8 +140,8 @@ function Client:start(name, ...)
     local names = { "get_video" }
     for known in pairs(describe) do names[#names + 1] = known end
     local near = type(name) == "string" and core.nearest(name, names)
-    error(("bad argument #1 to 'start' (no method '%s' makes one call%s)"):format(tostring(name),
-      near and "; did you mean '" .. near .. "'?" or ""), 2)
+    core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
+      near and "; did you mean '" .. near .. "'?" or ""))
   end
   return core.start(self, method(...))
 end
@@ -137,21 +153,9 @@ end
 -- @treturn[2] table error: the client is closed, or in another process
 -- @raise what a callback raised, once everything else that was done is delivered
 function Client:update(seconds)
-  local group = self._jobs
-  if not group then
-    local running, err, raised = core.update(self, seconds)
-    if raised then error(err, 0) end
-    return running, err
-  end
-  local problem = group:step()
-  core.wake(self, group:next_due())
-  local running, err, raised = core.update(self, seconds)
-  if not running and not raised then return nil, err end
-  problem = problem or (raised and err) or nil
-  problem = group:step() or problem
-  core.wake(self, group:next_due())
-  if problem ~= nil then error(problem, 0) end
-  return running - group.calling + group.open
+  local running, err, problem = work(self, seconds)
+  if problem then error(problem[1], 0) end
+  return running, err
 end
 
 --- One descriptor that is readable whenever `update(0)` has work, also by the clock; nil where the platform
@@ -181,7 +185,7 @@ end
 -- @tparam number seconds
 -- @tparam ?table turn
 function Client:pause(seconds)
-  return quiet_update(self, seconds)
+  return work_quietly(self, seconds)
 end
 
 function cooperative.__index:pause(seconds, turn)
@@ -204,7 +208,7 @@ blocking.__newindex, cooperative.__newindex = set_field, set_field
 -- @tparam number seconds
 -- @local
 local function sleep(client, seconds)
-  if not client._pause then return quiet_update(client, seconds) end
+  if not client._pause then return work_quietly(client, seconds) end
   client:pause(math.min(seconds, LONGEST_PAUSE))
   pump(client)
 end

@@ -11,6 +11,8 @@ local settings = require "sora.settings"
 local videos = require "sora.videos"
 local wait = require "sora.wait"
 
+core.own()
+
 local Client = calls.Client
 
 local DEFAULT_TIMEOUT = 60 -- s; one attempt
@@ -21,10 +23,12 @@ function Client:attempt_timeout()
   return self._timeout
 end
 
--- Drives a job until its next snapshot, which is returned with the poll's response, or its end: nil.
+-- Drives a job until its next snapshot, or its end: nil. `job.response` is that of the last poll.
 local function advance(client, job)
   while true do
     local now = core.now()
+    local usable, problem = core.usable(client)
+    if not usable then wait.give_up(job, problem) end
     local what, seconds = wait.next(job, now)
     if what == "end" then return nil end
     if what == "pause" then
@@ -32,12 +36,12 @@ local function advance(client, job)
     else
       local opts = wait.call_options(job, client:attempt_timeout(), now)
       local video, err, response = client:get_video(job.id, opts)
-      now = core.now()
+      now, job.response = core.now(), response
       if video then
-        wait.answer(job, video, response.poll_after, now, math.random())
-        return video, response
+        wait.answer(job, video, response.poll_after, now, core.random())
+        return video
       end
-      wait.failure(job, err, now, math.random())
+      wait.failure(job, err, now, core.random())
     end
   end
 end
@@ -59,13 +63,10 @@ end
 -- is the last snapshot
 function Client:wait(id, opts)
   local job = start(id, opts, "wait")
-  local last
-  repeat
-    local video, response = advance(self, job)
-    last = response or last
-  until not video
-  if job.err then return nil, job.err, job.rules.response and last or nil end
-  if job.rules.response then return job.video, nil, last end
+  repeat until not advance(self, job)
+  local response = job.rules.response and job.response or nil
+  if job.err then return nil, job.err, response end
+  if response then return job.video, nil, response end
   return job.video
 end
 
@@ -96,15 +97,15 @@ function Client:watch(id, opts)
   local created
   if type(id) == "table" then
     if id.base_url ~= self.base_url then
-      error(("bad argument #1 to 'watch' (the ticket is of %s, this client of %s)"):format(
-        tostring(id.base_url), self.base_url), 2)
+      core.complain("watch", ("the ticket is of %s, this client of %s"):format(tostring(id.base_url),
+        self.base_url))
     end
     id, created = id.id, id.created
   end
   videos.path(id, "", "watch")
   local rules = wait.rules(opts, "watch")
-  local running, err = core.update(self, 0)
-  if not running and err.kind then return nil, err end
+  local usable, err = core.usable(self)
+  if not usable then return nil, err end
   local group = self._jobs or jobs.new(self)
   self._jobs = group
   if rules.max_rate then group.max_rate = rules.max_rate end
@@ -119,7 +120,7 @@ end
 -- @treturn {table,...} { video = } or { err = } for each id, in their order
 function Client:wait_all(ids, opts)
   if type(ids) ~= "table" then
-    error("bad argument #1 to 'wait_all' (a list of ids expected, got " .. type(ids) .. ")", 2)
+    core.complain("wait_all", "ids: expected a list, got " .. type(ids))
   end
   local rules = wait.rules(opts, "wait_all")
   for _, id in ipairs(ids) do videos.path(id, "", "wait_all") end
@@ -128,7 +129,9 @@ function Client:wait_all(ids, opts)
   for i, id in ipairs(ids) do watched[i] = group:add(id, rules) end
   while true do
     local problem = group:step()
-    if problem ~= nil then error(problem, 0) end
+    if problem then error(problem[1], 0) end
+    local usable, err = core.usable(self)
+    if not usable then group:abandon(err) end
     if group.open == 0 then break end
     local due, now = group:next_due(), core.now()
     calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP)
@@ -139,21 +142,18 @@ function Client:wait_all(ids, opts)
   return results
 end
 
-local NO_SERVER = "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and "
-  .. "OPENAI_API_KEY) in the environment, or call sora.configure{ base_url = …, api_key = … }"
-
 local client = { methods = Client }
 
 --- Makes a client.
 -- @tparam table options see the README's table; `base_url` and `api_key` are taken from SORA_BASE_URL and
 -- SORA_API_KEY, or from OPENAI_BASE_URL and OPENAI_API_KEY, where they are not given
+-- @tparam string who the function to name when an option is misused
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
-function client.new(options)
+function client.new(options, who)
   local all = settings.complete(options)
-  if all.base_url == nil then return nil, core.error { kind = "config", message = NO_SERVER } end
-  local userdata, err = core.new(all)
+  local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
   return calls.adopt { userdata, _timeout = options.timeout or DEFAULT_TIMEOUT,
     base_url = (all.base_url:gsub("%?.*", "")) }

@@ -11,22 +11,22 @@ local client = require "sora.client"
 local core = require "sora.core"
 local normalize = require "sora.normalize"
 
+core.own()
+
 local sora = { _VERSION = core._VERSION }
 
 local default
 
 local function get_default()
   if default then return default end
-  local made, err = client.new({})
+  local made, err = client.new({}, "new")
   default = made
   return made, err
 end
 
-local function check_options(options, who)
-  if type(options) ~= "table" then
-    error(("bad argument #1 to '%s' (table expected, got %s)"):format(who, type(options)), 3)
-  end
-  return options
+local function make(options, who)
+  if type(options) ~= "table" then core.complain(who, "options: expected a table, got " .. type(options)) end
+  return client.new(options, who)
 end
 
 for name, method in pairs(client.methods) do
@@ -68,7 +68,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
 function sora.new(options)
-  return client.new(check_options(options, "new"))
+  return make(options, "new")
 end
 
 --- Sets the default client.
@@ -77,7 +77,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table `config` error; the default client stays as it was
 function sora.configure(options)
-  local made, err = client.new(check_options(options, "configure"))
+  local made, err = make(options, "configure")
   if not made then return nil, err end
   default = made
   return made
@@ -88,7 +88,7 @@ end
 -- @treturn table { id, state, progress, url, error, created_at, completed_at, raw }
 function sora.normalize(video)
   if type(video) ~= "table" then
-    error(("bad argument #1 to 'normalize' (table expected, got %s)"):format(type(video)), 2)
+    core.complain("normalize", "video: expected a table, got " .. type(video))
   end
   return normalize.video(video)
 end

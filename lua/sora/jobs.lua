@@ -104,14 +104,14 @@ local function absorb(job, video, err, response, now)
   job.handle = nil
   if job.finished then return end
   if video then
-    wait.answer(job, video, response.poll_after, now, math.random())
+    wait.answer(job, video, response.poll_after, now, core.random())
   else
-    wait.failure(job, err, now, math.random())
+    wait.failure(job, err, now, core.random())
   end
 end
 
 local function keep_first(group, good, problem)
-  if not good and group.problem == nil then group.problem = problem end
+  if not good then group.problem = group.problem or { problem } end
 end
 
 local function absorb_all(group)
@@ -154,8 +154,7 @@ local function report(group)
 end
 
 --- Takes the answers that came and starts the polls that are due. Never blocks.
--- @return[1] nil
--- @return[2] the first error that a callback raised
+-- @treturn ?table { what the first callback that raised an error raised }
 function Group:step()
   absorb_all(self)
   start_due(self, core.now())
@@ -164,6 +163,15 @@ function Group:step()
   local problem = self.problem
   self.problem = nil
   return problem
+end
+
+--- Ends all waits with an error, because the client can no longer be used.
+function Group:abandon(err)
+  for _, job in ipairs(self.waiting) do
+    wait.give_up(job, err)
+    self:count_out(job)
+  end
+  self.waiting = {}
 end
 
 --- When, by `core.now()`, the group has work; nil: only answers bring any.

@@ -7,7 +7,10 @@
 local core = require "sora.core"
 local normalize = require "sora.normalize"
 
+core.own()
+
 local wait = {}
+local complain = core.complain
 
 local BACKOFF = 1.5         -- each pause is so much longer than the one before
 local JITTER = 0.25         -- at most this part is taken off, so that many waits spread out
@@ -55,10 +58,6 @@ for name in pairs(CHECKS) do known[name] = true end
 for name in pairs(known) do words[#words + 1] = name end
 table.sort(words)
 
-local function complain(who, text)
-  error(("bad argument to '%s' (%s)"):format(who, text), 4)
-end
-
 local function check(name, value, who)
   if type(name) ~= "string" then complain(who, "option names are strings, got a " .. type(name)) end
   if not known[name] or (ONLY[name] and not ONLY[name][who]) then
@@ -88,11 +87,13 @@ function wait.rules(opts, who)
     if CHECKS[name] then
       rules[name] = value
     elseif name == "response" then
+      core.check_call({ response = value }, who)
       rules.response = value
     else
       rules.call[name] = value
     end
   end
+  core.check_call(rules.call, who)
   for name, value in pairs(DEFAULTS) do
     if rules[name] == nil then rules[name] = value end
   end
@@ -172,6 +173,11 @@ end
 --- Ends the wait from outside.
 function wait.cancel(job, message)
   fail(job, "cancelled", message)
+end
+
+--- Ends the wait with an error of the caller's.
+function wait.give_up(job, err)
+  if not job.finished then finish(job, err) end
 end
 
 --- Plans the next poll as after an answer that brought nothing.
