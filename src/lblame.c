@@ -52,9 +52,9 @@ int lblame_raise(lua_State *L, const char *who, int arg, const char *text) {
   return lua_error(L);
 }
 
-/* core.complain(who, text): raises "bad argument to 'who' (text)". */
+/* core.complain(who, text [, arg]): raises "bad argument to 'who' (text)". */
 int lblame_complain(lua_State *L) {
-  return lblame_raise(L, luaL_checkstring(L, 1), 0, luaL_checkstring(L, 2));
+  return lblame_raise(L, luaL_checkstring(L, 1), (int)luaL_optinteger(L, 3, 0), luaL_checkstring(L, 2));
 }
 
 void lblame_open(lua_State *L) {

@@ -94,7 +94,10 @@ int lclient_new(lua_State *L) {
   lua_setmetatable(L, 3);
 
   loptions_client(L, 2, who, client, 4);
-  if (client->settings.base_url == NULL) return lerror_return(L, ERROR_CONFIG, "no base_url is given");
+  if (client->settings.base_url == NULL)
+    return lerror_return(L, ERROR_CONFIG,
+                         "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) "
+                         "in the environment, or call sora.configure{ base_url = ..., api_key = ... }");
   client->site = site_new(&client->settings, why, sizeof why);
   buffer_free(&client->settings.headers);
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));

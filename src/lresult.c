@@ -78,8 +78,8 @@ static int push_file(lua_State *L, struct lcall *call) {
     lua_pop(L, 1);
     return fail(r, ERROR_API, "the server answered JSON in place of the file");
   }
-  if (r->status != 200) return fail(r, ERROR_API, "the server sent a part of the file that nobody asked for");
   if (r->sink->bytes == 0) return fail(r, ERROR_DECODE, "the file is empty");
+  if (r->status != 200) return fail(r, ERROR_API, "the server sent a part of the file that nobody asked for");
   if (sink_commit(r->sink) != 0) {
     sink_explain(r->sink, r->message, sizeof r->message);
     r->kind = ERROR_FILE;

@@ -92,35 +92,27 @@ static int add_escaped(struct buffer *secrets, const char *text, size_t len, con
   return 0;
 }
 
-static int hex(char c) {
-  return c >= '0' && c <= '9'   ? c - '0'
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                : -1;
-}
-
-/* The secret as the other side reads it where it stands in a URL. */
-static int add_decoded(struct buffer *secrets, const char *text, size_t len) {
-  size_t i, start = secrets->len;
-  for (i = 0; i < len; i++) {
-    int coded = text[i] == '%' && i + 2 < len && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0;
-    char c = coded ? (char)(hex(text[i + 1]) * 16 + hex(text[i + 2])) : text[i];
-    if (buffer_add(secrets, &c, 1) != 0) return -1;
-    if (coded) i += 2;
-  }
-  if (secrets->len - start != len && memchr(secrets->data + start, '\0', secrets->len - start) == NULL)
-    return buffer_add(secrets, "", 1);
-  secrets->len = start;
-  return 0;
-}
-
-/* All its spellings: an answer may echo any of them. */
-static int add_secret(struct buffer *secrets, const char *text, size_t len) {
-  if (len == 0) return 0;
+/* One spelling, and as JSON writes it. */
+static int add_spelling(struct buffer *secrets, const char *text, size_t len) {
   return add_escaped(secrets, text, len, "\"\\/") != 0 || add_escaped(secrets, text, len, "\"\\") != 0 ||
-                 add_decoded(secrets, text, len) != 0 || add_plain(secrets, text, len) != 0
+                 add_plain(secrets, text, len) != 0
              ? -1
              : 0;
+}
+
+/* All its spellings: an answer may echo any of them. In a URL it is percent-encoded, and the other side reads it
+ * decoded. */
+static int add_secret(struct buffer *secrets, const char *text, size_t len) {
+  int decoded_len = 0, result;
+  char *decoded;
+  if (len == 0) return 0;
+  if (add_spelling(secrets, text, len) != 0) return -1;
+  if (memchr(text, '%', len) == NULL) return 0;
+  decoded = curl_easy_unescape(NULL, text, (int)len, &decoded_len);
+  if (decoded == NULL) return -1;
+  result = add_spelling(secrets, decoded, strlen(decoded));
+  curl_free(decoded);
+  return result;
 }
 
 int site_add_secret(struct buffer *secrets, const char *text) {

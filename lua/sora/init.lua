@@ -25,7 +25,7 @@ local function get_default()
 end
 
 local function make(options, who)
-  if type(options) ~= "table" then core.complain(who, "options: expected a table, got " .. type(options)) end
+  if type(options) ~= "table" then core.complain(who, "table expected, got " .. type(options), 1) end
   return client.new(options, who)
 end
 

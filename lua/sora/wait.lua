@@ -51,17 +51,30 @@ local ONLY = {
 
 local DEFAULTS = { interval = 2, max_interval = 15, timeout = 1800, max_failures = 10 }
 
-local known = {}
-local words = {}
-for _, name in ipairs(CALL_OPTIONS) do known[name] = true end
-for name in pairs(CHECKS) do known[name] = true end
-for name in pairs(known) do words[#words + 1] = name end
-table.sort(words)
+-- The options that a function has.
+local function words_of(who)
+  local words = {}
+  for name in pairs(CHECKS) do words[#words + 1] = name end
+  for _, name in ipairs(CALL_OPTIONS) do words[#words + 1] = name end
+  for i = #words, 1, -1 do
+    local only = ONLY[words[i]]
+    if only and not only[who] then table.remove(words, i) end
+  end
+  table.sort(words)
+  return words
+end
+
+local function is_known(name, who)
+  for _, word in ipairs(words_of(who)) do
+    if word == name then return true end
+  end
+  return false
+end
 
 local function check(name, value, who)
   if type(name) ~= "string" then complain(who, "option names are strings, got a " .. type(name)) end
-  if not known[name] or (ONLY[name] and not ONLY[name][who]) then
-    local near = core.nearest(name, words)
+  if not is_known(name, who) then
+    local near = core.nearest(name, words_of(who))
     complain(who, ("unknown option '%s'%s"):format(name, near and "; did you mean '" .. near .. "'?" or ""))
   end
   if not CHECKS[name] then return end

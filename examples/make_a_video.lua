@@ -1,0 +1,30 @@
+-- The main job from end to end: create a video, wait with a progress bar, fetch it, save it.
+-- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/make_a_video.lua "a prompt" [file.mp4]
+local sora = require "sora"
+
+local prompt, path = arg[1] or "A capybara reads the newspaper", arg[2] or "video.mp4"
+
+local function check(value, err)
+  if value then return value end
+  io.stderr:write("\n", tostring(err), "\n")
+  os.exit(1)
+end
+
+local function draw(_, view)
+  local percent = view.progress or 0
+  local bar = ("#"):rep(math.floor(percent * 0.4))
+  io.write(("\r  [%-40s] %3.0f%% %-12s"):format(bar, percent, view.state))
+  io.flush()
+end
+
+local job = check(sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" })
+print("created  " .. job.id)
+
+check(sora.wait(job.id, { on_progress = draw, interval = 0.5, max_interval = 5 }))
+print()
+
+local video = check(sora.get_video(job.id))
+print(("fetched  %s: %s, %s s, %s"):format(video.id, video.status, video.seconds, video.size))
+
+local file = check(sora.download_video(job.id, path))
+print(("saved    %s (%d bytes)"):format(file.path, file.bytes))

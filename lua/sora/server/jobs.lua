@@ -1,0 +1,206 @@
+--- The development server's jobs.
+-- Owns every job and nothing else: no HTTP, no JSON, no timers. What a job looks like is computed from its
+-- times and the clock whenever somebody asks, so a waiting job costs nothing and ten thousand of them cost no
+-- more. Invariant: `by_id` and the list from `oldest` to `newest` hold the same jobs.
+local check = require "sora.server.check"
+
+local jobs = {}
+
+local Store = {}
+Store.__index = Store
+
+-- A job that is going to fail gets only so far.
+local REACH_OF_FAILURE = 0.5
+
+local FAILURES = {
+  moderation_blocked = "The request was blocked by the moderation system.",
+  generation_failed = "The video could not be generated.",
+}
+
+local function is_failure(value)
+  return check.text(value) or type(value) == "table" and check.text(value.code)
+end
+
+local DEV_RULES = {
+  duration = { check.seconds, "a number of seconds" },
+  queue = { check.seconds, "a number of seconds" },
+  expires = { check.seconds, "a number of seconds" },
+  poll_after_ms = { check.whole, "a whole number of milliseconds" },
+  content_bytes = { check.whole, "a whole number of bytes" },
+  fail = { is_failure, "an error code, or an object with code and message" },
+  id = { check.text, "a text" },
+}
+
+--- Checks the `dev` object of a create.
+-- @tparam table dev
+-- @treturn ?string the field that is wrong, nil when all are right
+-- @treturn ?string what is wrong with it
+function jobs.check_dev(dev)
+  return check.fields(DEV_RULES, dev)
+end
+
+--- Makes an empty store.
+-- @tparam table options `clock` (gives seconds, from any start), `date` (gives whole seconds since 1970;
+-- without it the clock must), `random` (gives 0 ≤ x < 1), and for jobs that do not say otherwise `duration`
+-- (6), `queue` (a tenth of the duration), `expires` (3600 s after completion), `fail_rate` (0)
+-- @treturn Store
+function jobs.new(options)
+  return setmetatable({
+    clock = options.clock,
+    date = options.date or function() return math.floor(options.clock()) end,
+    random = options.random or math.random,
+    duration = options.duration or 6,
+    queue = options.queue,
+    expires = options.expires or 3600,
+    fail_rate = options.fail_rate or 0,
+    by_id = {},
+    created = 0,
+    count = 0,
+  }, Store)
+end
+
+--- An id nobody else has: the serial number keeps ids apart within a server, the random part between servers.
+function Store:new_id(prefix)
+  self.serial = (self.serial or 0) + 1
+  local a, b = math.floor(self.random() * 0x1000000), math.floor(self.random() * 0x1000000)
+  return ("%s_%08x%06x%06x"):format(prefix, self.serial, a, b)
+end
+
+local function failure_of(self, dev)
+  local fail = dev.fail
+  if not fail and self.random() < self.fail_rate then
+    fail = "generation_failed"
+  end
+  if not fail then
+    return nil
+  end
+  local code = type(fail) == "table" and fail.code or fail
+  local message = type(fail) == "table" and fail.message or FAILURES[code]
+  return { code = code, message = message or "The job failed with " .. code .. "." }
+end
+
+--- Makes a job.
+-- @tparam table fields what the request asked for; `prompt`, `model`, `size`, `seconds` and
+-- `remixed_from_video_id` show in the job
+-- @tparam ?table dev how this job behaves, checked by `check_dev`
+-- @treturn table the job
+function Store:create(fields, dev)
+  dev = dev or {}
+  local duration = dev.duration or self.duration
+  local fail = failure_of(self, dev)
+  local job = {
+    id = dev.id or self:new_id("video"),
+    created = self.clock(),
+    created_at = self.date(),
+    duration = duration,
+    queue = dev.queue or self.queue or duration / 10,
+    reach = fail and REACH_OF_FAILURE or 1,
+    fail = fail,
+    expires = dev.expires or self.expires,
+    poll_after_ms = dev.poll_after_ms,
+    content_bytes = dev.content_bytes,
+    prompt = fields.prompt,
+    model = fields.model,
+    size = fields.size,
+    seconds = fields.seconds,
+    remixed_from_video_id = fields.remixed_from_video_id,
+  }
+  self.by_id[job.id] = job
+  job.older = self.newest
+  if self.newest then
+    self.newest.newer = job
+  else
+    self.oldest = job
+  end
+  self.newest = job
+  self.created = self.created + 1
+  self.count = self.count + 1
+  return job
+end
+
+--- @tparam string id
+-- @treturn ?table the job
+function Store:get(id)
+  return self.by_id[id]
+end
+
+--- Forgets a job.
+function Store:remove(job)
+  if self.by_id[job.id] ~= job then
+    return
+  end
+  self.by_id[job.id] = nil
+  if job.older then
+    job.older.newer = job.newer
+  else
+    self.oldest = job.newer
+  end
+  if job.newer then
+    job.newer.older = job.older
+  else
+    self.newest = job.older
+  end
+  self.count = self.count - 1
+end
+
+local function progress_of(job, now)
+  local started = job.created + job.queue
+  local ended = started + job.duration * job.reach
+  if now < started then
+    return "queued", 0, nil
+  elseif now < ended then
+    return "in_progress", math.min(99, math.floor(100 * (now - started) / job.duration)), nil
+  elseif job.fail then
+    return "failed", math.floor(100 * job.reach), nil
+  end
+  return "completed", 100, ended
+end
+
+--- What a job looks like now.
+-- @tparam table job
+-- @treturn table a snapshot with the format's fields, and `available`: whether its content can be had
+function Store:view(job)
+  local now = self.clock()
+  local status, progress, ended = progress_of(job, now)
+  local expires = ended and ended + job.expires
+  return {
+    id = job.id,
+    object = "video",
+    model = job.model,
+    status = status,
+    progress = progress,
+    created_at = job.created_at,
+    completed_at = ended and job.created_at + math.floor(ended - job.created),
+    expires_at = expires and job.created_at + math.floor(expires - job.created),
+    prompt = job.prompt,
+    size = job.size,
+    seconds = job.seconds,
+    remixed_from_video_id = job.remixed_from_video_id,
+    error = status == "failed" and job.fail or nil,
+    available = ended ~= nil and now < expires,
+  }
+end
+
+--- One page of the jobs.
+-- @tparam number limit
+-- @tparam string order "asc" (oldest first) or "desc"
+-- @tparam ?table after the job that the page follows; without one it is the first
+-- @treturn {table,...} jobs
+-- @treturn boolean whether there are more
+function Store:page(limit, order, after)
+  local onward = order == "asc" and "newer" or "older"
+  local job
+  if after then
+    job = after[onward]
+  else
+    job = order == "asc" and self.oldest or self.newest
+  end
+  local page = {}
+  while job and #page < limit do
+    page[#page + 1] = job
+    job = job[onward]
+  end
+  return page, job ~= nil
+end
+
+return jobs

@@ -1,0 +1,85 @@
+--- The development server as a program.
+-- Owns its command line, its two outputs (the ready line on stdout, the log on stderr) and its end. Needs
+-- argparse.
+local loaded, argparse = pcall(require, "argparse")
+if not loaded then
+  error("sora.server's command line needs argparse: `luarocks install argparse`, or Debian's lua-argparse", 0)
+end
+local cqueues = require "cqueues"
+local signal = require "cqueues.signal"
+
+local function number(text)
+  return tonumber(text) or nil, ("'%s' is not a number"):format(text)
+end
+
+local function make_parser()
+  local parser = argparse("serve", "A development server for video jobs in the OpenAI video format.")
+  parser:option("--host", "Address to bind.", "127.0.0.1")
+  parser:option("--port", "Port to bind; 0 lets the system choose one.", "0", number)
+  parser:option("--duration", "Seconds a job takes.", "6", number)
+  parser:option("--queue", "Seconds a job waits first (default: a tenth of the duration).", nil, number)
+  parser:option("--expires", "Seconds for which content is kept.", "3600", number)
+  parser:option("--fail-rate", "Part of the jobs that fail, 0 to 1.", "0", number)
+  parser:option("--delay", "Seconds added to each answer.", "0", number)
+  parser:option("--keep-alive", "Seconds before an idle connection is closed.", "75", number)
+  parser:option("--not-ready", "Status of content that is not ready.", "404", number)
+  parser:option("--base-path", "Path in front of /videos.", "/v1")
+  parser:option("--api-key", "Ask for this key.")
+  parser:option("--auth", "How the key is sent."):choices { "bearer", "raw", "api-key", "x-api-key" }
+  parser:option("--cors", "Origin that may call from a browser, or '*'.")
+  parser:flag("--allow-remote", "Allow a host that is not loopback.")
+  parser:flag("--exit-with-stdin", "End when standard input closes, so as not to outlive the parent.")
+  parser:flag("--quiet", "Write no log.")
+  return parser
+end
+
+local function to_stderr(line)
+  io.stderr:write(line, "\n")
+end
+
+-- epoll refuses files and /dev/null, with an error that ends the whole step.
+local function can_poll(descriptor)
+  return (cqueues.new():wrap(function() cqueues.poll(descriptor) end):step(0))
+end
+
+-- One byte a time: with what the poll promised, and what Lua's own buffer still holds, the read never blocks.
+-- What cannot be polled need not be: it can be read to its end at once.
+local function stop_at_end_of_input(server)
+  local stdin = { pollfd = 0, events = "r" }
+  local pollable = can_poll(stdin)
+  repeat
+    if pollable then
+      cqueues.poll(stdin)
+    end
+  until not io.stdin:read(1)
+  server:stop()
+end
+
+--- Runs the program.
+-- @tparam table module sora.server
+-- @tparam {string,...} arguments
+-- @treturn number exit status
+return function(module, arguments)
+  local options = make_parser():parse(arguments)
+  local with_stdin = options.exit_with_stdin
+  options.log = not options.quiet and to_stderr or nil
+  options.exit_with_stdin, options.quiet = nil, nil
+  local made, server, err = pcall(module.new, options)
+  if not server or not made then
+    to_stderr("serve: " .. tostring(made and err or server))
+    return 1
+  end
+  signal.block(signal.SIGINT, signal.SIGTERM)
+  local signals = signal.listen(signal.SIGINT, signal.SIGTERM)
+  server:spawn(function()
+    signals:wait()
+    server:stop()
+  end)
+  if with_stdin then
+    server:spawn(function() stop_at_end_of_input(server) end)
+  end
+  io.stdout:write("listening on ", server:url(), "\n")
+  io.stdout:flush()
+  server:run()
+  return 0
+end

@@ -1,0 +1,273 @@
+-- What a client makes of answers that are broken, too large, too late, or no answers at all.
+local core = require "sora.core"
+local httpd = require "spec.support.httpd"
+local rig = require "spec.support.rig"
+
+local OK = "HTTP/1.1 200 OK\r\n"
+local BODY = '{"id":"v"}'
+
+describe("an answer", function()
+  local srv, client
+
+  setup(function() srv = httpd.start() end)
+  before_each(function()
+    srv:reset()
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+  teardown(function() srv:stop() end)
+
+  -- The error that this answer gives; fields that are checked each time are checked here.
+  local function failure(answer, opts)
+    srv:reply(answer)
+    local video, err = client:get_video("v", opts)
+    assert.is_nil(video)
+    assert.equal(1, err.attempts)
+    assert.is_true(#err.message > 0)
+    return err
+  end
+
+  local function success(answer)
+    srv:reply(answer)
+    return assert(client:get_video("v"))
+  end
+
+  describe("that is well-formed", function()
+    it("may be chunked, in pieces of any size", function()
+      assert.same({ id = "v" }, success{ body = BODY, chunked = true })
+      assert.same({ id = "v" }, success{ raw = OK .. "Transfer-Encoding: chunked\r\n\r\n"
+        .. "1\r\n{\r\n3;x=y\r\n\"id\r\n006\r\n\":\"v\"}\r\n0\r\nX-Trailer: t\r\n\r\n" })
+    end)
+
+    it("may end with its connection", function()
+      assert.same({ id = "v" }, success{ raw = OK .. "\r\n" .. BODY, close = true })
+      assert.same({ id = "v" }, success{ raw = "HTTP/1.0 200 OK\r\n\r\n" .. BODY, close = true })
+    end)
+
+    it("may come after others (1xx)", function()
+      assert.same({ id = "v" },
+        success{ raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\n"
+        .. OK .. "Content-Length: 10\r\n\r\n" .. BODY })
+    end)
+
+    it("after others has only its own headers", function()
+      srv:reply{ raw = "HTTP/1.1 103 Early Hints\r\nX-Request-Id: early\r\nX-A: early\r\n\r\n"
+        .. OK .. "Content-Length: 10\r\nX-B: late\r\n\r\n" .. BODY }
+      local _, _, response = client:get_video("v", { response = true })
+      assert.same({ ["content-length"] = "10", ["x-b"] = "late" }, response.headers)
+    end)
+
+    it("may come byte by byte", function()
+      local text = OK .. "Content-Length: 10\r\n\r\n" .. BODY
+      local steps = {}
+      for i = 1, #text do
+        steps[#steps + 1] = text:sub(i, i)
+        steps[#steps + 1] = 0.001
+      end
+      assert.same({ id = "v" }, success{ steps = steps })
+    end)
+
+    it("may have many headers", function()
+      local headers = {}
+      for i = 1, 200 do headers[i] = { "X-" .. i, ("v"):rep(500) } end
+      assert.same({ id = "v" }, success{ body = BODY, headers = headers })
+    end)
+
+    it("is read whatever its content type", function()
+      for _, kind in ipairs{ "text/html", "application/octet-stream", "", "video/mp4" } do
+        assert.same({ id = "v" }, success{ body = BODY, headers = { ["Content-Type"] = kind } })
+      end
+    end)
+
+    it("may be 201 or 202", function()
+      assert.same({ id = "v" }, success{ status = 201, body = BODY })
+      assert.same({ id = "v" }, success{ status = 202, body = BODY })
+    end)
+
+    it("may be 204, which gives an empty table", function()
+      assert.same({}, success{ status = 204 })
+      srv:reply({ status = 204 }, { body = "" })
+      local spec = { method = "DELETE", path = "/videos/v" }
+      assert.same({}, (core.call(client, spec)))
+      assert.same({}, (core.call(client, spec)))
+    end)
+  end)
+
+  describe("that is no JSON object is a decode error:", function()
+    local BODIES = { empty = "", blank = " \n", html = "<html><title>Welcome</title></html>",
+      string = '"text"',
+      number = "12", null = "null", ["true"] = "true", ["empty object"] = "{}", ["empty array"] = "[]",
+      ["cut off"] = '{"id":"v"', ["two objects"] = '{"id":"v"}{"id":"w"}', garbage = "\255\254\0\1",
+      ["only nulls"] = '{"id":null}' }
+    for name, body in pairs(BODIES) do
+      it(name, function()
+        local err = failure{ body = body }
+        assert.same({ "decode", 200, true }, { err.kind, err.status, err.retryable })
+        assert.equal(body ~= "" and body or nil, err.body)
+        assert.is_nil(err.ambiguous)
+        assert.is_nil(err.curl)
+      end)
+    end
+
+    it("headers cut off, which libcurl takes for whole", function()
+      local err = failure{ raw = OK .. "Content-Le", close = true }
+      assert.same({ "decode", 200, true }, { err.kind, err.status, err.retryable })
+    end)
+  end)
+
+  describe("that is broken is a transport error:", function()
+    local CHUNKED = OK .. "Transfer-Encoding: chunked\r\n\r\n"
+    local CASES = {
+      ["nothing"] = { close = true },
+      ["a reset"] = { reset = true },
+      ["a reset within"] = { raw = OK .. "Content-Length: 10\r\n\r\n{", reset = true },
+      ["a body cut off"] = { body = BODY, truncate = 4 },
+      ["a body cut off before it begins"] = { body = BODY, truncate = 0 },
+      ["chunks cut off"] = { raw = CHUNKED .. "a\r\n{\"id\"", close = true },
+      ["chunks without an end"] = { raw = CHUNKED .. "a\r\n" .. BODY .. "\r\n", close = true },
+      ["a chunk size that is no number"] = { raw = CHUNKED .. "zz\r\n" .. BODY .. "\r\n0\r\n\r\n",
+        close = true },
+      ["a chunk size beyond all numbers"] = { raw = CHUNKED .. "ffffffffffffffffff\r\n{", close = true },
+      ["a chunk longer than it says"] = { raw = CHUNKED .. "2\r\n" .. BODY .. "\r\n0\r\n\r\n", close = true },
+      ["a length that is no number"] = { raw = OK .. "Content-Length: ten\r\n\r\n" .. BODY, close = true },
+      ["a negative length"] = { raw = OK .. "Content-Length: -10\r\n\r\n" .. BODY, close = true },
+      ["HTTP/0.9"] = { raw = BODY, close = true },
+      ["garbage"] = { raw = "\22\3\1\2\0\255\254", close = true },
+      ["another protocol"] = { raw = "SSH-2.0-OpenSSH_9.2\r\n", close = true },
+      ["a header line that is none"] = { raw = OK .. ("x"):rep(200000) .. "\r\n\r\n", close = true },
+    }
+    for name, answer in pairs(CASES) do
+      it(name, function()
+        local err = failure(answer)
+        assert.equal("transport", err.kind)
+        assert.matches("^CURLE_%u", err.curl)
+        assert.is_nil(err.ambiguous)
+      end)
+    end
+
+    it("and may pass", function()
+      for _, name in ipairs{ "nothing", "a reset", "a body cut off", "chunks cut off", "HTTP/0.9" } do
+        assert.is_true(failure(CASES[name]).retryable, name)
+      end
+    end)
+  end)
+
+  describe("that is too large", function()
+    before_each(function()
+      client:close()
+      client = rig.client(srv, { max_response_bytes = 1000 })
+    end)
+
+    -- JSON of exactly so many bytes
+    local function json(size)
+      return '{"a":"' .. ("x"):rep(size - 8) .. '"}'
+    end
+
+    it("is an error that doesn't pass", function()
+      for _, chunked in ipairs{ false, true } do
+        local err = failure{ body = json(1001), chunked = chunked }
+        assert.same({ "too_large", false, 200 }, { err.kind, err.retryable, err.status })
+        assert.matches("max_response_bytes (1000)", err.message, 1, true)
+      end
+    end)
+
+    it("is so from the first byte over the limit", function()
+      assert.equal(992, #success{ body = json(1000) }.a)
+      assert.equal("too_large", failure{ body = json(1001) }.kind)
+    end)
+
+    it("is not read to its end", function()
+      local err = failure{ steps = { OK .. "Content-Length: 1000000000\r\n\r\n" .. json(70000), 60 } }
+      assert.equal("too_large", err.kind)
+    end)
+
+    it("is no matter for what a refusal says", function()
+      local err = failure{ status = 400, body = '{"error":{"message":"no","pad":"' .. ("x"):rep(3000)
+        .. '"}}' }
+      assert.same({ "api", "no", 1024 }, { err.kind, err.message, #err.body })
+    end)
+
+    it("in its refusal ends somewhere", function()
+      local err = failure{ status = 500, body = ("x"):rep(3000000) }
+      assert.same({ "api", 500, 1024 }, { err.kind, err.status, #err.body })
+    end)
+
+    it("in its headers is too_large, and ends early", function()
+      local line = "X-Endless: " .. ("x"):rep(1000) .. "\r\n"
+      local err = failure{ steps = { OK, line:rep(400), 60 } }
+      assert.equal("too_large", err.kind)
+    end)
+  end)
+
+  describe("that is too late is a timeout:", function()
+    local LATE = { timeout = 0.15 }
+
+    it("none", function()
+      local err = failure({ hold = true }, LATE)
+      assert.same({ "timeout", true, "CURLE_OPERATION_TIMEDOUT" }, { err.kind, err.retryable, err.curl })
+      assert.is_nil(err.status)
+    end)
+
+    it("slow headers", function()
+      assert.equal("timeout", failure({ steps = { OK .. "Content-", 60 } }, LATE).kind)
+    end)
+
+    it("a slow body", function()
+      local err = failure({ steps = { OK .. "Content-Length: 10\r\n\r\n{", 60 } }, LATE)
+      assert.same({ "timeout", 200 }, { err.kind, err.status })
+    end)
+
+    it("one that trickles for ever", function()
+      local steps = { OK }
+      for _ = 1, 100 do
+        steps[#steps + 1] = "X-Y: z\r\n"
+        steps[#steps + 1] = 0.02
+      end
+      assert.equal("timeout", failure({ steps = steps }, LATE).kind)
+    end)
+
+    it("100 Continue for ever", function()
+      local steps = {}
+      for _ = 1, 100 do
+        steps[#steps + 1] = "HTTP/1.1 100 Continue\r\n\r\n"
+        steps[#steps + 1] = 0.02
+      end
+      assert.equal("timeout", failure({ steps = steps }, LATE).kind)
+    end)
+
+    it("by the client's own time-out as well", function()
+      local quick = rig.client(srv, { timeout = 0.1 })
+      srv:reply{ hold = true }
+      local _, err = quick:get_video("v")
+      quick:close()
+      assert.equal("timeout", err.kind)
+    end)
+  end)
+
+  it("can't come from where nobody listens", function()
+    local lost = rig.client(httpd.refused_url())
+    local video, err = lost:get_video("v")
+    lost:close()
+    assert.is_nil(video)
+    assert.same({ "connect", "CURLE_COULDNT_CONNECT", true, 1 }, { err.kind, err.curl, err.retryable,
+      err.attempts })
+    assert.same({}, { err.status, err.body, err.ambiguous })
+  end)
+
+  it("can't come from where packets vanish", function()
+    local before = core.now()
+    local lost = rig.client(httpd.blackhole(), { connect_timeout = 0.1 })
+    local _, err = lost:get_video("v")
+    lost:close()
+    assert.same({ "timeout", true }, { err.kind, err.retryable })
+    assert.is_true(core.now() - before < 2)
+  end)
+
+  it("can't come from a name that there is not", function()
+    local lost = rig.client("http://nowhere.invalid")
+    local _, err = lost:get_video("v")
+    lost:close()
+    assert.same({ "dns", "CURLE_COULDNT_RESOLVE_HOST", true }, { err.kind, err.curl, err.retryable })
+    assert.is_nil(err.status)
+  end)
+end)

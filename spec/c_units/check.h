@@ -1,0 +1,38 @@
+/* check.h - what the C specs share: checks that are counted, and numbers that look random and are the same every time.
+ *
+ * Each program ends with `return summary();`, which prints how many checks there were. c_units_spec.lua holds that
+ * number against the one it expects, so that a loop that runs empty does not pass. */
+#ifndef SORA_CHECK_H
+#define SORA_CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static long checks, failures;
+
+/* A check with words of its own about which case it is. */
+#define CHECK_CASE(condition, ...)                        \
+  do {                                                    \
+    checks++;                                             \
+    if (!(condition) && ++failures <= 20) {               \
+      printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+      printf(__VA_ARGS__);                                \
+      putchar('\n');                                      \
+    }                                                     \
+  } while (0)
+
+#define CHECK(condition) CHECK_CASE(condition, "is false")
+
+static inline int summary(void) {
+  printf("%ld checks, %ld failed\n", checks, failures);
+  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A whole number below `limit`. */
+static inline unsigned pick(unsigned limit) {
+  static unsigned long long state = 20260924;
+  state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+  return (unsigned)(state >> 33) % limit;
+}
+
+#endif

@@ -1,0 +1,258 @@
+-- Where download_video goes: redirects, with and without credentials, and places on disk, also bad ones.
+local folder = require "spec.support.folder"
+local httpd = require "spec.support.httpd"
+local rig = require "spec.support.rig"
+
+local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
+local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
+
+describe("download_video", function()
+  local srv, other, client, dir
+
+  setup(function()
+    srv, other = httpd.start(), httpd.start()
+    dir = folder.new()
+  end)
+  before_each(function()
+    srv:reset()
+    other:reset()
+    dir:clear()
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+  teardown(function()
+    srv:stop()
+    other:stop()
+    dir:remove()
+  end)
+
+  local function download(target, opts)
+    return client:download_video("v", target or dir:at("a.mp4"), opts)
+  end
+
+  describe("when it is redirected", function()
+    local function redirect(status, location)
+      return { status = status, headers = { Location = location }, body = "<a href=x>Found</a>" }
+    end
+
+    for _, status in ipairs{ 301, 302, 303, 307, 308 } do
+      it("with " .. status .. " follows", function()
+        srv:reply(redirect(status, other.url .. "/signed?X-Amz-Signature=abc"))
+        other:reply(FILE)
+        assert.equal(#MP4, assert(download()).bytes)
+        assert.equal(MP4, dir:read("a.mp4"))
+        assert.equal("/signed?X-Amz-Signature=abc", other:requests()[1].target)
+      end)
+    end
+
+    for _, auth in ipairs{ "bearer", "api-key", "x-api-key", "raw" } do
+      it("takes no credentials along: " .. auth, function()
+        client:close()
+        local headers = { ["X-Team-Token"] = "team-secret", Cookie = "c=1" }
+        client = rig.client(srv, { auth = auth, headers = headers })
+        srv:reply(redirect(302, other.url .. "/file"))
+        other:reply(FILE)
+        assert(download(nil, { headers = { ["X-Call"] = "call-secret" } }))
+        assert.matches(rig.KEY, srv:requests()[1].raw_head, 1, true)
+        local head = other:requests()[1].raw_head
+        for _, secret in ipairs{ rig.KEY, "team-secret", "c=1", "call-secret" } do
+          assert.is_nil(head:find(secret, 1, true), head)
+        end
+        assert.matches("\r\nAccept: %*/%*\r\n", head)
+      end)
+    end
+
+    it("takes them along within its own origin, also relatively", function()
+      srv:reply(redirect(302, "/files/v.mp4?sig=1"), redirect(307, "w.mp4"), FILE)
+      assert(download())
+      local requests = srv:requests()
+      assert.same({ "/files/v.mp4?sig=1", "/files/w.mp4" }, { requests[2].target, requests[3].target })
+      for _, request in ipairs(requests) do
+        assert.equal("Bearer " .. rig.KEY, request.headers.authorization)
+      end
+    end)
+
+    it("begins at its own origin again when it is tried again", function()
+      client:close()
+      client = rig.client(srv, { max_retries = 1 })
+      srv:reply(redirect(302, other.url .. "/1"), redirect(302, other.url .. "/2"))
+      other:reply({ body = MP4, truncate = 50 }, FILE)
+      assert(download())
+      assert.equal(MP4, dir:read("a.mp4"))
+      assert.same({ "/1", "/2" }, rig.pluck(other:requests(), "target"))
+      assert.equal("Bearer " .. rig.KEY, srv:requests()[2].headers.authorization)
+      assert.is_nil(other:requests()[2].headers.authorization)
+    end)
+
+    it("does not go round for ever", function()
+      srv:route("*", "^", redirect(302, srv.url .. "/again"))
+      local result, err = download()
+      assert.is_nil(result)
+      assert.equal("api", err.kind)
+      assert.equal(6, #srv:requests())
+      assert.equal("", dir:list())
+    end)
+
+    for _, location in ipairs{ "ftp://h.example/v.mp4", "file:///etc/passwd", "data:video/mp4;base64,AAAA",
+      "" } do
+      it("does not follow to \"" .. location .. "\"", function()
+        srv:route("GET", "/v1/videos/v/content", redirect(302, location))
+        local result, err = download()
+        assert.is_nil(result)
+        assert.equal("api", err.kind)
+        assert.equal("", dir:list())
+      end)
+    end
+
+    it("shows nothing of a signed URL in an error", function()
+      srv:reply(redirect(302, other.url .. "/file?X-Amz-Signature=abcdef0123"))
+      other:reply{ status = 403, body = "<Error><Code>AccessDenied</Code><Message>Expired</Message></Error>" }
+      local _, err = download()
+      assert.equal(403, err.status)
+      assert.is_nil(rig.shown(err):find("abcdef0123", 1, true))
+    end)
+  end)
+
+  describe("to a place that", function()
+    -- A download that must fail before, or without, anything being written.
+    local function refused(target)
+      srv:reply(FILE)
+      local result, err = download(target)
+      assert.is_nil(result)
+      assert.equal("file", err.kind)
+      assert.matches("^cannot %a+ ", err.message)
+      return err
+    end
+
+    it("is a folder is an error", function()
+      dir:run("mkdir sub")
+      assert.matches("cannot replace .*/sub: Is a directory", refused(dir:at("sub")).message)
+      refused(dir:at("sub/"))
+      assert.equal("sub", dir:list())
+      assert.equal(0, #srv:requests()) -- nothing is asked for that could not be kept
+    end)
+
+    it("is in no folder is an error", function()
+      assert.matches("/missing/a.mp4.part: No such file or directory",
+        refused(dir:at("missing/a.mp4")).message)
+      assert.equal(0, #srv:requests())
+    end)
+
+    it("lies below a file is an error", function()
+      dir:write("plain", "text")
+      assert.matches("Not a directory", refused(dir:at("plain/a.mp4")).message)
+      assert.equal("text", dir:read("plain"))
+    end)
+
+    it("nobody may write to is an error", function()
+      refused("/proc/sora/a.mp4")
+      refused("/proc/a.mp4")
+    end)
+
+    it("has a name too long is an error", function()
+      refused(dir:at(("n"):rep(300)))
+      assert.equal("", dir:list())
+    end)
+
+    it("is taken by a folder of that name with .part leaves that one", function()
+      dir:run("mkdir a.mp4.part")
+      assert.matches("a.mp4.part: Is a directory", refused(dir:at("a.mp4")).message)
+      assert.equal("a.mp4.part", dir:list())
+    end)
+
+    it("can't hold it is an error, and leaves the old file", function()
+      dir:write("a.mp4", "old")
+      dir:run("ln -s /dev/full a.mp4.part")
+      refused(dir:at("a.mp4"))
+      assert.equal("old", dir:read("a.mp4"))
+      assert.equal("a.mp4", dir:list())
+    end)
+
+    -- In a process of its own, since a limit on the size of files can't be taken back by everybody.
+    it("fills up in the middle is an error, and leaves the old file", function()
+      dir:write("a.mp4", "old")
+      srv:reply{ headers = { ["Content-Type"] = "video/mp4" }, body = MP4:rep(200) }
+      local lua = os.getenv("LUA") or "lua5.4"
+      local code = ([[
+        local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
+        local result, err = client:download_video("v", "%s")
+        print(result, err.kind, err.message)]]):format(srv.url, dir:at("a.mp4"))
+      local pipe = assert(io.popen(("trap '' XFSZ; ulimit -f 64; exec %s -e '%s' 2>&1"):format(lua, code)))
+      local output = pipe:read("*a")
+      pipe:close()
+      assert.matches("^nil\tfile\tcannot write .*/a%.mp4%.part: File too large\n$", output)
+      assert.equal("old", dir:read("a.mp4"))
+      assert.equal("a.mp4", dir:list())
+    end)
+
+    it("is named without a folder is in the current one", function()
+      srv:reply(FILE)
+      local code = ([[
+        local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
+        local result, err = client:download_video("v", "here.mp4")
+        print(err or result.path)]]):format(srv.url)
+      local here = assert(io.popen("pwd")):read("*l")
+      local function absolute(path) return (path:gsub("%./", here .. "/")) end
+      local command = ("cd '%s' && LUA_PATH='%s' LUA_CPATH='%s' %s -e '%s' 2>&1"):format(dir.path,
+        absolute(package.path), absolute(package.cpath), os.getenv("LUA") or "lua5.4", code)
+      local pipe = assert(io.popen(command))
+      assert.equal("here.mp4\n", pipe:read("*a"))
+      pipe:close()
+      assert.equal(MP4, dir:read("here.mp4"))
+    end)
+  end)
+
+  describe("misused", function()
+    local function misuse(id, target, opts)
+      local ok, message = pcall(client.download_video, client, id, target, opts)
+      assert.is_false(ok)
+      assert.matches("'download_video'", message)
+      assert.equal(0, #srv:requests())
+      assert.equal("", dir:list())
+      return message
+    end
+
+    it("names the id", function()
+      for _, id in ipairs{ "", ".", "..", {}, true } do
+        assert.matches("%(id: ", misuse(id, dir:at("a.mp4")))
+      end
+    end)
+
+    it("names the path", function()
+      for _, target in ipairs{ 5, true, "", {}, { path = 5 }, { path = "" }, { variant = "video" } } do
+        assert.matches("path: ", misuse("v", target))
+      end
+      assert.matches("path: ", misuse("v", nil))
+      assert.matches("path: ", misuse("v", dir:at("a\0b.mp4")))
+    end)
+
+    it("names the variant", function()
+      for _, variant in ipairs{ "videos", "", 1, {} } do
+        assert.matches("'variant'.*'video', 'thumbnail', 'spritesheet'",
+          misuse("v", { path = dir:at("a"), variant = variant }))
+      end
+    end)
+
+    it("names unknown options with the nearest", function()
+      assert.matches("unknown option 'varient'; did you mean 'variant'%?",
+        misuse("v", { path = dir:at("a"), varient = "video" }))
+      assert.matches("unknown option 'time_out'; did you mean 'timeout'%?",
+        misuse("v", dir:at("a"), { time_out = 1 }))
+    end)
+
+    it("names the options of the call", function()
+      assert.matches("options: expected a table, got number", misuse("v", dir:at("a"), 5))
+      assert.matches("option 'timeout'", misuse("v", dir:at("a"), { timeout = "1" }))
+    end)
+
+    it("blames the line of the caller", function()
+      for _, arguments in ipairs{ { "" , "a" }, { "v", 5 }, { "v", { path = "a", colour = 1 } } } do
+        local _, message = pcall(function()
+          local result = client:download_video(arguments[1], arguments[2])
+          return result
+        end)
+        assert.matches("download_places_spec%.lua:%d+: bad argument", message)
+      end
+    end)
+  end)
+end)

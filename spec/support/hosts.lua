@@ -1,0 +1,239 @@
+--- What every event loop's adapter must hold, as specs to be called from within a describe.
+-- Owns the calls that wait, and the crowd of waiters that tells whether a wake-up is lost. A host is a table:
+--   name     of the adapter, sora.loop.NAME
+--   run      function(tasks): runs the functions beside each other, each where a call may wait, until all have
+--            returned, and leaves the loop as it ends by itself; what a task raises is raised
+--   outside  what the adapter says where a call can't wait
+local assert = require "luassert"
+local busted = require "busted"
+local core = require "sora.core"
+local httpd = require "spec.support.httpd"
+local rig = require "spec.support.rig"
+
+local describe, it = busted.describe, busted.it
+local hosts = {}
+
+local CROWD = 1000
+local DELAYS = { 0.01, 0.02, 0.03, 0.04, 0.05 }
+local FOREVER = 30 -- s; a wake-up that is lost is noticed by this
+
+local FILM = ("film"):rep(5000)
+local DONE = { json = { id = "v", status = "completed" } }
+local QUEUED = { json = { id = "v", status = "queued" } }
+
+-- An answer that waits until it is released.
+local function held(answer)
+  local copy = { hold = true }
+  for name, value in pairs(answer) do copy[name] = value end
+  return copy
+end
+
+local function slurp(path)
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read("*a")
+  file:close()
+  os.remove(path)
+  return bytes
+end
+
+-- Every call that waits: what it does, and the answers that it gets. Each returns "good", or what is wrong.
+local CALLS = {
+  get_video = { answers = { DONE }, call = function(client)
+    local video, err = client:get_video("v")
+    return video and video.status == "completed" and "good" or tostring(err)
+  end },
+  create_video = { answers = { QUEUED }, call = function(client)
+    local video, err = client:create_video { prompt = "a boat" }
+    return video and video.status == "queued" and "good" or tostring(err)
+  end },
+  download_video = {
+    answers = { { body = FILM, headers = { ["Content-Type"] = "video/mp4" } } },
+    call = function(client)
+      local path = os.tmpname()
+      local file, err = client:download_video("v", path)
+      return file and file.bytes == #FILM and slurp(path) == FILM and "good" or tostring(err)
+    end,
+  },
+  wait = { answers = { QUEUED, QUEUED, DONE }, call = function(client)
+    local video, err = client:wait("v", { interval = 0.01 })
+    return video and video.status == "completed" and "good" or tostring(err)
+  end },
+  -- Lua 5.1 can't yield inside a for loop's iterator, so it is called.
+  poll = { answers = { QUEUED, QUEUED, DONE }, call = function(client)
+    local states, next_snapshot = {}, client:poll("v", { interval = 0.01 })
+    local video = next_snapshot()
+    while video do
+      states[#states + 1] = video.status
+      video = next_snapshot()
+    end
+    local got = table.concat(states, " ")
+    return got == "queued queued completed" and "good" or got
+  end },
+  wait_all = { answers = { QUEUED, QUEUED, DONE, DONE }, call = function(client)
+    local results = client:wait_all({ "v", "w" }, { interval = 0.01 })
+    return #results == 2 and results[1].video and results[2].video and "good" or tostring(results[1].err)
+  end },
+}
+
+local function each_call(host, context)
+  for name, case in pairs(CALLS) do
+    it("lets others run during " .. name, function()
+      local srv, client = context.srv, context.client
+      srv:reply(held(case.answers[1]))
+      for i = 2, #case.answers do srv:reply(case.answers[i]) end
+      local order = {}
+      host.run {
+        function() order[#order + 1] = case.call(client) end,
+        function()
+          while #srv:requests() == 0 do client:pause(0.002) end
+          order[#order + 1] = "released"
+          srv:release()
+        end,
+      }
+      assert.same({ "released", "good" }, order)
+    end)
+  end
+end
+
+-- The pause hook, as it is when nothing but a wake-up ends a pause.
+local function without_cap(client, seen)
+  local hook = client._pause
+  client.pause = function(self, seconds, turn)
+    if not turn then return hook(self, seconds) end
+    local before = core.now()
+    hook(self, FOREVER, turn)
+    seen.pauses = seen.pauses + 1
+    if core.now() - before >= FOREVER then seen.lost = seen.lost + 1 end
+  end
+end
+
+local function crowd(host, context)
+  it("wakes each of " .. CROWD .. " waiters when its own call is done", function()
+    local srv, client = context.srv, context.client
+    for i = 1, CROWD do
+      srv:route("GET", "/v1/videos/v" .. i, { json = { id = "v" .. i }, delay = DELAYS[i % #DELAYS + 1] })
+    end
+    local seen, tasks, right = { pauses = 0, lost = 0 }, {}, 0
+    without_cap(client, seen)
+    for i = 1, CROWD do
+      tasks[i] = function()
+        local video = client:get_video("v" .. i)
+        if video and video.id == "v" .. i then right = right + 1 end
+      end
+    end
+    host.run(tasks)
+    assert.same({ right = CROWD, lost = 0 }, { right = right, lost = seen.lost })
+    assert.is_true(seen.pauses <= CROWD, "a pause ended before its call was done")
+  end)
+end
+
+local function trouble(host, context)
+  it("is woken by the clock for the next attempt", function()
+    local client = rig.client(context.srv, { max_retries = 1 })
+    without_cap(client, { pauses = 0, lost = 0 })
+    context.srv:reply({ status = 503, headers = { ["retry-after-ms"] = "20" } }, DONE)
+    local status
+    host.run { function() status = assert(client:get_video("v")).status end }
+    client:close()
+    assert.equal("completed", status)
+  end)
+
+  it("tells who waits that the client was closed, and ends", function()
+    local srv, client = context.srv, context.client
+    srv:reply { hold = true }
+    local kind
+    host.run {
+      function() kind = select(2, client:get_video("v")).kind end,
+      function()
+        while #srv:requests() == 0 do client:pause(0.002) end
+        client:close()
+      end,
+    }
+    assert.equal("closed", kind)
+  end)
+
+  it("goes on when a callback raises an error", function()
+    local srv, client = context.srv, context.client
+    srv:reply({ json = { id = "bad" } }, held(DONE))
+    local said, stderr, status = {}, io.stderr, nil
+    io.stderr = { write = function(_, ...) said[#said + 1] = table.concat { ... } end }
+    finally(function() io.stderr = stderr end) -- luacheck: ignore 113
+    assert(client:start("get_video", "bad", { on_done = function() error("oh no", 0) end }))
+    host.run {
+      function() status = assert(client:get_video("v")).status end,
+      function()
+        while #said == 0 do client:pause(0.002) end
+        while #srv:requests() < 2 do client:pause(0.002) end
+        srv:release()
+      end,
+    }
+    assert.equal("completed", status)
+    assert.matches("a callback raised an error: oh no", said[1])
+  end)
+
+  it("says where a call can't wait, and leaves nothing behind", function()
+    local good, message = pcall(context.client.get_video, context.client, "v")
+    assert.is_false(good)
+    assert.matches("sora.loop." .. host.name .. ": a call that waits works in " .. host.outside, message, 1, true)
+    assert.equal(0, context.client:update(0))
+    assert.error_matches(function() context.client:pause(0.1) end, host.outside)
+  end)
+end
+
+local function life(host, context)
+  it("serves what was started and is watched, while somebody pauses", function()
+    local srv, client = context.srv, context.client
+    srv:route("GET", "/v1/videos/v", { QUEUED, QUEUED, DONE })
+    srv:route("GET", "/v1/videos/w", DONE)
+    local got = {}
+    host.run { function()
+      client:watch("v", { interval = 0.01, on_done = function(video) got.watched = video.status end })
+      client:start("get_video", "w", { on_done = function(video) got.started = video.status end })
+      while client:update(0) > 0 do client:pause(0.05) end
+    end }
+    assert.same({ watched = "completed", started = "completed" }, got)
+  end)
+
+  it("can be used again after the loop has ended, and with more than one client", function()
+    local srv = context.srv
+    srv:route("*", "^/v1/videos/", DONE)
+    local other = require("sora.loop." .. host.name)(rig.client(srv))
+    local count = 0
+    local function task(client)
+      return function()
+        for _ = 1, 3 do
+          if client:get_video("v") then count = count + 1 end
+        end
+      end
+    end
+    for round = 1, 3 do
+      host.run { task(context.client), task(other), task(context.client) }
+      assert.equal(9 * round, count)
+    end
+    other:close()
+  end)
+end
+
+--- Describes all of it.
+function hosts.describe(host)
+  local context = {}
+  busted.setup(function() context.srv = httpd.start() end)
+  busted.teardown(function() context.srv:stop() end)
+  busted.before_each(function()
+    context.srv:reset()
+    context.client = require("sora.loop." .. host.name)(rig.client(context.srv))
+  end)
+  busted.after_each(function() context.client:close() end)
+
+  it("takes a client and returns it", function()
+    local client = rig.client(context.srv)
+    assert.equal(client, require("sora.loop." .. host.name)(client))
+    client:close()
+  end)
+  describe("a call that waits", function() each_call(host, context) end)
+  describe("a crowd", function() crowd(host, context) end)
+  describe("trouble", function() trouble(host, context) end)
+  describe("the loop", function() life(host, context) end)
+end
+
+return hosts

@@ -1,0 +1,258 @@
+--- A scripted HTTP/1.1 server on loopback, for specs: it does at the byte level what it is told, and
+-- remembers byte for byte what it received. The code under test blocks, so every server is a process
+-- (httpd_main.lua); this module starts it and speaks to it over a control connection. Works under every Lua.
+-- Owns the language of answers, which it turns into the few primitives that the server plays:
+--
+--   { status = 200, reason =, headers = { { "Name", "value" }, … } or map, body = "…" or json = table }
+--       an ordinary answer; Content-Length is made unless headers have it or `chunked = true`
+--   { raw = "bytes" } or { steps = { "bytes", seconds, "bytes", … } }
+--       exactly these bytes, with pauses
+--
+-- and, alone or together with those:
+--   delay = seconds       wait before anything else
+--   hold = true           wait for release(); alone: then close without an answer
+--   close = true          close afterwards (an ordinary answer says so in a header); alone: no answer
+--   close_after = true    close afterwards, and don't say so
+--   reset = true          end the connection with RST; alone: no answer
+--   truncate = n          announce the whole body, send n bytes of it, close
+--   tunnel = port         afterwards pass bytes to that port of this machine (for CONNECT)
+--
+-- `Expect: 100-continue` is answered by itself, and `Connection: close` in a request is obeyed.
+local cjson = require("cjson.safe").new()
+local socket = require "cqueues.socket"
+local sockopt = require "spec.support.sockopt"
+
+local START_TIMEOUT, CONTROL_TIMEOUT = 10, 10
+local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
+local MAIN = debug.getinfo(1, "S").source:match("^@(.*)%.lua$") .. "_main.lua"
+
+local REASONS = { [200] = "OK", [201] = "Created", [202] = "Accepted", [204] = "No Content",
+  [206] = "Partial Content", [301] = "Moved Permanently", [302] = "Found", [303] = "See Other",
+  [304] = "Not Modified", [307] = "Temporary Redirect", [308] = "Permanent Redirect", [400] = "Bad Request",
+  [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found", [409] = "Conflict",
+  [429] = "Too Many Requests", [500] = "Internal Server Error", [502] = "Bad Gateway",
+  [503] = "Service Unavailable", [504] = "Gateway Timeout" }
+
+local FIELDS = { status = "number", reason = "string", headers = "table", body = "string", json = "table",
+  chunked = "boolean", raw = "string", steps = "table", delay = "number", hold = "boolean", close = "boolean",
+  close_after = "boolean", reset = "boolean", truncate = "number", tunnel = "number" }
+
+local httpd = {}
+local server = {}
+server.__index = server
+local anchored = {} -- sockets that keep a port in its state until the process ends
+
+-- Answers ------------------------------------------------------------------------
+
+local function check_answer(answer)
+  assert(type(answer) == "table", "an answer is a table")
+  for name, value in pairs(answer) do
+    assert(type(value) == FIELDS[name],
+      ("an answer has no field %s of type %s"):format(tostring(name), type(value)))
+  end
+end
+
+local function header_list(headers)
+  local list = {}
+  for _, pair in ipairs(headers or {}) do list[#list + 1] = pair end
+  if #list > 0 then return list end
+  for name, value in pairs(headers or {}) do list[#list + 1] = { name, tostring(value) } end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
+end
+
+local function find_header(list, wanted)
+  for _, pair in ipairs(list) do
+    if pair[1]:lower() == wanted then return pair[2] end
+  end
+end
+
+--- The bytes of an ordinary answer.
+local function render(answer)
+  local status = answer.status or 200
+  local body = answer.json and assert(cjson.encode(answer.json)) or answer.body or ""
+  local headers = header_list(answer.headers)
+  local function default(name, value)
+    if not find_header(headers, name:lower()) then headers[#headers + 1] = { name, value } end
+  end
+  if answer.json then default("Content-Type", "application/json") end
+  if answer.chunked then
+    default("Transfer-Encoding", "chunked")
+    body = (#body > 0 and ("%x\r\n%s\r\n"):format(#body, body) or "") .. "0\r\n\r\n"
+  elseif status >= 200 and status ~= 204 and status ~= 304 then
+    default("Content-Length", tostring(#body))
+  end
+  if answer.close then default("Connection", "close") end
+  local lines = { ("HTTP/1.1 %d %s\r\n"):format(status, answer.reason or REASONS[status] or "Status") }
+  for _, pair in ipairs(headers) do lines[#lines + 1] = pair[1] .. ": " .. pair[2] .. "\r\n" end
+  return table.concat(lines) .. "\r\n" .. (answer.truncate and body:sub(1, answer.truncate) or body)
+end
+
+local function is_ordinary(answer)
+  if answer.raw or answer.steps then return false end
+  return answer.status or answer.headers or answer.body or answer.json
+    or not (answer.hold or answer.close or answer.reset or answer.tunnel)
+end
+
+--- An answer in the server's own terms.
+local function compile(answer)
+  check_answer(answer)
+  local ordinary = is_ordinary(answer)
+  local steps = answer.steps or { answer.raw or ordinary and render(answer) or nil }
+  local ending = "keep"
+  if answer.reset then
+    ending = "reset"
+  elseif answer.close or answer.close_after or answer.truncate or answer.tunnel or #steps == 0
+    or find_header(header_list(answer.headers), "connection") == "close" then
+    ending = "close"
+  end
+  return { hold = answer.hold, delay = answer.delay, steps = steps, tunnel = answer.tunnel, ending = ending }
+end
+
+local function compile_all(answers)
+  local list = {}
+  for i, answer in ipairs(answers) do list[i] = compile(answer) end
+  return list
+end
+
+-- Servers ------------------------------------------------------------------------
+
+local function receive(control)
+  local line, why = control:read("*l")
+  local answer = line and cjson.decode(line)
+  if not answer then error("the test server is gone (" .. tostring(why or "end of file") .. ")", 0) end
+  return answer
+end
+
+local function call(self, command, arguments)
+  local line = arguments or {}
+  line.command = command
+  self.control:settimeout((line.timeout or 0) + CONTROL_TIMEOUT)
+  self.control:write(assert(cjson.encode(line)), "\n")
+  local answer = receive(self.control)
+  if answer.error then error(answer.error, 3) end
+  return answer.value
+end
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function listen()
+  local listener = assert(socket.listen("127.0.0.1", 0))
+  local _, _, port = listener:localname()
+  return listener, port
+end
+
+--- Starts a server on a port that the system chooses.
+-- @tparam[opt] table options `tls = { cert = path, key = path }` makes it speak TLS
+-- @return a server with the fields `port` and `url`
+function httpd.start(options)
+  local tls = options and options.tls
+  local listener, control_port = listen()
+  -- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+  os.execute(("env -u LD_PRELOAD lua5.4 %s %d %s &"):format(quote(MAIN), control_port,
+    tls and quote(tls.cert) .. " " .. quote(tls.key) or ""))
+  local control = listener:accept(START_TIMEOUT)
+  listener:close()
+  if not control then error("the test server did not start", 2) end
+  control:setmode("bn", "bn")
+  control:setmaxline(MAX_LINE, MAX_LINE)
+  control:onerror(function(_, _, why) return why end)
+  control:settimeout(START_TIMEOUT)
+  local port = math.floor(receive(control).value)
+  local base = tls and "https://localhost:%d" or "http://127.0.0.1:%d"
+  return setmetatable({ control = control, port = port, url = base:format(port) }, server)
+end
+
+--- Appends answers to the script: the n-th request that no route matches, over all connections, gets the n-th
+-- answer. When there is none left, it gets a 599 that says so.
+function server:reply(...)
+  call(self, "reply", { answers = compile_all{ ... } })
+  return self
+end
+
+--- Answers every request for a path, before the script is asked. A newer route hides an older one.
+-- @tparam string method a method, or `*` for all
+-- @tparam string path the target without its query; a Lua pattern when it begins with `^`
+-- @tparam table answers one answer, or a list of which the last one repeats
+function server:route(method, path, answers)
+  local list = answers[1] and answers or { answers }
+  call(self, "route", { method = method, path = path, answers = compile_all(list) })
+  return self
+end
+
+local function whole_numbers(requests)
+  for _, request in ipairs(requests) do
+    request.n, request.connection = math.floor(request.n), math.floor(request.connection)
+  end
+  return requests
+end
+
+--- All requests that were received whole, in the order of their last byte. Each has `n`, `connection` (the
+-- serial number of the TCP connection), `method`, `target` (as sent), `version`, `headers` (lower-case name →
+-- value, repeated ones joined by ", "), `raw_head` (exact bytes), `body` (without chunk framing), `at`
+-- (monotonic seconds).
+function server:requests()
+  return whole_numbers(call(self, "requests"))
+end
+
+--- Waits until n requests have been received whole, and returns all; raises after `timeout` (5) seconds.
+function server:wait_requests(n, timeout)
+  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 5 }))
+end
+
+--- How many TCP connections were accepted.
+function server:connections()
+  return math.floor(call(self, "connections"))
+end
+
+--- Lets every answer that is held now go on.
+function server:release()
+  call(self, "release")
+end
+
+--- Closes the connections on which no request is under way.
+function server:drop_connections()
+  call(self, "drop")
+end
+
+--- Forgets script, routes, log and counts, and closes all connections, so that nothing of one spec reaches
+-- the next.
+function server:reset()
+  call(self, "reset")
+end
+
+--- Ends the process; when this returns, its port is closed. May be called again.
+function server:stop()
+  if not self.control then return end
+  self.control:settimeout(CONTROL_TIMEOUT)
+  self.control:write('{"command":"stop"}\n')
+  self.control:read("*l") -- nothing but the end of the connection comes
+  self.control:close()
+  self.control = nil
+end
+
+-- Ports without a server ---------------------------------------------------------
+
+--- A URL at which connections are refused. The port is the near end of a connection of ours, so nobody else
+-- can come to listen on it.
+function httpd.refused_url()
+  local listener, port = listen()
+  local client = assert(socket.connect("127.0.0.1", port):connect())
+  local _, _, near_port = client:localname()
+  anchored[#anchored + 1] = { client, assert(listener:accept()) }
+  listener:close()
+  return ("http://127.0.0.1:%d"):format(near_port)
+end
+
+--- A URL at which connecting neither succeeds nor fails: the listener's queue is full, and then Linux drops
+-- every further SYN without an answer.
+function httpd.blackhole()
+  local listener, port = listen()
+  sockopt.backlog(listener, 0)
+  anchored[#anchored + 1] = { listener, assert(socket.connect("127.0.0.1", port):connect()) }
+  return ("http://127.0.0.1:%d"):format(port)
+end
+
+return httpd

@@ -1,0 +1,115 @@
+--- Requests over many connections at once, each timed, for specs and measurements. Works under every Lua.
+-- Owns the little of HTTP/1.1 that this takes. Invariant: every connection is kept alive and has one request
+-- at a time; what fails is an answer with `err`, and raises nothing.
+local cqueues = require "cqueues"
+local socket = require "cqueues.socket"
+
+local TIMEOUT = 30 -- s; of one read
+local load = {}
+
+local function read_chunks(sock)
+  local chunks = {}
+  repeat
+    local line = sock:read("*l")
+    local size = line and tonumber(line:match("^%x+"), 16)
+    if not size then return nil end
+    chunks[#chunks + 1] = size > 0 and sock:read(size) or nil
+    sock:read("*l")
+  until size == 0
+  return table.concat(chunks)
+end
+
+local function read_answer(sock)
+  local line, why = sock:read("*l")
+  if not line then return { err = "no answer: " .. tostring(why or "end of file") } end
+  local answer = { status = tonumber(line:match("^HTTP/1%.%d (%d%d%d)")), headers = {} }
+  for header in function() return sock:read("*l") end do
+    local name, value = header:match("^([^:]+):%s*(.-)\r?$")
+    if not name then break end
+    answer.headers[name:lower()] = value
+  end
+  if answer.headers["transfer-encoding"] then
+    answer.body = read_chunks(sock)
+  else
+    local size = tonumber(answer.headers["content-length"]) or 0
+    answer.body = size > 0 and sock:read(size) or ""
+  end
+  if not answer.body then answer.err = "half an answer" end
+  return answer
+end
+
+--- A kept-alive connection.
+function load.connect(port)
+  local sock = socket.connect("127.0.0.1", port)
+  sock:setmode("bn", "bn")
+  sock:settimeout(TIMEOUT)
+  sock:onerror(function(_, _, why) return why end)
+  return sock
+end
+
+--- One exchange on a connection.
+-- @param sock
+-- @tparam string path with its query
+-- @tparam ?string method
+-- @treturn table answer: status, headers, body, seconds; or err
+function load.ask(sock, path, method)
+  local before = cqueues.monotime()
+  sock:write(("%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"):format(method or "GET", path))
+  local answer = read_answer(sock)
+  answer.seconds = cqueues.monotime() - before
+  return answer
+end
+
+--- One request over a connection of its own.
+function load.get(port, path, method)
+  local sock = load.connect(port)
+  local answer = load.ask(sock, path, method)
+  sock:close()
+  return answer
+end
+
+--- Makes requests over many connections at once.
+-- @tparam table options `port`, `connections`, `paths` (of all requests; each connection takes the next), and
+-- `beside` = { path =, connections = }: requests made over and over meanwhile
+-- @treturn {table,...} the answers, in the order of the paths
+-- @treturn {table,...} the answers of those beside
+function load.run(options)
+  local loop, answers, beside = cqueues.new(), {}, {}
+  local next_path, open = 1, options.connections
+  local function work()
+    local sock = load.connect(options.port)
+    while options.paths[next_path] do
+      local mine = next_path
+      next_path = next_path + 1
+      answers[mine] = load.ask(sock, options.paths[mine])
+      if answers[mine].err then break end
+    end
+    sock:close()
+    open = open - 1
+  end
+  local function stand_by()
+    local sock = load.connect(options.port)
+    repeat
+      local answer = load.ask(sock, options.beside.path)
+      beside[#beside + 1] = answer
+      cqueues.sleep(0.005)
+    until open == 0 or answer.err
+    sock:close()
+  end
+  for _ = 1, options.connections do loop:wrap(work) end
+  for _ = 1, options.beside and options.beside.connections or 0 do loop:wrap(stand_by) end
+  assert(loop:loop())
+  return answers, beside
+end
+
+--- The time that so many of the answers took no longer than, in milliseconds.
+-- @tparam {table,...} answers
+-- @tparam number part such as 0.99
+function load.percentile(answers, part)
+  local times = {}
+  for i, answer in ipairs(answers) do times[i] = answer.seconds end
+  table.sort(times)
+  return (times[math.max(1, math.ceil(#times * part))] or 0) * 1000
+end
+
+return load

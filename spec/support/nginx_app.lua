@@ -1,0 +1,205 @@
+--- What runs inside nginx for loop_openresty_spec.lua: a server of videos, and locations that use the client.
+-- Owns the client of each worker and the one that was made before the fork. Invariant: a location answers with
+-- what the client gave, or with the error's kind; it checks nothing.
+-- luacheck: std +ngx_lua
+local cjson = require("cjson.safe").new()
+local openresty = require "sora.loop.openresty"
+local semaphore = require "ngx.semaphore"
+local sora = require "sora"
+
+local app = {}
+local client, before_fork
+
+local function settings()
+  return { base_url = os.getenv("UPSTREAM") .. "/v1", api_key = "sk-spec", max_retries = 0, timeout = 20,
+    max_connections = 256 }
+end
+
+-- One client a worker, made when it is first needed.
+local function get_client()
+  client = client or openresty(assert(sora.new(settings())))
+  return client
+end
+
+local function told(video, err)
+  return video and video.id or "error: " .. tostring(err.kind or err)
+end
+
+-- The server of videos ---------------------------------------------------------------
+
+local STATES = { "queued", "in_progress", "completed" }
+
+local function state_of(id)
+  if id:find("^endless_") then return "queued" end
+  if not id:find("^job_") then return "completed" end
+  return STATES[math.min(ngx.shared.notes:incr("polls of " .. id, 1, 0), #STATES)]
+end
+
+--- GET and POST /v1/videos…: every answer takes 50 ms, and one for an id with "held" until /release. Jobs, whose
+-- ids begin with "job_", are completed by the third poll; "endless_…" never is, any other id at once.
+function app.upstream()
+  local notes = ngx.shared.notes
+  local id, below = ngx.var.uri:match("^/v1/videos/([^/]+)(.*)$")
+  local created = ngx.req.get_method() == "POST"
+  if created then id = "job_" .. notes:incr("jobs", 1, 0) end
+  notes:incr("seen " .. id, 1, 0)
+  repeat ngx.sleep(0.05) until not id:find("held") or notes:get("released")
+  if below == "/content" then
+    ngx.header["Content-Type"] = "video/mp4"
+    return ngx.print(("film"):rep(1000))
+  end
+  ngx.header["Content-Type"] = "application/json"
+  ngx.print(cjson.encode { id = id, status = created and "queued" or state_of(id) })
+end
+
+--- How often an id was asked for.
+function app.seen()
+  ngx.print(ngx.shared.notes:get("seen " .. ngx.var.arg_id) or 0)
+end
+
+function app.release()
+  ngx.shared.notes:set("released", true)
+end
+
+-- Where the client waits -------------------------------------------------------------
+
+--- Fetches the video of the query and answers with its id.
+function app.get()
+  ngx.print(told(get_client():get_video(ngx.var.arg_id)))
+end
+
+--- The same for an earlier phase: keeps the answer for `app.say`.
+function app.get_early()
+  ngx.ctx.answer = told(get_client():get_video(ngx.var.arg_id))
+end
+
+function app.say()
+  ngx.print(ngx.ctx.answer)
+end
+
+--- Fetches it in a timer, for which the request waits.
+function app.get_in_timer()
+  local id, answer, made = ngx.var.arg_id, nil, semaphore.new()
+  assert(ngx.timer.at(0, function()
+    answer = ngx.get_phase() .. " " .. told(get_client():get_video(id))
+    made:post()
+  end))
+  ngx.print(made:wait(10) and answer or "nothing came")
+end
+
+--- Creates a video and shows how it gets on.
+function app.make()
+  local job, err = get_client():create_video { prompt = "A lighthouse" }
+  if not job then return ngx.say(told(nil, err)) end
+  ngx.say("created ", job.id)
+  local video
+  video, err = get_client():wait(job.id, { interval = 0.05, on_progress = function(_, view)
+    ngx.say(ngx.get_phase(), " ", view.state)
+    ngx.flush(true)
+  end })
+  ngx.say("ended ", told(video, err))
+end
+
+function app.make_many()
+  local ids = {}
+  for i = 1, 10 do ids[i] = ("job_many_%s_%d"):format(ngx.var.arg_id, i) end
+  for _, result in ipairs(get_client():wait_all(ids, { interval = 0.05 })) do
+    ngx.say(told(result.video, result.err))
+  end
+end
+
+function app.download()
+  local file, err = get_client():download_video("film", os.getenv("DIR") .. "/film.mp4")
+  ngx.print(file and file.bytes or told(nil, err))
+end
+
+--- Fetches two at once, each in a light thread.
+function app.get_two()
+  local function get(id) return told(get_client():get_video(id)) end
+  local one, other = ngx.thread.spawn(get, "one"), ngx.thread.spawn(get, "other")
+  local _, first = ngx.thread.wait(one)
+  local _, second = ngx.thread.wait(other)
+  ngx.print(first, " ", second)
+end
+
+--- Starts a fetch in a light thread and kills that while it waits.
+function app.abandon()
+  local thread = ngx.thread.spawn(function() get_client():get_video(ngx.var.arg_id) end)
+  ngx.sleep(0.01)
+  ngx.print(ngx.thread.kill(thread) and "killed" or "it had ended")
+end
+
+--- Watches a job and answers at once; the pump does the rest.
+function app.watch()
+  local id = ngx.var.arg_id
+  assert(get_client():watch(id, { interval = tonumber(ngx.var.arg_interval) or 0.05, on_done = function(video, err)
+    ngx.shared.notes:set("watched " .. id, told(video, err))
+  end }))
+  get_client():pause(0)
+  ngx.print("watching")
+end
+
+function app.watched()
+  ngx.print(ngx.shared.notes:get("watched " .. ngx.var.arg_id) or "")
+end
+
+--- A callback of somebody else raises while a call is waited for.
+function app.get_beside_error()
+  assert(get_client():start("get_video", "mine", { on_done = function() error("a mistake in on_done") end }))
+  app.get()
+end
+
+-- Where it can't ---------------------------------------------------------------------
+
+--- Tries to wait; returns what was raised.
+function app.try()
+  local _, problem = pcall(get_client().get_video, get_client(), "forbidden")
+  return tostring(problem)
+end
+
+--- Tries it, for `app.tried` to tell.
+function app.try_in(name)
+  ngx.shared.notes:set("tried in " .. name, app.try())
+end
+
+function app.tried()
+  ngx.print(ngx.shared.notes:get("tried in " .. ngx.var.arg_name) or "")
+end
+
+function app.balance()
+  app.try_in("balancer")
+  assert(require("ngx.balancer").set_current_peer("127.0.0.1", tonumber(ngx.var.server_port)))
+end
+
+--- In the master: a client that has a connection open when the workers are forked.
+function app.init()
+  before_fork = assert(sora.new(settings()))
+  ngx.shared.notes:set("before fork", told(before_fork:get_video("before_fork")))
+  openresty(before_fork)
+  local _, problem = pcall(before_fork.get_video, before_fork, "forbidden")
+  ngx.shared.notes:set("tried in init", tostring(problem))
+end
+
+--- The worker uses the master's client, in every way.
+function app.forked()
+  local id = ngx.var.arg_id
+  ngx.say(ngx.shared.notes:get("before fork"))
+  ngx.say(told(before_fork:get_video(id)))
+  ngx.say(told(before_fork:create_video { prompt = "A lighthouse" }))
+  ngx.say(told(before_fork:wait(id, { timeout = 5 })))
+  ngx.say(told(before_fork:start("get_video", id)))
+  ngx.say(told(before_fork:watch(id)))
+  ngx.say(told(before_fork:update(0)))
+  before_fork:pause(0)
+  ngx.say(told(nil, before_fork:wait_all({ id })[1].err))
+end
+
+-- The worker -------------------------------------------------------------------------
+
+--- The worker's process, its timers, and what its client has under way.
+function app.worker()
+  ngx.print(cjson.encode { pid = ngx.worker.pid(), running = ngx.timer.running_count(),
+    pending = ngx.timer.pending_count(), calls = client and client:update(0) or 0 })
+end
+
+return app

@@ -1,0 +1,66 @@
+--- Measures the OpenResty adapter: one nginx worker with the client in it, in front of a server that takes 50 ms,
+-- beside the same worker with proxy_pass.
+-- Owns what is measured and how it is told. Invariant: both ways see the same requests from the same generator,
+-- and nothing is judged here.
+local cqueues = require "cqueues"
+local load = require "spec.support.load"
+local nginx = require "spec.support.nginx"
+
+local APP = [[require("spec.support.nginx_app")]]
+local ROUNDS, CONNECTIONS, WARM_UP, REQUESTS = 3, 100, 400, 6000
+
+local measure = {}
+
+local function start(upstream)
+  return nginx.start {
+    main = ("env UPSTREAM=%s;"):format(upstream.url),
+    http = ("lua_shared_dict notes 1m; upstream videos { server 127.0.0.1:%d; keepalive 256; }")
+      :format(upstream.port),
+    server = ([[
+      location = /plain { return 200 "plain"; }
+      location = /sora { content_by_lua_block { %s.get() } }
+      location /v1/ {
+        proxy_pass http://videos;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+      }
+    ]]):format(APP),
+  }
+end
+
+local function paths(count, prefix)
+  local list = {}
+  for i = 1, count do list[i] = prefix .. i end
+  return list
+end
+
+local function run(front, name, prefix, report)
+  load.run { port = front.port, connections = CONNECTIONS, paths = paths(WARM_UP, prefix) }
+  local cpu = front:cpu()
+  local answers, beside = load.run { port = front.port, connections = CONNECTIONS, paths = paths(REQUESTS, prefix),
+    beside = { path = "/plain", connections = 2 } }
+  cpu = (front:cpu() - cpu) / REQUESTS * 1e6
+  for _, answer in ipairs(answers) do assert(answer.status == 200, answer.err or answer.body) end
+  report(("%-12s p50 %5.1f ms  p99 %5.1f ms  another location: p50 %4.2f ms  p99 %4.1f ms  CPU a request %3.0f µs")
+    :format(name, load.percentile(answers, 0.5), load.percentile(answers, 0.99), load.percentile(beside, 0.5),
+    load.percentile(beside, 0.99), cpu))
+end
+
+--- Measures and tells.
+-- @tparam table upstream an nginx with `nginx_app.upstream`
+-- @tparam function report takes a line
+function measure.run(upstream, report)
+  local front = start(upstream)
+  report(("%d requests at once, %d in all, one worker, 50 ms upstream"):format(CONNECTIONS, REQUESTS))
+  for _ = 1, ROUNDS do
+    run(front, "proxy_pass", "/v1/videos/v_", report)
+    run(front, "sora", "/sora?id=v_", report)
+  end
+  cqueues.sleep(0.2) -- keep-alive timers and the pump's last look
+  local cpu = front:cpu()
+  cqueues.sleep(1)
+  report(("%-12s CPU %.0f µs a second"):format("idle", (front:cpu() - cpu) * 1e6))
+  front:stop()
+end
+
+return measure

@@ -1,0 +1,74 @@
+--- Drives the state machine of sora.wait with a clock that only moves when the machine asks for a pause, and
+-- with answers from a list: no real time, no network, no luck.
+local assert = require "luassert"
+local core = require "sora.core"
+local wait = require "sora.wait"
+
+local simulation = {}
+
+local START = 5000 -- clocks rarely begin at 0
+
+--- Runs a wait until it ends or the answers run out.
+-- @tparam table opts of the wait
+-- @tparam table answers each a `{ video =, hint = }` or `{ err = }`, both with the seconds it `takes`; with
+-- `repeats = true` the last one is for all further polls
+-- @tparam ?number|function random what the source of randomness gives (0: no jitter)
+-- @treturn table job
+-- @treturn table the seconds since the start at which it polled
+-- @treturn table the pauses it asked for
+-- @treturn number how long it took
+function simulation.run(opts, answers, random)
+  local job = wait.start("v", wait.rules(opts, "wait"), START)
+  local now, polls, pauses = START, {}, {}
+  local function draw() return type(random) == "function" and random() or random or 0 end
+  while true do
+    local what, seconds = wait.next(job, now)
+    if what == "end" then return job, polls, pauses, now - START end
+    if what == "pause" then
+      assert(seconds > 0, "a pause of nothing would spin")
+      pauses[#pauses + 1] = seconds
+      now = now + seconds
+    else
+      local got = answers[#polls + 1] or answers.repeats and answers[#answers]
+      if not got then return job, polls, pauses, now - START end
+      polls[#polls + 1] = now - START
+      now = now + (got.takes or 0)
+      if got.video then
+        wait.answer(job, got.video, got.hint, now, draw())
+      else
+        wait.failure(job, got.err, now, draw())
+      end
+    end
+  end
+end
+
+--- A snapshot; with another progress it is another one.
+function simulation.video(status, progress)
+  return { id = "v", status = status, progress = progress }
+end
+
+--- A poll that fails; an `api` error unless the fields say otherwise.
+function simulation.failure(fields)
+  fields.kind = fields.kind or "api"
+  fields.message = fields.message or "no"
+  return { err = core.error(fields) }
+end
+
+--- So many times the same answer, then the others.
+function simulation.times(n, answer, ...)
+  local list = {}
+  for i = 1, n do list[i] = answer end
+  for i = 1, select("#", ...) do list[n + i] = (select(i, ...)) end
+  return list
+end
+
+--- Asserts that two lists of seconds are the same but for rounding.
+function simulation.near(expected, got)
+  assert.equal(#expected, #got)
+  for i, value in ipairs(expected) do
+    local distance = value == got[i] and 0 or math.abs(value - got[i])
+    assert.is_true(distance < 1e-6, ("at %d: expected %g, got %g"):format(i, value, got[i]))
+  end
+end
+
+return simulation

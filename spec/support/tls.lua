@@ -1,0 +1,58 @@
+--- Certificates for specs, made once a process by the openssl command line in a temporary folder.
+-- Owns that folder. A shell waits for the end of a pipe from this process and then removes it: the kernel
+-- closes the pipe in whatever way the process ends.
+local tls = {}
+
+local cached
+
+-- $1 is the folder; no single quotes in here. One key for all: what the specs are about is names, dates and
+-- signers. LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+local MAKE = [[
+set -e
+unset LD_PRELOAD
+cd "$1"
+openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+openssl ecparam -name prime256v1 -genkey -noout -out ca-key.pem
+openssl req -x509 -new -key ca-key.pem -subj "/CN=Spec CA" -days 2 -out ca.pem \
+  -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign"
+openssl req -x509 -new -key key.pem -subj /CN=localhost -days 2 -out self_signed.pem \
+  -addext "subjectAltName=DNS:localhost,IP:127.0.0.1"
+sign() { # name, alternative names, dates …
+  name=$1 names=$2
+  shift 2
+  echo "subjectAltName=$names" > "$name.ext"
+  openssl req -new -key key.pem -subj "/CN=$name" |
+    openssl x509 -req -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile "$name.ext" -out "$name.pem" "$@"
+}
+sign server DNS:localhost,IP:127.0.0.1 -days 2
+sign other_name DNS:other.example -days 2
+sign expired DNS:localhost,IP:127.0.0.1 -days -1 ||
+  sign expired DNS:localhost,IP:127.0.0.1 -not_before 20200101000000Z -not_after 20200102000000Z
+]]
+
+local function make_folder()
+  local out = assert(io.popen("mktemp -d", "r"))
+  local folder = assert(out:read("*l"), "mktemp made no folder")
+  out:close()
+  local wait_and_remove = ("exec 3<&0; { cat <&3; rm -rf '%s'; } >/dev/null 2>&1 &"):format(folder)
+  return folder, assert(io.popen(wait_and_remove, "w"))
+end
+
+--- Makes the certificates, or gives those made before.
+-- @treturn table `ca`, the path of a CA's certificate, and four `{ cert = path, key = path }`: `server` (for
+-- localhost and 127.0.0.1), `expired`, `other_name` (for another host), signed by the CA, and `self_signed`
+function tls.certificates()
+  if cached then return cached end
+  local folder, pipe = make_folder()
+  local status = os.execute(("sh -c '%s' sh '%s' 2>'%s/log'"):format(MAKE, folder, folder))
+  if status ~= true and status ~= 0 then
+    error("openssl made no certificates:\n" .. io.open(folder .. "/log"):read("*a"))
+  end
+  cached = { ca = folder .. "/ca.pem", pipe = pipe } -- collected, the pipe would be closed
+  for _, name in ipairs{ "server", "expired", "other_name", "self_signed" } do
+    cached[name] = { cert = folder .. "/" .. name .. ".pem", key = folder .. "/key.pem" }
+  end
+  return cached
+end
+
+return tls

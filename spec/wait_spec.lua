@@ -1,0 +1,240 @@
+-- The state machine of a wait, in time of its own: when it polls, when its time is over, and its options.
+-- What its polls may bring is in wait_outcomes_spec.lua.
+local simulation = require "spec.support.simulation"
+local wait = require "sora.wait"
+
+local run, video, failure = simulation.run, simulation.video, simulation.failure
+local times, near = simulation.times, simulation.near
+
+local QUEUED = { video = video("queued") }
+local RUNNING = { video = video("in_progress", 40) }
+local DONE = { video = video("completed", 100) }
+
+local BAD_GATEWAY = failure { status = 502, retryable = true }
+local NOT_FOUND = failure { status = 404 }
+
+describe("a wait's intervals", function()
+  it("begin with a poll at once", function()
+    local job, polls, pauses = run(nil, { DONE })
+    assert.same({ 0 }, polls)
+    assert.same({}, pauses)
+    assert.is_true(job.finished)
+    assert.is_nil(job.err)
+    assert.equal(DONE.video, job.video)
+  end)
+
+  it("are 2 s, each 1.5 times the one before, at most 15 s", function()
+    local _, _, pauses = run(nil, times(8, QUEUED))
+    near({ 2, 3, 4.5, 6.75, 10.125, 15, 15, 15 }, pauses)
+  end)
+
+  it("may be chosen", function()
+    local _, _, pauses = run({ interval = 0.5, max_interval = 1 }, times(5, QUEUED))
+    near({ 0.5, 0.75, 1, 1, 1 }, pauses)
+  end)
+
+  it("stay as they are when the first is longer than the longest", function()
+    local _, _, pauses = run({ interval = 20 }, times(3, QUEUED))
+    near({ 20, 20, 20 }, pauses)
+    _, _, pauses = run({ interval = 4, max_interval = 1 }, times(3, QUEUED))
+    near({ 4, 4, 4 }, pauses)
+  end)
+
+  it("are shortened by at most a quarter, which does not add up", function()
+    local _, _, pauses = run(nil, times(7, QUEUED), 0.5)
+    near({ 1.75, 2.625, 3.9375, 5.90625, 8.859375, 13.125, 13.125 }, pauses)
+    _, _, pauses = run(nil, times(2, QUEUED), 0.999999999)
+    near({ 1.5, 2.25 }, pauses)
+    local full = { 2, 3, 4.5, 6.75, 10.125 }
+    for seed = 1, 20 do
+      local i = 0
+      _, _, pauses = run(nil, times(5, QUEUED), function()
+        i = i + 1
+        return (seed * 7919 + i * 104729) % 1000 / 1000
+      end)
+      for k, pause in ipairs(pauses) do assert.is_true(pause <= full[k] and pause > 0.75 * full[k]) end
+    end
+  end)
+
+  it("grow over failed polls too", function()
+    local _, _, pauses = run(nil, times(4, BAD_GATEWAY))
+    near({ 2, 3, 4.5, 6.75 }, pauses)
+  end)
+
+  it("begin after the answer, however long that took", function()
+    local _, polls = run(nil, { { video = QUEUED.video, takes = 5 }, DONE })
+    near({ 0, 7 }, polls)
+  end)
+
+  it("are never spun through", function()
+    local job = wait.start("v", wait.rules(nil, "wait"), 10)
+    wait.answer(job, QUEUED.video, nil, 10, 0)
+    local what, seconds = wait.next(job, 11.5)
+    assert.same({ "pause", 0.5 }, { what, seconds })
+    assert.equal("poll", (wait.next(job, 12)))
+  end)
+end)
+
+describe("the server's wish", function()
+  local function pauses_after(...)
+    local _, _, pauses = run(nil, { ... })
+    return pauses
+  end
+
+  it("is kept as it is, also by a random source that would shorten it", function()
+    local _, _, pauses = run(nil, { { video = QUEUED.video, hint = 7 } }, 0.9)
+    near({ 7 }, pauses)
+  end)
+
+  it("is read afresh from each answer, and does not touch our own intervals", function()
+    near({ 7, 2, 30, 3 }, pauses_after({ video = QUEUED.video, hint = 7 }, QUEUED,
+      { video = QUEUED.video, hint = 30 }, QUEUED))
+  end)
+
+  it("is kept between 0.2 and 60 s", function()
+    local pauses = {}
+    for i, hint in ipairs{ 0, 0.05, 0.2, 0.3, 60, 61, 1e9, math.huge } do
+      pauses[i] = pauses_after({ video = QUEUED.video, hint = hint })[1]
+    end
+    near({ 0.2, 0.2, 0.2, 0.3, 60, 60, 60, 60 }, pauses)
+  end)
+
+  it("may stand in the body, where a header goes before it", function()
+    local asks = { id = "v", status = "queued", poll_after_seconds = 5 }
+    near({ 5, 9, 2 }, pauses_after({ video = asks }, { video = asks, hint = 9 }, QUEUED))
+    near({ 0.2, 60 }, pauses_after({ video = { id = "v", poll_after_seconds = 0.01 } },
+      { video = { id = "v", poll_after_seconds = 600 } }))
+  end)
+
+  it("is heard from failures as well", function()
+    near({ 4, 0.2, 60, 2 }, pauses_after(failure { status = 429, retryable = true, retry_after = 4 },
+      failure { status = 503, retryable = true, retry_after = 0 },
+      failure { status = 503, retryable = true, retry_after = 3600 }, BAD_GATEWAY))
+  end)
+end)
+
+describe("a wait's time-out", function()
+  it("is 30 minutes, and gives the last snapshot", function()
+    local job, polls, _, ended = run(nil, { RUNNING, QUEUED, repeats = true })
+    assert.equal("deadline", job.err.kind)
+    assert.equal(QUEUED.video, job.err.video)
+    assert.is_true(job.err.retryable)
+    assert.matches("1800 s", job.err.message)
+    assert.matches("queued", job.err.message)
+    near({ 1800 }, { ended })
+    assert.is_true(polls[#polls] < 1800)
+  end)
+
+  it("may be chosen, and cuts the last pause short", function()
+    local job, polls, pauses = run({ timeout = 6 }, { RUNNING, repeats = true })
+    assert.equal("deadline", job.err.kind)
+    near({ 0, 2, 5 }, polls)
+    near({ 2, 3, 1 }, pauses)
+  end)
+
+  it("has no snapshot when none ever came", function()
+    local job = run({ timeout = 4 }, { NOT_FOUND, repeats = true })
+    assert.equal("deadline", job.err.kind)
+    assert.is_nil(job.err.video)
+    job = run({ timeout = 4 }, { BAD_GATEWAY, repeats = true })
+    assert.equal("deadline", job.err.kind)
+    assert.is_nil(job.err.video)
+    assert.equal("string", type(tostring(job.err)))
+  end)
+
+  it("does not undo an answer that came late", function()
+    local job = run({ timeout = 1 }, { { video = DONE.video, takes = 3 } })
+    assert.is_nil(job.err)
+    assert.equal(DONE.video, job.video)
+  end)
+
+  it("ends a wait whose poll came too late with nothing", function()
+    local job, polls = run({ timeout = 1 }, { { video = RUNNING.video, takes = 3 }, DONE })
+    assert.equal("deadline", job.err.kind)
+    assert.equal(RUNNING.video, job.err.video)
+    assert.equal(1, #polls)
+    job = run({ timeout = 1 }, { { err = BAD_GATEWAY.err, takes = 3 }, DONE })
+    assert.equal("deadline", job.err.kind)
+  end)
+
+  it("is over for good", function()
+    local job = run({ timeout = 1 }, { RUNNING, repeats = true })
+    local err = job.err
+    assert.equal("end", wait.next(job, 0))
+    assert.equal(err, job.err)
+  end)
+
+  it("bounds each poll", function()
+    local job = wait.start("v", wait.rules({ timeout = 100, headers = { A = "1" } }, "wait"), 50)
+    assert.same({ max_retries = 0, response = true, headers = { A = "1" } }, wait.call_options(job, 60, 50))
+    assert.is_nil(wait.call_options(job, 60, 90).timeout)
+    assert.same({ max_retries = 0, response = true, headers = { A = "1" }, timeout = 59 },
+      wait.call_options(job, 60, 91))
+    assert.equal(0.5, wait.call_options(job, 60, 149.5).timeout)
+    assert.is_nil(wait.call_options(job, 60, 50).timeout) -- those of before are not changed
+  end)
+end)
+
+describe("the options of a wait", function()
+  local function misuse(opts, who)
+    local ok, message = pcall(wait.rules, opts, who or "wait")
+    assert.is_false(ok)
+    return message
+  end
+
+  it("have defaults", function()
+    local rules = wait.rules(nil, "wait")
+    assert.same({ 2, 15, 1800, 10 },
+      { rules.interval, rules.max_interval, rules.timeout, rules.max_failures })
+    assert.same({ max_retries = 0, response = true }, rules.call)
+    assert.same(rules, wait.rules({}, "wait"))
+  end)
+
+  it("go on to each poll when they are a call's", function()
+    local headers, query = { A = "1" }, { b = "2" }
+    local opts = { interval = 1, max_retries = 3, headers = headers, query = query, response = false }
+    local rules = wait.rules(opts, "wait")
+    assert.same({ max_retries = 3, headers = headers, query = query, response = true }, rules.call)
+    assert.is_false(rules.response)
+    assert.same({ interval = 1, max_retries = 3, headers = { A = "1" }, query = { b = "2" },
+      response = false }, opts)
+  end)
+
+  it("are a table", function()
+    for _, value in ipairs{ 5, "x", true, print } do
+      assert.matches("bad argument to 'poll' %(options: expected a table, got " .. type(value),
+        misuse(value, "poll"))
+    end
+  end)
+
+  local WRONG = {
+    interval = { 0, -1, 0 / 0, "2", true, {} },
+    max_interval = { 0, -1, 0 / 0, "15", {} },
+    timeout = { 0, -5, 0 / 0, "60", false },
+    max_failures = { -1, 1.5, 0 / 0, "10", {} },
+    on_progress = { 1, "f", {}, true },
+  }
+  for name, values in pairs(WRONG) do
+    it(name .. " is checked, and named with the function", function()
+      for _, value in ipairs(values) do
+        local message = misuse{ [name] = value }
+        assert.matches("'wait'", message)
+        assert.matches("option '" .. name .. "'", message)
+      end
+    end)
+  end
+
+  it("that are unknown are named with the nearest one", function()
+    local NEAREST = { intervall = "interval", Interval = "interval", maxinterval = "max_interval",
+      time_out = "timeout", max_failure = "max_failures", on_progres = "on_progress", header = "headers" }
+    for given, nearest in pairs(NEAREST) do
+      assert.matches(("bad argument to 'wait' %%(unknown option '%s'; did you mean '%s'%%?%%)")
+        :format(given, nearest), misuse{ [given] = 1 })
+    end
+    assert.matches("%(unknown option 'colour'%)", misuse{ colour = "red" })
+    local message = misuse{ on_done = print } -- only watch has it: to name it as the nearest would be no help
+    assert.matches("'on_done'", message)
+    assert.is_nil(message:find("did you mean 'on_done'", 1, true), message)
+    assert.matches("option names are strings, got a?%s?number", misuse{ "interval" })
+  end)
+end)
