@@ -111,7 +111,7 @@ describe("an answer", function()
 
     it("headers cut off, which libcurl takes for whole", function()
       local err = failure{ raw = OK .. "Content-Le", close = true }
-      assert.same({ "decode", 200, true }, { err.kind, err.status, err.retryable })
+      assert.same({ "transport", 200, true }, { err.kind, err.status, err.retryable })
     end)
   end)
 

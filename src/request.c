@@ -30,13 +30,14 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
   size_t len = size * count;
   if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
     const char *space = memchr(line, ' ', len);
-    r->status = 0;
+    r->status = r->headed = 0;
     r->head.len = 0;
     if (space == NULL) return len;
     for (space++; space < line + len && *space >= '0' && *space <= '9' && r->status < 1000; space++)
       r->status = r->status * 10 + (*space - '0');
     return len;
   }
+  if (len <= 2) r->headed = 1;
   if (r->head.len + len > MAX_HEAD) {
     request_fail(r, ERROR_TOO_LARGE, "the answer's headers are larger than 256 KiB");
     return 0;
@@ -252,7 +253,7 @@ int request_begin(struct request *r) {
     code = r->slot != NULL ? set_address(r) : CURLE_OUT_OF_MEMORY;
   }
   r->kind = ERROR_NONE;
-  r->status = 0;
+  r->status = r->headed = 0;
   r->content = CONTENT_UNKNOWN;
   r->head.len = r->answer.len = 0;
   r->message[0] = '\0';
@@ -383,7 +384,9 @@ enum request_step request_end(struct request *r, int code, double random, double
   facts.max_retries = r->max_retries;
   facts.repeatable = r->repeatable;
   facts.random = random;
-  r->code = code = r->stalled ? CURLE_OPERATION_TIMEDOUT : code;
+  if (r->stalled) code = CURLE_OPERATION_TIMEDOUT;
+  if (code == CURLE_OK && !r->headed) code = CURLE_PARTIAL_FILE; /* to libcurl a close among the headers ends them */
+  r->code = code;
   if (r->stalled) snprintf(r->slot->error, CURL_ERROR_SIZE, "no byte came for %g s", r->timeout);
   if (code == CURLE_OK && redirects(r)) {
     const char *why = follow(r);

@@ -56,6 +56,7 @@ struct request {
   enum error_kind kind;
   int code;   /* CURLcode */
   int status; /* HTTP */
+  int headed; /* the headers came to their end */
   struct buffer head, answer;
   char message[256];
   double wish; /* seconds the server asked to wait, or -1 */

@@ -16,8 +16,8 @@ local LONGEST_PAUSE = 0.1  -- s; another waiter's update may have finished our c
 local LEAST_PUMP = 0.001   -- s; waiters pump no more often, however many they are
 local SPINNING = 100       -- pauses in a row that took no time: the hook does not wait
 
--- Works on all that was started and watched. Returns how many are running, or nil, err; and in third place what
--- a callback raised, in a table, once everything else that was done is delivered.
+-- Works on all that was started and watched. Returns how many are running, or nil, err; and in third place
+-- what a callback raised, in a table, once everything else that was done is delivered.
 local function work(client, seconds)
   local group = client._jobs
   local problem = group and group:step()
