@@ -144,8 +144,10 @@ describe("events", function()
 
     it("may come from a listener that collects garbage", function()
       srv:route("*", "^", VIDEO)
-      assert.equal(0, #events_of(nil, { on_event = function() collectgarbage() end }))
-      assert.equal(1, #srv:requests())
+      local video
+      local function on_event() collectgarbage() end
+      events_of(function(client) video = client:get_video("v") end, { on_event = on_event })
+      assert.same({ id = "v" }, video)
     end)
   end)
 

@@ -143,7 +143,7 @@ describe("retries", function()
         end
         local err = outcome(srv.url, "POST", quick)
         assert.same({ 1, true, false }, { err.attempts, err.ambiguous, err.retryable })
-        assert.equal(4, #srv:requests())
+        assert.equal(4, #srv:wait_requests(4))
       end)
     end
 

@@ -448,7 +448,8 @@ static CURLcode set_up(struct site *site, struct slot *slot) {
   SET(CURLOPT_ERRORBUFFER, slot->error);
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_PATH_AS_IS, 1L);
-  SET(CURLOPT_PIPEWAIT, 1L);
+  /* To wait and see whether a connection carries many requests pays only where HTTP/2 can be agreed upon. */
+  SET(CURLOPT_PIPEWAIT, site_is_secure(site) ? 1L : 0L);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
   SET(CURLOPT_OPENSOCKETDATA, site);

@@ -63,6 +63,7 @@ end
 
 -- Makes a call through the pause hook: `start` is the core's function that starts it.
 local function cooperate(client, start, what, opts)
+  if client.can_wait then client:can_wait() end -- raises where it can't: before anything is sent or paid for
   local turn, own = {}, {}
   for name, value in pairs(opts or {}) do own[name] = value end
   own.on_done = function()
@@ -199,6 +200,7 @@ local function set_field(client, name, value)
     error("client.pause: expected a function or nil, got " .. type(value), 2)
   end
   rawset(client, "_pause", value)
+  if client._hooked then client._hooked(value) end
   setmetatable(client, value and cooperative or blocking)
 end
 blocking.__newindex, cooperative.__newindex = set_field, set_field

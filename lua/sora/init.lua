@@ -16,12 +16,23 @@ core.own()
 local sora = { _VERSION = core._VERSION }
 
 local default
+local get_video
+
+-- The C function can't wait through a hook on every Lua, so while there is one a method takes its place.
+local function adopt(made)
+  default = made
+  made._hooked = function(hook)
+    sora.get_video = hook and function(...) return made:get_video(...) end or get_video
+  end
+  sora.get_video = get_video
+  return made
+end
 
 local function get_default()
   if default then return default end
   local made, err = client.new({}, "new")
-  default = made
-  return made, err
+  if not made then return nil, err end
+  return adopt(made)
 end
 
 local function make(options, who)
@@ -48,6 +59,7 @@ end
 -- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds,
 -- poll_after }
 sora.get_video = core.get_video_from(get_default)
+get_video = sora.get_video
 
 --- Iterates over the snapshots of a job with the default client.
 function sora.poll(...)
@@ -59,7 +71,7 @@ end
 --- Closes the default client; the next call makes another.
 function sora.close()
   if default then default:close() end
-  default = nil
+  default, sora.get_video = nil, get_video
 end
 
 --- Makes a client of your own. See `sora.client`.
@@ -79,8 +91,7 @@ end
 function sora.configure(options)
   local made, err = make(options, "configure")
   if not made then return nil, err end
-  default = made
-  return made
+  return adopt(made)
 end
 
 --- Reads a video of any dialect.

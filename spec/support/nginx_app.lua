@@ -1,6 +1,7 @@
 --- What runs inside nginx for loop_openresty_spec.lua: a server of videos, and locations that use the client.
--- Owns the client of each worker and the one that was made before the fork. Invariant: a location answers with
--- what the client gave, or with the error's kind; it checks nothing.
+-- Owns the client of each worker and the one that was made before the fork. Invariant: a location answers
+-- with what the client gave, or with the error's kind; it checks nothing.
+
 -- luacheck: std +ngx_lua
 local cjson = require("cjson.safe").new()
 local openresty = require "sora.loop.openresty"
@@ -35,8 +36,8 @@ local function state_of(id)
   return STATES[math.min(ngx.shared.notes:incr("polls of " .. id, 1, 0), #STATES)]
 end
 
---- GET and POST /v1/videos…: every answer takes 50 ms, and one for an id with "held" until /release. Jobs, whose
--- ids begin with "job_", are completed by the third poll; "endless_…" never is, any other id at once.
+--- GET and POST /v1/videos…: every answer takes 50 ms, and one for an id with "held" until /release. Jobs,
+-- whose ids begin with "job_", are completed by the third poll; "endless_…" never is, any other id at once.
 function app.upstream()
   local notes = ngx.shared.notes
   local id, below = ngx.var.uri:match("^/v1/videos/([^/]+)(.*)$")
@@ -132,7 +133,7 @@ end
 --- Watches a job and answers at once; the pump does the rest.
 function app.watch()
   local id = ngx.var.arg_id
-  assert(get_client():watch(id, { interval = tonumber(ngx.var.arg_interval) or 0.05, on_done = function(video, err)
+  assert(get_client():watch(id, { interval = 0.05, on_done = function(video, err)
     ngx.shared.notes:set("watched " .. id, told(video, err))
   end }))
   get_client():pause(0)

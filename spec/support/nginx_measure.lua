@@ -1,7 +1,7 @@
---- Measures the OpenResty adapter: one nginx worker with the client in it, in front of a server that takes 50 ms,
--- beside the same worker with proxy_pass.
--- Owns what is measured and how it is told. Invariant: both ways see the same requests from the same generator,
--- and nothing is judged here.
+--- Measures the OpenResty adapter: one nginx worker with the client in it, in front of a server that takes
+-- 50 ms, beside the same worker with proxy_pass.
+-- Owns what is measured and how it is told. Invariant: both ways see the same requests from the same
+-- generator, and nothing is judged here.
 local cqueues = require "cqueues"
 local load = require "spec.support.load"
 local nginx = require "spec.support.nginx"
@@ -37,13 +37,13 @@ end
 local function run(front, name, prefix, report)
   load.run { port = front.port, connections = CONNECTIONS, paths = paths(WARM_UP, prefix) }
   local cpu = front:cpu()
-  local answers, beside = load.run { port = front.port, connections = CONNECTIONS, paths = paths(REQUESTS, prefix),
-    beside = { path = "/plain", connections = 2 } }
+  local answers, beside = load.run { port = front.port, connections = CONNECTIONS,
+    paths = paths(REQUESTS, prefix), beside = { path = "/plain", connections = 2 } }
   cpu = (front:cpu() - cpu) / REQUESTS * 1e6
   for _, answer in ipairs(answers) do assert(answer.status == 200, answer.err or answer.body) end
-  report(("%-12s p50 %5.1f ms  p99 %5.1f ms  another location: p50 %4.2f ms  p99 %4.1f ms  CPU a request %3.0f µs")
-    :format(name, load.percentile(answers, 0.5), load.percentile(answers, 0.99), load.percentile(beside, 0.5),
-    load.percentile(beside, 0.99), cpu))
+  report(("%-10s  p50 %.1f ms  p99 %.1f ms  elsewhere: p50 %.2f ms  p99 %.1f ms  CPU a request %.0f µs")
+    :format(name, load.percentile(answers, 0.5), load.percentile(answers, 0.99),
+    load.percentile(beside, 0.5), load.percentile(beside, 0.99), cpu))
 end
 
 --- Measures and tells.
@@ -59,7 +59,7 @@ function measure.run(upstream, report)
   cqueues.sleep(0.2) -- keep-alive timers and the pump's last look
   local cpu = front:cpu()
   cqueues.sleep(1)
-  report(("%-12s CPU %.0f µs a second"):format("idle", (front:cpu() - cpu) * 1e6))
+  report(("%-10s  CPU %.0f µs a second"):format("idle", (front:cpu() - cpu) * 1e6))
   front:stop()
 end
 

@@ -1,0 +1,40 @@
+-- The locations of nginx.conf beside this file: one makes a video and shows how it gets on, one shows a job.
+-- Neither blocks the worker, and both are written as if they did.
+
+-- luacheck: std +ngx_lua
+local cjson = require "cjson.safe"
+local openresty = require "sora.loop.openresty"
+local sora = require "sora"
+
+local videos = {}
+local client
+
+-- One client a worker, made by its first request: one that is made before the workers are forked is of no use
+-- in them.
+local function get_client()
+  client = client or openresty(assert(sora.new { max_connections = 256 }))
+  return client
+end
+
+local function tell(video, view)
+  ngx.say(video.id, ": ", view.state, view.progress and (" %d%%"):format(view.progress) or "")
+  ngx.flush(true)
+end
+
+function videos.make()
+  local prompt = ngx.unescape_uri(ngx.var.arg_prompt or "A lighthouse")
+  local job, err = get_client():create_video { prompt = prompt }
+  if not job then return ngx.say(tostring(err)) end
+  local video
+  video, err = get_client():wait(job.id, { interval = 0.5, timeout = 600, on_progress = tell })
+  ngx.say(video and (sora.normalize(video).url or "done: download_video fetches it") or tostring(err))
+end
+
+function videos.show()
+  local video, err = get_client():get_video(ngx.var[1])
+  if not video then ngx.status = err.status or 502 end
+  ngx.header["Content-Type"] = "application/json"
+  ngx.say(cjson.encode(video or { error = tostring(err) }))
+end
+
+return videos

@@ -1,0 +1,207 @@
+--- A real nginx with lua-nginx-module on loopback, for specs and measurements. Works under every Lua; nginx
+-- itself always runs LuaJIT.
+-- Owns its folder, its port and its processes. Invariant: nginx lives no longer than the process that started
+-- it: a shell between the two ends it, and removes its folder, when their pipe is closed in whatever way.
+local cqueues = require "cqueues"
+local socket = require "cqueues.socket"
+
+local START_TIMEOUT = 10
+local TRIES = 5 -- somebody else may take the port between its choice and its use
+
+local nginx = {}
+local server = {}
+server.__index = server
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function output_of(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local output = pipe:read("*a")
+  pipe:close()
+  return output
+end
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read("*a")
+  if file then file:close() end
+  return text
+end
+
+local function write_file(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  file:close()
+end
+
+--- The checkout's folder.
+nginx.root = output_of("pwd"):gsub("\n", "")
+
+--- Waits until `condition()` gives something and returns that; raises after START_TIMEOUT seconds.
+-- @tparam function condition
+-- @tparam string what it is that is waited for
+function nginx.wait_until(condition, what)
+  local deadline = cqueues.monotime() + START_TIMEOUT
+  repeat
+    local value = condition()
+    if value then return value end
+    cqueues.sleep(0.005)
+  until cqueues.monotime() > deadline
+  error("in vain waited for: " .. what, 2)
+end
+
+--- Builds the module for LuaJIT, which nginx runs.
+function nginx.build()
+  local output = output_of("env -u LD_PRELOAD make LUA=luajit; echo status $?")
+  assert(output:find("status 0", 1, true), output)
+end
+
+-- Debian has the Lua module apart, OpenResty built in. Absolute, because paths count from the prefix.
+local function load_modules()
+  local folder = output_of("nginx -V"):match("%-%-modules%-path=(%S+)") or "/usr/lib/nginx/modules"
+  local lines = {}
+  for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
+    local path = ("%s/%s.so"):format(folder, name)
+    if read_file(path) then lines[#lines + 1] = ("load_module %s;\n"):format(path) end
+  end
+  return table.concat(lines)
+end
+
+local CONFIG = [[
+@MODULES@@USER@worker_processes @WORKERS@;
+daemon off;
+pid @DIR@/nginx.pid;
+error_log @DIR@/error.log @LEVEL@;
+@MAIN@
+events { worker_connections 2048; }
+http {
+  access_log off;
+  keepalive_requests 1000000;
+  client_body_temp_path @DIR@/body;
+  proxy_temp_path @DIR@/proxy;
+  fastcgi_temp_path @DIR@/fastcgi;
+  uwsgi_temp_path @DIR@/uwsgi;
+  scgi_temp_path @DIR@/scgi;
+  lua_package_path "@ROOT@/?.lua;@ROOT@/lua/?.lua;@ROOT@/lua/?/init.lua;;";
+  lua_package_cpath "@ROOT@/build/luajit/?.so;;";
+  @HTTP@
+  server {
+    listen 127.0.0.1:@PORT@ reuseport;
+    @SERVER@
+  }
+}
+]]
+
+-- The shell holds nginx until it reads a line, or the end of the pipe.
+local SHELL = [[
+{ env -u LD_PRELOAD -u LUA_INIT -u LUA_PATH -u LUA_CPATH ENV \
+    nginx -p PREFIX/ -c DIR/nginx.conf -e DIR/error.log >DIR/output 2>&1; echo $? >DIR/ended; } &
+read -r _
+[ -e DIR/nginx.pid ] && kill "$(cat DIR/nginx.pid)"
+wait
+rm -rf DIR]]
+
+local function free_port()
+  local listener = assert(socket.listen("127.0.0.1", 0))
+  local _, _, port = listener:localname()
+  listener:close()
+  return math.floor(port)
+end
+
+local function accepts(port)
+  local connection = socket.connect("127.0.0.1", port)
+  connection:onerror(function(_, _, why) return why end)
+  local good = connection:connect(1)
+  connection:close()
+  return good
+end
+
+-- Tries once; nil and the log when nginx ended at once.
+local function try(text, port, options)
+  local dir = output_of("mktemp -d"):gsub("\n", "")
+  local values = { DIR = dir, PORT = tostring(port) }
+  write_file(dir .. "/nginx.conf", (text:gsub("@(%u+)@", values)))
+  assert(output_of("chmod 755 " .. dir) == "")
+  local self = setmetatable({ dir = dir, port = port, url = "http://127.0.0.1:" .. port }, server)
+  local words = { DIR = dir, PREFIX = quote(options.prefix or dir), ENV = "" }
+  for name, value in pairs(options.env or {}) do
+    words.ENV = words.ENV .. quote(name .. "=" .. value) .. " "
+  end
+  self.shell = assert(io.popen((SHELL:gsub("%u+", words)), "w"))
+  local ended
+  nginx.wait_until(function()
+    ended = read_file(dir .. "/ended")
+    self.pid = (read_file(dir .. "/nginx.pid") or ""):match("%d+")
+    return ended or (self.pid and accepts(port))
+  end, "nginx to start")
+  if not ended then return self end
+  local log = self:log() .. read_file(dir .. "/output")
+  self:stop()
+  return nil, log
+end
+
+--- Starts nginx with a configuration of one's own, in which @PORT@ and @DIR@ stand for a free port and a new
+-- folder; returns when it answers. `daemon off;` and `pid @DIR@/nginx.pid;` must be in it.
+-- @tparam string text
+-- @tparam ?table options `prefix`, nginx's -p (the new folder), and `env`, more variables
+-- @treturn table as `start` gives it
+function nginx.run(text, options)
+  local self, log
+  for _ = 1, TRIES do
+    self, log = try(text, free_port(), options or {})
+    if self then return self end
+    if not log:find("Address already in use", 1, true) then break end
+  end
+  error("nginx did not start:\n" .. log, 2)
+end
+
+--- Starts nginx; returns when it answers.
+-- @tparam table options `workers` (1), and lines of configuration for the levels `main`, `http` and `server`;
+-- `level` of the error log ("warn")
+-- @treturn table with `port`, `url`, `pid` (of the master) and `dir`
+function nginx.start(options)
+  local values = { MODULES = load_modules(), WORKERS = tostring(options.workers or 1), ROOT = nginx.root,
+    USER = output_of("id -u"):match("^0\n") and "user root;\n" or "", LEVEL = options.level or "warn",
+    MAIN = options.main or "", HTTP = options.http or "", SERVER = options.server or "" }
+  return nginx.run((CONFIG:gsub("@(%u+)@", values)))
+end
+
+--- The error log so far.
+function server:log()
+  return read_file(self.dir .. "/error.log") or ""
+end
+
+--- The process ids of the workers, those that are ending too.
+function server:workers()
+  local list = {}
+  local children = read_file(("/proc/%s/task/%s/children"):format(self.pid, self.pid)) or ""
+  for pid in children:gmatch("%d+") do list[#list + 1] = tonumber(pid) end
+  return list
+end
+
+--- The CPU time that all workers have taken so far, in seconds.
+function server:cpu()
+  local sum = 0
+  for _, pid in ipairs(self:workers()) do
+    local nanoseconds = (read_file(("/proc/%d/schedstat"):format(pid)) or "0"):match("%d+")
+    sum = sum + tonumber(nanoseconds) / 1e9
+  end
+  return sum
+end
+
+--- Reads the configuration anew; old workers end when they have nothing more to do.
+function server:reload()
+  assert(output_of("kill -HUP " .. self.pid) == "")
+end
+
+--- Ends nginx and removes its folder. May be called again.
+function server:stop()
+  if not self.shell then return end
+  self.shell:write("stop\n")
+  self.shell:close()
+  self.shell = nil
+end
+
+return nginx
