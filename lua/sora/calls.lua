@@ -1,7 +1,7 @@
 --- One call: waited for, made through the pause hook, or started.
 -- Owns the three ways of making a call, and the pump behind them. Invariant: a call is described once, and
 -- all three ways send the same request through the same transfer.
--- @classmod sora.client
+-- @module sora.client
 
 local core = require "sora.core"
 local videos = require "sora.videos"
@@ -26,9 +26,10 @@ local function work(client, seconds)
   if not running and not raised then return nil, err end
   if raised then problem = problem or { err } end
   if not group then return running, nil, problem end
+  local calls = running and running - group.calling -- before the step starts polls that it did not count
   problem = problem or group:step()
   core.wake(client, group:next_due())
-  return running and running - group.calling + group.open, nil, problem
+  return calls and calls + group.open, nil, problem
 end
 
 -- Works for a waiter, which must not be hit by what somebody else's callback raises.
@@ -56,7 +57,7 @@ local function await(client, turn)
     local before = core.now()
     client:pause(LONGEST_PAUSE, turn)
     idle = core.now() - before < 1e-4 and idle + 1 or 0
-    if idle >= SPINNING then core.update(client, LEAST_PUMP) end
+    if idle >= SPINNING then work_quietly(client, LEAST_PUMP) end
     pump(client)
   end
 end
@@ -83,6 +84,8 @@ end
 
 --- Fetches the job `id`: one HTTP call, made in C. See `sora.get_video`.
 -- @function Client:get_video
+-- @tparam string id
+-- @tparam ?table opts the options of a call
 Client.get_video = core.get_video
 
 function cooperative.__index:get_video(id, opts)
@@ -167,6 +170,7 @@ function Client:fileno()
 end
 
 --- The descriptor to poll, for cqueues: a client can be yielded to its controller.
+-- @function Client:pollfd
 Client.pollfd = Client.fileno
 
 --- What to poll for, for cqueues.
@@ -182,7 +186,9 @@ end
 
 --- Lets others work for at most `seconds`: every waiting call goes through it. It may be set to a function of
 -- one's own, the one hook that makes all of them cooperative; `turn`, if there, has a `handle` that is waited
--- for, and a field `wake` that the hook may set to be told when it is done.
+-- for (`done()`), and a field `wake` that the hook may set to be told when it is. A client's field `can_wait`, if
+-- set, is called before anything is sent: it raises where the hook could not wait.
+-- @function Client:pause
 -- @tparam number seconds
 -- @tparam ?table turn
 function Client:pause(seconds)
@@ -208,10 +214,12 @@ blocking.__newindex, cooperative.__newindex = set_field, set_field
 --- Lets the calls under way go on for at most `seconds`, or until one is done.
 -- @tparam table client
 -- @tparam number seconds
+-- @tparam table turn whose `wake` is called when one is done
 -- @local
-local function sleep(client, seconds)
+local function sleep(client, seconds, turn)
   if not client._pause then return work_quietly(client, seconds) end
-  client:pause(math.min(seconds, LONGEST_PAUSE))
+  client:pause(math.min(seconds, LONGEST_PAUSE), turn)
+  turn.wake = nil
   pump(client)
 end
 
@@ -231,6 +239,11 @@ function blocking.__tostring(client)
   return ("sora.client (%s)"):format(client.base_url)
 end
 cooperative.__tostring = blocking.__tostring
-blocking.__close, cooperative.__close = core.close, core.close
+
+-- Not core.close: an adapter may have put its own in front.
+function blocking.__close(client)
+  client:close()
+end
+cooperative.__close = blocking.__close
 
 return { Client = Client, adopt = adopt, sleep = sleep }

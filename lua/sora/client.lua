@@ -2,6 +2,7 @@
 -- Owns how a client is made and how it waits: each wait is the state machine of wait.lua, driven here one at
 -- a time or in a group of jobs (jobs.lua). Invariant: a client is a table that holds the core userdata at [1]
 -- and nothing secret.
+-- @module sora.client
 
 local calls = require "sora.calls"
 local core = require "sora.core"
@@ -134,7 +135,7 @@ function Client:wait_all(ids, opts)
     if not usable then group:abandon(err) end
     if group.open == 0 then break end
     local due, now = group:next_due(), core.now()
-    calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP)
+    calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP, group.turn)
   end
   for i, job in ipairs(watched) do
     results[i] = job.err and { err = job.err } or { video = job.video }

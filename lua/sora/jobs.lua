@@ -52,14 +52,21 @@ end
 local Group = {}
 Group.__index = Group
 
+--- @section end
+
 local jobs = {}
 
 --- An empty group. Whoever owns it calls `step`.
 -- @tparam table client
 function jobs.new(client)
-  return setmetatable({ client = client, waiting = {}, answers = {}, finished = {}, calling = 0, open = 0,
-    next_slot = 0 }, Group)
+  local group = setmetatable({ client = client, waiting = {}, answers = {}, finished = {}, calling = 0,
+    open = 0, next_slot = 0, turn = {} }, Group)
+  group.turn.handle = group
+  return group
 end
+
+--- Many jobs that are waited for together.
+-- @type Group
 
 --- Adds a job that is due now.
 -- @tparam string id
@@ -89,6 +96,7 @@ local function poll(group, job, now)
   call.on_done = function(video, err, response)
     group.calling = group.calling - 1
     group.answers[#group.answers + 1] = { job, video, err, response }
+    if group.turn.wake then group.turn.wake() end
   end
   local handle, err = core.start_get_video(group.client, job.id, call)
   if handle then
@@ -163,6 +171,11 @@ function Group:step()
   local problem = self.problem
   self.problem = nil
   return problem
+end
+
+--- Whether answers came that the next step takes.
+function Group:done()
+  return #self.answers > 0
 end
 
 --- Ends all waits with an error, because the client can no longer be used.

@@ -73,6 +73,7 @@ end
 
 --- POST /videos.
 -- @tparam table params `prompt`, and whatever else the server takes; unknown fields are sent as they are
+-- @tparam string who the function to name when it is misused
 function videos.create(params, who)
   if type(params) ~= "table" then complain(who, "params: expected a table, got " .. type(params)) end
   if params.prompt ~= nil and type(params.prompt) ~= "string" then
@@ -88,6 +89,7 @@ local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
 --- GET /videos/{id}/content, to a file.
 -- @tparam string id
 -- @tparam string|table target the file's path, or { path =, variant = }
+-- @tparam string who the function to name when it is misused
 function videos.content(id, target, who)
   if type(target) == "string" then target = { path = target } end
   if type(target) ~= "table" then

@@ -1,0 +1,66 @@
+--- sora under Copas: calls wait in its threads. For the current Copas, and for 1.x, which Debian has.
+--
+--    local client = require "sora.loop.copas"(assert(sora.new { base_url = … }))
+--    copas.addthread(function() print(client:get_video("video_123")) end)
+--    copas.loop()
+--
+-- Owns one pump a client: a thread that reads from the client's descriptor while others wait for it.
+-- Invariant: the pump ends with the last of them, so that a loop which can end by itself does.
+-- @module sora.loop.copas
+
+local copas = require "copas"
+local host = require "sora.loop.host"
+
+-- What Copas takes for a socket: every second read finds nothing and waits for the descriptor.
+local function new_eye(getfd, dirty)
+  local looked = false
+  local function receive()
+    looked = not looked
+    if looked then return nil, "timeout" end
+    return true
+  end
+  return { getfd = getfd, dirty = dirty, receive = receive, close = function() end }
+end
+
+local sleeping = copas.wakeup and copas or require("sora.loop.copas1")(copas, new_eye)
+local sleep, wakeup = sleeping.pause or sleeping.sleep, sleeping.wakeup
+
+--- Makes the client's waiting calls cooperative under Copas.
+-- @tparam table client
+-- @treturn table the client
+return function(client)
+  local waiting, pumping = 0, false
+
+  local function is_over()
+    return waiting == 0 or not client:fileno()
+  end
+
+  -- Once it is over, the eye is "dirty", which makes select return at once; that wants any valid descriptor.
+  local eye = new_eye(function() return client:fileno() or 0 end, is_over)
+
+  local function pump()
+    while not is_over() do
+      copas.receive(eye)
+      host.pump(client)
+    end
+    pumping = false
+  end
+
+  function client.can_wait()
+    return host.running("copas")
+  end
+
+  client.pause = function(_, seconds, turn)
+    local co = client.can_wait()
+    if turn then turn.wake = function() wakeup(co) end end
+    waiting = waiting + 1
+    if not pumping then
+      pumping = true
+      copas.addthread(pump)
+    end
+    sleep(host.cap(client, seconds))
+    waiting = waiting - 1
+    if turn then turn.wake = nil end
+  end
+  return client
+end

@@ -1,0 +1,27 @@
+--- sora in a loop of your own, with no library: calls wait in coroutines that the host resumes as often as it
+-- likes, once a frame for instance.
+--
+--    local client = require "sora.loop.coroutine"(assert(sora.new { base_url = … }))
+--    local task = coroutine.create(function() print(client:get_video("video_123")) end)
+--    while coroutine.status(task) ~= "dead" do draw_a_frame(); assert(coroutine.resume(task)) end
+--
+-- Owns nothing. Invariant: each pause is one yield; it gives the seconds after which the host is to resume
+-- the coroutine at the latest.
+-- @module sora.loop.coroutine
+
+local host = require "sora.loop.host"
+
+--- Makes the client's waiting calls cooperative in plain coroutines.
+-- @tparam table client
+-- @treturn table the client
+return function(client)
+  function client.can_wait()
+    return host.running("coroutine")
+  end
+
+  client.pause = function(_, seconds)
+    client.can_wait()
+    coroutine.yield(host.cap(client, seconds))
+  end
+  return client
+end

@@ -1,0 +1,63 @@
+--- sora under cqueues: calls wait in the coroutines of a controller.
+--
+--    local client = require "sora.loop.cqueues"(assert(sora.new { base_url = … }))
+--    controller:wrap(function() print(client:get_video("video_123")) end)
+--    assert(controller:loop())
+--
+-- Owns one pump a client and controller: a coroutine that polls the client while others wait for it.
+-- Invariant: the pump ends with the last of them, so that the controller's loop ends by itself.
+-- @module sora.loop.cqueues
+
+local condition = require "cqueues.condition"
+local cqueues = require "cqueues"
+local host = require "sora.loop.host"
+local socket = require "cqueues.socket"
+
+local LONGEST_POLL = 0.1 -- s; a client that is closed is noticed
+
+-- What the pump polls: a copy of the client's descriptor, for a controller fails when one that it watches is
+-- gone. Nil where the platform has none.
+local function copy_descriptor(client)
+  local fd = client:fileno()
+  local copy = fd and assert(socket.dup(fd))
+  return copy, copy and { pollfd = copy:pollfd(), events = "r" }
+end
+
+--- Makes the client's waiting calls cooperative under cqueues.
+-- @tparam table client
+-- @treturn table the client
+return function(client)
+  local pumps = setmetatable({}, { __mode = "k" }) -- by controller: one may be dropped while others go on
+
+  local function start_pump(controller)
+    local pump = { waiting = 0, idle = condition.new() }
+    local copy, readable = copy_descriptor(client)
+    pumps[controller] = pump
+    controller:wrap(function()
+      while pump.waiting > 0 do
+        cqueues.poll(pump.idle, LONGEST_POLL, readable)
+        host.pump(client)
+      end
+      pumps[controller] = nil
+      if copy then copy:close() end
+    end)
+    return pump
+  end
+
+  function client.can_wait()
+    return cqueues.running() or host.refuse("cqueues", "a coroutine of a cqueue")
+  end
+
+  client.pause = function(_, seconds, turn)
+    local controller = client.can_wait()
+    local pump = pumps[controller] or start_pump(controller)
+    local awake = condition.new()
+    if turn then turn.wake = function() awake:signal() end end
+    pump.waiting = pump.waiting + 1
+    awake:wait(host.cap(client, seconds))
+    pump.waiting = pump.waiting - 1
+    if pump.waiting == 0 then pump.idle:signal() end
+    if turn then turn.wake = nil end
+  end
+  return client
+end

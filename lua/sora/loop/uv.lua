@@ -1,0 +1,74 @@
+--- sora under luv: calls wait in coroutines, which the uv loop resumes.
+--
+--    local client = require "sora.loop.uv"(assert(sora.new { base_url = … }))
+--    coroutine.wrap(function() print(client:get_video("video_123")) end)()
+--    uv.run()
+--
+-- Owns one poll handle a client, open only while a coroutine waits, so that the loop ends by itself.
+-- Invariant: a coroutine is resumed by the timer of its pause and by nothing else, so coroutines never nest.
+-- @module sora.loop.uv
+
+local host = require "sora.loop.host"
+local uv = require "luv"
+
+-- What the coroutine raises is reported by uv, as for any callback.
+local function resume(co)
+  if coroutine.status(co) ~= "suspended" then return end
+  local good, err = coroutine.resume(co)
+  if not good then error(debug.traceback(co, tostring(err)), 0) end
+end
+
+--- Makes the client's waiting calls cooperative under luv.
+-- @tparam table client
+-- @treturn table the client
+return function(client)
+  local waiting, poll = 0, nil
+
+  local function enter()
+    waiting = waiting + 1
+    local fd = not poll and client:fileno()
+    if not fd then return end
+    poll = assert(uv.new_poll(fd))
+    poll:start("r", function() host.pump(client) end)
+  end
+
+  local function shut()
+    if poll then poll:close() end
+    poll = nil
+  end
+
+  local function leave()
+    waiting = waiting - 1
+    if waiting == 0 then shut() end
+  end
+
+  local close = client.close
+  client.close = function(self)
+    shut() -- uv ends the process when a descriptor that it polls is gone
+    return close(self)
+  end
+
+  function client.can_wait()
+    return host.running("uv")
+  end
+
+  client.pause = function(_, seconds, turn)
+    local co, timer = client.can_wait(), uv.new_timer()
+    local function finish()
+      if timer:is_closing() then return end
+      timer:close()
+      leave()
+      if turn then turn.wake = nil end
+    end
+    local function continue()
+      finish()
+      resume(co)
+    end
+    timer:start(math.ceil(host.cap(client, seconds) * 1000), 0, continue)
+    if turn then turn.wake = function() timer:start(0, 0, continue) end end
+    enter()
+    coroutine.yield()
+    finish() -- if somebody else resumed it
+  end
+  return client
+end

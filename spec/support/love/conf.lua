@@ -1,0 +1,2 @@
+-- The window of the example, for what looks at it.
+dofile("examples/love/conf.lua")

@@ -1,0 +1,69 @@
+--- What plain Lua can't do, in a few lines of C that are compiled when a spec asks for them.
+-- Owns the temporary libraries. Their functions don't look at the Lua state that they are given, so no header is
+-- needed: a result of 1 gives back the last argument, so f(true) is true or nothing. For `package.loadlib`.
+local native = {}
+
+-- fork(true) is true in the parent and nothing in the child.
+local FORK = [[
+#include <sys/wait.h>
+#include <unistd.h>
+int spec_fork(void *lua) { (void)lua; return fork() != 0; }
+int spec_wait(void *lua) { (void)lua; wait(0); return 0; }
+int spec_exit(void *lua) { (void)lua; _exit(0); }
+]]
+
+-- A resolver that answers only once the process ends: for LD_PRELOAD. Whoever asks it is held until the Lua
+-- state is gone; then it lets go and waits, so that what comes back runs in what is left of the process.
+-- resolving(true) is true while somebody is held.
+local RESOLVER = [[
+#include <dirent.h>
+#include <netdb.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+static sem_t gate;
+static volatile int held;
+static int threads(void) {
+  int count = -2; /* . and .. */
+  DIR *tasks = opendir("/proc/self/task");
+  while (tasks != NULL && readdir(tasks) != NULL) count++;
+  closedir(tasks);
+  return count;
+}
+static void finish(void) {
+  int patience = 500;
+  sem_post(&gate);
+  while (threads() > 1 && patience-- > 0) usleep(10000);
+  if (threads() > 1) _exit(75);
+}
+__attribute__((constructor)) static void prepare(void) { sem_init(&gate, 0, 0); }
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+  (void)node, (void)service, (void)hints, (void)result;
+  if (!held) atexit(finish);
+  held = 1;
+  while (sem_wait(&gate) != 0) continue;
+  sem_post(&gate);
+  return EAI_NONAME;
+}
+int spec_resolving(void *lua) { (void)lua; return held; }
+]]
+
+-- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+local function compile(source)
+  local pipe = assert(io.popen("mktemp"))
+  local path = pipe:read("*l")
+  pipe:close()
+  pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -x c - -o " .. path, "w"))
+  pipe:write(source)
+  local good = pipe:close()
+  assert(good ~= false, "cc failed")
+  return path
+end
+
+--- The path of a library with spec_fork, spec_wait and spec_exit. The caller removes it.
+function native.fork() return compile(FORK) end
+
+--- The path of a library with spec_resolving, to be preloaded. The caller removes it.
+function native.resolver() return compile(RESOLVER) end
+
+return native

@@ -1,0 +1,229 @@
+-- Holds the declarations for editors, types/sora.lua, against the live tables.
+local facts = require "spec.support.facts"
+local folder = require "spec.support.folder"
+local httpd = require "spec.support.httpd"
+local meta = require "spec.support.meta"
+local rig = require "spec.support.rig"
+local sora = require "sora"
+
+local types = meta.read "types/sora.lua"
+local methods = require("sora.client").methods
+
+local NOWHERE = "http://127.0.0.1:9"
+
+local function methods_of(class)
+  return facts.sorted(types.classes[class].methods)
+end
+
+local function functions_in(live)
+  local names = {}
+  for name, value in pairs(live) do
+    if type(value) == "function" and not name:find "^_" then names[name] = true end
+  end
+  return facts.sorted(names)
+end
+
+local function index_of(object)
+  return debug.getmetatable(object).__index
+end
+
+describe("types/sora.lua", function()
+  it("is a module that Lua loads", function()
+    assert.equal("---@meta sora", facts.read("types/sora.lua"):match "^[^\n]*")
+    assert.equal("table", type(assert(loadfile "types/sora.lua")()))
+  end)
+
+  it("declares every type that it names, and says what it is", function()
+    for name, line in pairs(types.used) do
+      local declared = types.classes[name] or types.aliases[name]
+      assert.is_truthy(declared, ("%s in line %d is declared nowhere"):format(name, line))
+      assert.is_true(declared.doc, name .. " says nothing about itself")
+    end
+  end)
+
+  it("gives the module's functions the parameters of the client's methods", function()
+    local module, client = types.classes.sora.methods, types.classes["sora.Client"].methods
+    local compared = 0
+    for name, method in pairs(client) do
+      if module[name] and name ~= "close" then
+        assert.same(method.parameters, module[name].parameters, name)
+        compared = compared + 1
+      end
+    end
+    assert.is_true(compared > 0)
+  end)
+end)
+
+describe("types/sora.lua declares the methods", function()
+  local client
+
+  setup(function() client = assert(sora.new { base_url = NOWHERE }) end)
+  teardown(function() client:close() end)
+
+  it("of the module", function()
+    facts.assert_same(functions_in(sora), methods_of "sora")
+    assert.is_string(sora._VERSION)
+    assert.is_truthy(types.classes.sora.fields._VERSION)
+  end)
+
+  it("of a client", function()
+    facts.assert_same(functions_in(methods), methods_of "sora.Client")
+  end)
+
+  it("that can be started", function()
+    local live = {}
+    for name in pairs(methods) do
+      local good, problem = pcall(client.start, client, name)
+      live[name] = good or not tostring(problem):find "makes one call" or nil
+    end
+    facts.assert_same(facts.sorted(live), types.aliases["sora.CallName"].words)
+  end)
+
+  it("of a handle", function()
+    local handle = client:start("get_video", "v")
+    facts.assert_same(functions_in(index_of(handle)), methods_of "sora.Handle")
+    handle:cancel()
+  end)
+
+  it("of a watched job", function()
+    local job = client:watch("v")
+    facts.assert_same(functions_in(index_of(job)), methods_of "sora.Job")
+    job:cancel()
+  end)
+end)
+
+describe("types/sora.lua declares the options", function()
+  local client
+
+  setup(function() client = assert(sora.new { base_url = NOWHERE, timeout = 1, max_retries = 0 }) end)
+  teardown(function() client:close() end)
+
+  local function assert_options(class, call)
+    facts.assert_same(facts.options(call), facts.sorted(types:fields(class)), class)
+  end
+
+  it("of a client", function()
+    assert_options("sora.ClientOptions", sora.new)
+    assert_options("sora.ClientOptions", sora.configure)
+  end)
+
+  it("of a call that is started", function()
+    assert_options("sora.StartOptions", function(opts) return client:start("get_video", "v", opts) end)
+    assert_options("sora.StartOptions", function(opts) return client:start("create_video", {}, opts) end)
+  end)
+
+  -- A call that is waited for knows on_done, only to say that it is of no use there.
+  it("of a call that is waited for", function()
+    local expected = types:fields "sora.StartOptions"
+    expected.on_done = nil
+    facts.assert_same(facts.sorted(expected), facts.sorted(types:fields "sora.CallOptions"))
+    assert.error_matches(function() client:get_video("v", { on_done = print }) end,
+      "on_done.*for calls that are started")
+  end)
+
+  it("of waits", function()
+    assert_options("sora.WaitOptions", function(opts) return client:wait("v", opts) end)
+    assert_options("sora.PollOptions", function(opts) return client:poll("v", opts) end)
+    assert_options("sora.WaitAllOptions", function(opts) return client:wait_all({}, opts) end)
+    assert_options("sora.WatchOptions", function(opts) return client:watch("v", opts) end)
+  end)
+
+  it("of a download's target", function()
+    assert_options("sora.DownloadTarget", function(target) return client:download_video("v", target) end)
+  end)
+end)
+
+describe("types/sora.lua declares the fields", function()
+  local srv, client, files
+
+  setup(function()
+    srv, files = httpd.start(), folder.new()
+    client = rig.client(srv)
+  end)
+  before_each(function() srv:reset() end)
+  teardown(function()
+    client:close()
+    srv:stop()
+    files:remove()
+  end)
+
+  -- A live table: everything in it is declared, and everything is there that is not optional.
+  local function assert_fields(class, live)
+    assert.is_table(live, class)
+    local fields = types:fields(class)
+    for name in pairs(live) do
+      assert.is_truthy(fields[name], ("%s has %s, which is not declared"):format(class, tostring(name)))
+    end
+    for name, about in pairs(fields) do
+      assert.is_true(about.optional or live[name] ~= nil, ("%s lacks %s"):format(class, name))
+    end
+  end
+
+  local REFUSAL = { status = 429, headers = { ["retry-after"] = "3", ["x-request-id"] = "req_1" },
+    body = '{"error":{"message":"no","code":"c","type":"t","param":"p"}}' }
+
+  it("of a client", function()
+    local live = {}
+    for name, value in pairs(client) do
+      if type(name) == "string" and not name:find "^_" then live[name] = value end
+    end
+    assert_fields("sora.Client", live)
+  end)
+
+  it("of errors, and their kinds", function()
+    srv:route("*", "^", REFUSAL)
+    local _, refused = client:get_video "v"
+    assert_fields("sora.Error", refused)
+    local lost = rig.client(NOWHERE)
+    local _, failed = lost:create_video {}
+    lost:close()
+    assert.equal("connect", failed.kind)
+    assert_fields("sora.Error", failed)
+    facts.assert_same(facts.kinds(), types.aliases["sora.ErrorKind"].words)
+  end)
+
+  it("of responses", function()
+    srv:route("*", "^", REFUSAL)
+    local _, _, response = client:get_video("v", { response = true })
+    assert_fields("sora.Response", response)
+    facts.assert_same(facts.sorted(response), facts.sorted(types:fields "sora.Response"))
+  end)
+
+  it("of events", function()
+    local seen, events, listen = {}, rig.collector()
+    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "1" } })
+    local listener = rig.client(srv, { max_retries = 1, on_event = listen })
+    listener:get_video "v"
+    listener:close()
+    for _, event in ipairs(events) do
+      assert_fields("sora.Event", event)
+      for name in pairs(event) do seen[name] = true end
+    end
+    facts.assert_same(facts.sorted(seen), facts.sorted(types:fields "sora.Event"))
+  end)
+
+  it("of files", function()
+    srv:route("*", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    local file = assert(client:download_video("v", files:at "v.mp4"))
+    assert_fields("sora.File", file)
+    facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.File"))
+  end)
+
+  it("of views", function()
+    local view = sora.normalize { id = "v", status = "failed", progress = 10,
+      url = "https://cdn.example/v.mp4", created_at = 1764649117, completed_at = 1764649118,
+      error = { message = "no", code = "c", type = "t", param = "p" } }
+    facts.assert_same(facts.sorted(view), facts.sorted(types:fields "sora.View"))
+    facts.assert_same(facts.sorted(view.error), facts.sorted(types:fields "sora.ViewError"))
+  end)
+
+  it("of results and tickets", function()
+    srv:route("*", "^", { body = '{"id":"v","status":"completed","created_at":1764649117}' })
+    local results = client:wait_all { "v" }
+    assert_fields("sora.WaitResult", results[1])
+    local job = client:watch "v"
+    while not job:done() do assert(client:update(1)) end
+    assert_fields("sora.Ticket", job:ticket())
+    facts.assert_same(facts.sorted(job:ticket()), facts.sorted(types:fields "sora.Ticket"))
+  end)
+end)
