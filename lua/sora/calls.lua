@@ -186,8 +186,8 @@ end
 
 --- Lets others work for at most `seconds`: every waiting call goes through it. It may be set to a function of
 -- one's own, the one hook that makes all of them cooperative; `turn`, if there, has a `handle` that is waited
--- for (`done()`), and a field `wake` that the hook may set to be told when it is. A client's field `can_wait`, if
--- set, is called before anything is sent: it raises where the hook could not wait.
+-- for (`done()`), and a field `wake` that the hook may set to be told when it is. A client's field `can_wait`,
+-- if set, is called before anything is sent: it raises where the hook could not wait.
 -- @function Client:pause
 -- @tparam number seconds
 -- @tparam ?table turn

@@ -1,0 +1,179 @@
+# Building, installing and checking sora. `make help` lists the targets.
+#
+# One build folder per Lua, build/$(LUA): everything made for it lies there, as sora/core.so beside its objects, so
+# that several Luas can be built and tested side by side. Nothing is written outside build/ except by `install`.
+
+# ---- what may be chosen ------------------------------------------------------------------------------------------
+
+# lua5.1 … lua5.5, luajit, or any other interpreter's name or path
+LUA     ?= lua5.4
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+# what `make test` runs: a folder or one file, and more options for busted
+SPEC    ?= spec
+BUSTED_FLAGS ?=
+
+BUILD   ?= build/$(notdir $(LUA))
+LUA_VER  = $(shell env -u LUA_INIT $(LUA) -e 'io.write(_VERSION:match("%d+%.%d+"))')
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VER)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VER)
+
+PKG_CONFIG  ?= pkg-config
+LUA_PC      ?= $(notdir $(LUA))
+ifdef LUA_INCDIR
+LUA_CFLAGS  ?= -I$(LUA_INCDIR)
+else
+LUA_CFLAGS  ?= $(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null)
+endif
+CURL_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
+CURL_LIBS   ?= $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
+
+# ---- how the C module is compiled --------------------------------------------------------------------------------
+
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror=implicit-function-declaration
+ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+
+# Lua's own symbols come from the program that loads the module, so they stay undefined here.
+# -z nodelete: libcurl's resolver thread may still run when lua_close unloads modules; the code must stay mapped.
+ifeq ($(shell uname -s),Darwin)
+SHARED = -bundle -undefined dynamic_lookup
+LIBS   := $(CURL_LIBS)
+else
+SHARED = -shared -Wl,-z,nodelete
+LIBS   := $(CURL_LIBS) -pthread -ldl
+endif
+
+SOURCES := $(sort $(wildcard src/*.c))
+OBJECTS  = $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
+MODULE   = $(BUILD)/sora/core.so
+MODULES := $(sort $(patsubst ./%,%,$(shell find lua/sora -name '*.lua' 2>/dev/null)))
+INSTALLED_LUA = $(MODULES:lua/%=$(DESTDIR)$(INST_LUADIR)/%)
+INSTALLED_C   = $(DESTDIR)$(INST_LIBDIR)/sora/core.so
+
+# ---- how Lua is run here -----------------------------------------------------------------------------------------
+
+# Debian installs lua-http for 5.1 to 5.3 (some of its parts for 5.1 and 5.2 alone); it is pure Lua and runs on newer
+# ones too. Last on the path, so that modules made for the Lua in use come first.
+ifeq ($(filter lua5.1 lua5.2 luajit,$(notdir $(LUA))),)
+BORROWED := ;/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua
+endif
+
+# WITH_LUA finds this checkout's modules, whatever the environment says. (LUA_PATH_5_4 would take precedence over
+# LUA_PATH.) RUN also hides what would change the outcome: the user's settings of sora, and proxies.
+lua_settings = LUA_INIT LUA_INIT_% LUA_PATH_% LUA_CPATH_%
+hide = $(patsubst %,-u %,$(filter $(1),$(.VARIABLES)))
+here = LUA="$(LUA)" CC="$(CC)" LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;;$(BORROWED)" LUA_CPATH="./$(BUILD)/?.so;;"
+WITH_LUA = env $(call hide,$(lua_settings)) $(here)
+RUN = env $(call hide,$(lua_settings) SORA_% OPENAI_% http_proxy %_proxy %_PROXY) $(here)
+BUSTED = tools/busted.lua $(BUSTED_FLAGS) $(SPEC)
+DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
+
+# ---- building ----------------------------------------------------------------------------------------------------
+
+.PHONY: all deps demo test test-all lint memcheck asan docs install uninstall modules clean help FORCE
+.DELETE_ON_ERROR:
+
+# V=1 shows the compiler's command lines.
+Q = $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $(2)")
+
+all: $(MODULE) ## build the C module (the default)
+
+$(MODULE): $(OBJECTS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(CC) $(SHARED) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
+
+$(BUILD)/obj/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,compile,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Holds the command lines; its date changes only when they do (another CC, CFLAGS, list of sources), and then
+# everything is built again.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@test -n '$(LUA_INCDIR)' || $(PKG_CONFIG) --exists $(LUA_PC) libcurl 2>/dev/null || \
+	  echo "$(PKG_CONFIG) finds no $(LUA_PC) or no libcurl here: 'make deps LUA=$(LUA)' installs what is missing."
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(SHARED) $(LDFLAGS) $(LIBS) | $(SOURCES)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+-include $(wildcard $(BUILD)/obj/*.d)
+
+# ---- installing --------------------------------------------------------------------------------------------------
+
+install: all ## install under PREFIX (/usr/local); DESTDIR is put in front
+	install -d $(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))
+	install -m 755 $(MODULE) $(INSTALLED_C)
+	$(foreach m,$(MODULES),install -m 644 $(m) $(DESTDIR)$(INST_LUADIR)/$(m:lua/%=%)$(newline))
+
+uninstall: ## remove what install put there
+	rm -f $(INSTALLED_C) $(INSTALLED_LUA)
+	-rmdir $(call deepest_first,$(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))) 2>/dev/null
+
+modules: # what install takes of Lua, for the spec that holds the rockspec against it
+	@printf '%s\n' $(MODULES)
+
+# A recipe line for each word needs a newline in $(foreach); folders are emptied from the innermost outwards.
+define newline
+
+
+endef
+deepest_first = $(shell printf '%s\n' $(1) | sort -r)
+
+# ---- trying and testing ------------------------------------------------------------------------------------------
+# The targets below first install what they miss (tools/deps.sh says what and why), then build in a second make, which
+# sees what the first one installed.
+
+deps: ## install what a GOAL needs: build (the default), demo, test, lint, memcheck, docs, ci
+	@$(DEPS) $(or $(GOAL),build)
+
+demo: ## start the development server and make a video on it
+	@$(DEPS) demo
+	@$(MAKE) --no-print-directory all
+	@$(RUN) examples/demo.sh
+
+test: ## run the specs on $(LUA); SPEC=spec/x_spec.lua runs one file
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) $(BUSTED)
+
+test-all: ## run the specs on lua5.4, lua5.1 and luajit
+	@set -e; for lua in lua5.4 lua5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua; done
+
+# Every Lua whose headers are here is linted against: each has its own API.
+LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
+lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, against every Lua installed
+	@$(DEPS) lint
+	luacheck --quiet --no-color $(wildcard lua spec examples bench bin/* tools/*.lua .luacheckrc)
+	shellcheck tools/*.sh examples/*.sh .ci/run
+	@set -e; for lua in $(LINT_LUAS); do for cc in gcc clang; do \
+	  echo "$$cc -Werror, headers of $$lua"; \
+	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES); \
+	done; done
+
+memcheck: ## run the specs under valgrind; any error or leak fails
+	@$(DEPS) memcheck
+	@$(MAKE) --no-print-directory all
+	@$(RUN) valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,indirect \
+	  --show-leak-kinds=definite,indirect --error-exitcode=99 --child-silent-after-fork=yes --keep-debuginfo=yes \
+	  --num-callers=30 --suppressions=spec/valgrind.supp $(LUA) $(BUSTED)
+
+# Leaks are valgrind's part: with a preloaded runtime those of every library would count as ours.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan: BUILD := build/asan-$(notdir $(LUA))
+asan: ## run the specs with the compiler's address and undefined behaviour sanitizers
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all BUILD=$(BUILD) CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE)"
+	@$(RUN) ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(LUA) $(BUSTED)
+
+docs: ## write the API reference to build/doc
+	@$(DEPS) docs
+	ldoc --fatalwarnings .
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1#/p' Makefile | while IFS='#' read -r t what; do printf '  %-10s %s\n' "$$t" "$$what"; done
+	@echo '  with LUA=lua5.1 … lua5.5 or luajit (default $(LUA)), CC, CFLAGS, LUA_INCDIR, PREFIX, DESTDIR'

@@ -1,0 +1,101 @@
+rockspec_format = "3.0"
+package = "sora"
+version = "scm-1"
+source = {
+  url = "git+https://github.com/sora-lua/sora.git",
+}
+description = {
+  summary = "Client for video generation jobs in the OpenAI video format",
+  detailed = [[
+Starts, follows and fetches video generation jobs on any server that speaks the OpenAI video format
+(POST /v1/videos and its relatives). A C module on libcurl does the transfers; calls may block or not.]],
+  homepage = "https://github.com/sora-lua/sora",
+  license = "MIT",
+}
+dependencies = {
+  "lua >= 5.1, < 5.6",
+  "lua-cjson >= 2.1.0",
+}
+-- The library alone: Debian keeps the header in a folder per architecture, where the compiler looks but LuaRocks
+-- does not.
+external_dependencies = {
+  CURL = { library = "curl" },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["sora.core"] = {
+      sources = {
+        "src/buffer.c",
+        "src/core.c",
+        "src/failure.c",
+        "src/head.c",
+        "src/lblame.c",
+        "src/lcall.c",
+        "src/lclient.c",
+        "src/lerror.c",
+        "src/levents.c",
+        "src/ljson.c",
+        "src/loop.c",
+        "src/loptions.c",
+        "src/lresult.c",
+        "src/lupdate.c",
+        "src/lvideo.c",
+        "src/numbers.c",
+        "src/request.c",
+        "src/retry.c",
+        "src/sink.c",
+        "src/site.c",
+        "src/timers.c",
+        "src/watch.c",
+      },
+      libraries = { "curl" },
+    },
+    sora = "lua/sora/init.lua",
+    ["sora.calls"] = "lua/sora/calls.lua",
+    ["sora.client"] = "lua/sora/client.lua",
+    ["sora.heap"] = "lua/sora/heap.lua",
+    ["sora.jobs"] = "lua/sora/jobs.lua",
+    ["sora.loop.copas"] = "lua/sora/loop/copas.lua",
+    ["sora.loop.copas1"] = "lua/sora/loop/copas1.lua",
+    ["sora.loop.coroutine"] = "lua/sora/loop/coroutine.lua",
+    ["sora.loop.cqueues"] = "lua/sora/loop/cqueues.lua",
+    ["sora.loop.host"] = "lua/sora/loop/host.lua",
+    ["sora.loop.openresty"] = "lua/sora/loop/openresty.lua",
+    ["sora.loop.uv"] = "lua/sora/loop/uv.lua",
+    ["sora.normalize"] = "lua/sora/normalize.lua",
+    ["sora.normalize_errors"] = "lua/sora/normalize_errors.lua",
+    ["sora.normalize_tree"] = "lua/sora/normalize_tree.lua",
+    ["sora.normalize_values"] = "lua/sora/normalize_values.lua",
+    ["sora.server"] = "lua/sora/server.lua",
+    ["sora.server.app"] = "lua/sora/server/app.lua",
+    ["sora.server.check"] = "lua/sora/server/check.lua",
+    ["sora.server.control"] = "lua/sora/server/control.lua",
+    ["sora.server.faults"] = "lua/sora/server/faults.lua",
+    ["sora.server.format"] = "lua/sora/server/format.lua",
+    ["sora.server.input"] = "lua/sora/server/input.lua",
+    ["sora.server.jobs"] = "lua/sora/server/jobs.lua",
+    ["sora.server.json"] = "lua/sora/server/json.lua",
+    ["sora.server.main"] = "lua/sora/server/main.lua",
+    ["sora.server.making"] = "lua/sora/server/making.lua",
+    ["sora.server.media"] = "lua/sora/server/media.lua",
+    ["sora.server.media_data"] = "lua/sora/server/media_data.lua",
+    ["sora.server.multipart"] = "lua/sora/server/multipart.lua",
+    ["sora.server.options"] = "lua/sora/server/options.lua",
+    ["sora.server.range"] = "lua/sora/server/range.lua",
+    ["sora.server.reading"] = "lua/sora/server/reading.lua",
+    ["sora.server.transport"] = "lua/sora/server/transport.lua",
+    ["sora.server.url"] = "lua/sora/server/url.lua",
+    ["sora.settings"] = "lua/sora/settings.lua",
+    ["sora.videos"] = "lua/sora/videos.lua",
+    ["sora.wait"] = "lua/sora/wait.lua",
+  },
+  platforms = {
+    linux = {
+      modules = {
+        -- both are part of newer C libraries
+        ["sora.core"] = { libraries = { "curl", "pthread", "dl" } },
+      },
+    },
+  },
+}

@@ -1,0 +1,203 @@
+#!/bin/sh
+# tools/deps.sh GOAL: makes sure that what GOAL needs is on this machine. Run it through make (`make deps GOAL=test`).
+#
+#   GOAL  build | demo | test | lint | memcheck | docs | ci
+#   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and LUA_PATH and LUA_CPATH as the goal will have them
+#
+# A need is found by trying it, not by asking a package manager, so that what was installed by hand or by LuaRocks
+# counts. On Debian and its kin the packages that are missing are announced and installed; elsewhere they are named.
+# shellcheck disable=SC2317 # probes and goals are called by names put together
+set -u
+
+goal=${1:-build}
+LUA=${LUA:-lua5.4}
+
+# need PROBE ARGUMENT PACKAGES ELSEWHERE WHY: if the probe fails, adds a line to $missing: the Debian packages, what
+# it is called elsewhere ("-": nothing to do there), and why it is needed.
+need() {
+  "has_$1" "$2" || missing="$missing$3|$4|$5
+"
+}
+
+# want …: the same for what only some specs use, and only where it can be installed here: they are pending without it.
+want() {
+  ! has_command apt-get || need "$@"
+}
+
+# ---- probes ------------------------------------------------------------------------------------------------------
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_file() { [ -e "$1" ]; }
+has_library() { pkg-config --exists "$1" 2>/dev/null; }
+has_module() { "$LUA" -e "require '$1'" >/dev/null 2>&1; }
+has_headers() {
+  if [ -n "${LUA_INCDIR:-}" ]; then has_file "$LUA_INCDIR/lua.h"; else has_library "$1"; fi
+}
+# A compiler without the C library's headers, which Debian only recommends to it, is of no use.
+# shellcheck disable=SC2086 # CC may hold options
+has_compiler() { echo '#include <stdlib.h>' | $1 -E - >/dev/null 2>&1; }
+# Without the dynamic linker's debugging symbols valgrind refuses to start.
+has_valgrind() { valgrind --quiet "$1" >/dev/null 2>&1; }
+# OpenResty, or nginx with its Lua module.
+has_openresty() {
+  has_command "$1" && { has_file /usr/lib/nginx/modules/ngx_http_lua_module.so || "$1" -V 2>&1 | grep -q openresty; }
+}
+
+debian_has() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# ---- what each goal needs ----------------------------------------------------------------------------------------
+
+# There are two LuaJITs, and each excludes the other: OpenResty's branch, and the original where somebody chose that.
+lua_package() {
+  if [ "$1" != luajit ]; then echo "$1"
+  elif debian_has luajit; then echo luajit
+  else echo luajit2
+  fi
+}
+header_package() {
+  case $1 in
+    lua5.1) echo liblua5.1-0-dev ;;
+    luajit) echo "lib$(lua_package luajit)-5.1-dev" ;;
+    *) echo "lib$1-dev" ;;
+  esac
+}
+
+need_build() {
+  need compiler "${CC:-cc}" "gcc libc6-dev" "a C compiler" "compiles the C module"
+  need command pkg-config pkg-config pkg-config "tells the compiler where headers are"
+  need command "$LUA" "$(lua_package "$LUA")" "$LUA" "the Lua this is for"
+  need headers "${LUA_PC:-$LUA}" "$(header_package "$LUA")" "C headers of $LUA" \
+    "to compile the C module with"
+  need library libcurl libcurl4-openssl-dev "libcurl and its headers" "does the transfers"
+  need module cjson lua-cjson "lua-cjson (luarocks install lua-cjson)" "reads JSON"
+  if has_command dpkg-query; then # elsewhere they come with the system, and lie in other places
+    need file /etc/ssl/certs/ca-certificates.crt ca-certificates - "whom to trust on https"
+  fi
+}
+
+need_demo() {
+  need_build
+  need module http.server lua-http "lua-http (luarocks install http)" "the development server stands on it"
+  need module argparse lua-argparse "argparse (luarocks install argparse)" "reads its command line"
+}
+
+need_test() {
+  need_demo
+  need module busted lua-busted "busted (luarocks install busted)" "runs the specs"
+  need command lua5.4 lua5.4 lua5.4 "runs the server that the specs talk to"
+  need command openssl openssl openssl "makes certificates for the specs' https servers"
+  need command curl curl curl "a second client, to check the development server with"
+  want openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" - "the OpenResty adapter runs in it"
+  want library luajit "$(lua_package luajit) $(header_package luajit)" - "the Lua that nginx runs"
+  want module luv lua-luv - "the uv adapter runs in it"
+  want module copas lua-copas - "the Copas adapter runs in it"
+}
+
+need_lint() {
+  need_build
+  need command gcc gcc gcc "its warnings"
+  need command clang clang clang "its warnings"
+  need command luacheck lua-check "luacheck (luarocks install luacheck)" "checks the Lua code"
+  need command shellcheck shellcheck shellcheck "checks the shell scripts"
+}
+
+need_memcheck() {
+  need_test
+  need valgrind true valgrind "valgrind, and debugging symbols of the C library" "finds leaks and bad accesses"
+}
+
+need_docs() {
+  need_build
+  need command ldoc lua-ldoc "ldoc (luarocks install ldoc)" "writes the API reference"
+}
+
+need_ci() {
+  need_lint
+  need_memcheck
+  need_docs
+  need command luarocks luarocks LuaRocks "installs the rock, as users do"
+  want command ffprobe ffmpeg - "plays the development server's video"
+  for lua in lua5.1 lua5.2 lua5.3 lua5.4 luajit; do
+    need library "$lua" "$(header_package "$lua")" "C headers of $lua" "to compile against each Lua's headers"
+  done
+}
+
+# ---- what to do about it -----------------------------------------------------------------------------------------
+
+# Lists what is missing, once each, and leaves the packages' names in $packages.
+announce() {
+  packages=
+  while IFS='|' read -r names _ why; do
+    new=
+    for name in $names; do
+      case " $packages " in *" $name "*) continue ;; esac
+      debian_has "$name" || new="$new $name"
+    done
+    [ -z "$new" ] && continue
+    packages="$packages$new"
+    printf ' %-50s %s\n' "$new" "$why"
+  done <<EOT
+$missing
+EOT
+}
+
+run_quietly() { # shows what the command said only if it fails
+  log=$(mktemp) || exit 1
+  if "$@" >"$log" 2>&1; then rm -f "$log"; else cat "$log"; rm -f "$log"; exit 1; fi
+}
+
+install_debian() {
+  echo "Missing for the goal \"$goal\" with $LUA:"
+  announce
+  sudo=
+  if [ "$(id -u)" != 0 ]; then
+    sudo=sudo
+    if ! has_command sudo; then
+      echo "Please run this as root, and then make again:"
+      echo "  apt-get update && apt-get install --no-install-recommends$packages"
+      exit 1
+    fi
+  fi
+  echo "Installing them with apt-get …"
+  run_quietly $sudo apt-get update
+  # releases without luajit2 have its changes in luajit
+  apt-cache show luajit2 >/dev/null 2>&1 || packages=$(echo "$packages" | sed 's/luajit2/luajit/g')
+  # --no-remove: rather fail than take away what somebody has chosen
+  # shellcheck disable=SC2086 # a list of names
+  run_quietly $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove \
+    -o DPkg::Lock::Timeout=120 $packages
+  case $packages in
+    *nginx-light*) # the specs start their own; nobody asked for a web server on this machine
+      $sudo update-rc.d nginx disable >/dev/null 2>&1
+      $sudo invoke-rc.d nginx stop >/dev/null 2>&1
+      ;;
+  esac
+}
+
+tell_elsewhere() {
+  echo "Missing for the goal \"$goal\" with $LUA:"
+  printf '%s' "$missing" | awk -F'|' '$2 != "-" && !seen[$2]++ { printf "  %-44s %s\n", $2, $3 }'
+  if has_command brew; then hint="brew install lua luarocks curl openssl pkg-config"
+  elif has_command dnf; then hint="dnf install gcc make pkgconf lua lua-devel luarocks libcurl-devel openssl-devel"
+  elif has_command pacman; then hint="pacman -S base-devel lua luarocks curl openssl"
+  elif has_command apk; then hint="apk add build-base pkgconf lua5.4 lua5.4-dev luarocks5.4 curl curl-dev openssl-dev m4"
+  else return
+  fi
+  echo "Here that is something like: $hint"
+  echo "with LUA= the interpreter's name, and luarocks for the rest."
+}
+
+missing=
+case $goal in
+  build | demo | test | lint | memcheck | docs | ci) "need_$goal" ;;
+  *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
+esac
+[ -z "$missing" ] && exit 0
+if has_command apt-get && has_command dpkg-query; then
+  install_debian
+  missing=
+  "need_$goal"
+  [ -z "$missing" ] && exit 0
+fi
+tell_elsewhere
+exit 1
