@@ -8,106 +8,16 @@
 
 #include "head.h"
 #include "retry.h"
-#include "sink.h"
 #include "slot.h"
 
 #define MAX_REDIRECTS 5
-#define MAX_HEAD (256 * 1024)      /* bytes of response headers */
-#define MAX_ERROR_BODY (64 * 1024) /* bytes kept of an answer that is not a 2xx */
-#define KEPT_MEMORY (64 * 1024)    /* bytes a buffer keeps between two calls */
+#define BAD_ADDRESS "the address is no http or https URL, or falls from https to http"
+#define KEPT_MEMORY (64 * 1024) /* bytes a buffer keeps between two calls */
 
 double request_clock(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* --- callbacks: they fill C buffers and nothing else --------------------- */
-
-/* "HTTP/1.1 200 OK" begins a new header block (after a 100, or a proxy's own answer). */
-static size_t on_header(char *line, size_t size, size_t count, void *context) {
-  struct request *r = context;
-  size_t len = size * count;
-  if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
-    const char *space = memchr(line, ' ', len);
-    r->status = r->headed = 0;
-    r->head.len = 0;
-    if (space == NULL) return len;
-    for (space++; space < line + len && *space >= '0' && *space <= '9' && r->status < 1000; space++)
-      r->status = r->status * 10 + (*space - '0');
-    return len;
-  }
-  if (len <= 2) r->headed = 1;
-  if (r->head.len + len > MAX_HEAD) {
-    request_fail(r, ERROR_TOO_LARGE, "the answer's headers are larger than 256 KiB");
-    return 0;
-  }
-  return buffer_add(&r->head, line, len) == 0 ? len : 0;
-}
-
-static int is_success(int status) {
-  return status >= 200 && status < 300;
-}
-
-/* JSON, HTML or XML where a file should be is read as an answer and never becomes a file: told by the type, or by the
- * first byte that is no blank and no part of a byte order mark. */
-static enum content sniff(const struct request *r, const char *data, size_t len) {
-  char type[64] = "";
-  head_copy(&r->head, "content-type", type, sizeof type);
-  if (head_same(type, "application/json", 16) || head_same(type, "text/", 5)) return CONTENT_TEXT;
-  while (len > 0 && memchr(" \t\r\n\xEF\xBB\xBF", *data, 7) != NULL) data++, len--;
-  if (len == 0) return CONTENT_UNKNOWN;
-  return memchr("{[<", *data, 3) != NULL ? CONTENT_TEXT : CONTENT_FILE;
-}
-
-static void fail_at_sink(struct request *r) {
-  r->kind = ERROR_FILE;
-  sink_explain(r->sink, r->message, sizeof r->message);
-}
-
-static size_t to_sink(struct request *r, const char *data, size_t len) {
-  if (r->answer.len != 0 && sink_write(r->sink, r->answer.data, r->answer.len) != 0) {
-    fail_at_sink(r);
-    return 0;
-  }
-  r->answer.len = 0; /* what was held back until it was known */
-  if (sink_write(r->sink, data, len) == 0) return len;
-  fail_at_sink(r);
-  return 0;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *context) {
-  struct request *r = context;
-  size_t len = size * count;
-  if (!is_success(r->status)) {
-    size_t room = r->answer.len < MAX_ERROR_BODY ? MAX_ERROR_BODY - r->answer.len : 0;
-    return buffer_add(&r->answer, data, len < room ? len : room) == 0 ? len : 0;
-  }
-  if (r->sink != NULL && r->content == CONTENT_UNKNOWN) r->content = sniff(r, data, len);
-  if (r->content == CONTENT_FILE) return to_sink(r, data, len);
-  if (len > site_limits(r->site)->max_response_bytes - r->answer.len) {
-    snprintf(r->message, sizeof r->message, "the answer is larger than max_response_bytes (%lu)",
-             (unsigned long)site_limits(r->site)->max_response_bytes);
-    r->kind = ERROR_TOO_LARGE;
-    return 0;
-  }
-  return buffer_add(&r->answer, data, len) == 0 ? len : 0;
-}
-
-/* libcurl's own test for a transfer that stands still takes the mean of five seconds, so it is late; while one is set,
- * this is called each second. */
-static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
-  struct request *r = context;
-  double time = request_clock();
-  (void)total;
-  (void)up_total;
-  if (now + up != r->moved) {
-    r->moved = now + up;
-    r->moved_at = time;
-  }
-  if (time - r->moved_at <= r->timeout) return 0;
-  r->stalled = 1;
-  return 1;
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -127,7 +37,9 @@ static void free_headers(struct request *r) {
 void request_reset(struct request *r, const char *method) {
   const struct limits *limits = site_limits(r->site);
   free_headers(r);
-  r->sink = NULL;
+  form_free(&r->form);
+  r->file.expected = 0;
+  r->url.len = 0;
   r->method = method;
   r->timeout = limits->timeout;
   r->max_retries = limits->max_retries;
@@ -144,6 +56,10 @@ void request_reset(struct request *r, const char *method) {
 
 void request_forget(struct request *r) {
   free_headers(r);
+  form_free(&r->form);
+  buffer_free(&r->url);
+  buffer_free(&r->file.pending);
+  buffer_free(&r->file.validator);
   buffer_free(&r->path);
   buffer_free(&r->query);
   buffer_free(&r->body);
@@ -152,15 +68,23 @@ void request_forget(struct request *r) {
   buffer_free(&r->answer);
 }
 
-void request_free(struct request *r) {
-  if (r->slot != NULL) site_give(r->site, r->slot);
+/* Lets go of what belongs to an attempt; libcurl must be done with it. */
+static void release(struct request *r) {
+  if (r->slot != NULL) {
+    if (r->mime != NULL) curl_easy_setopt(r->slot->easy, CURLOPT_MIMEPOST, NULL);
+    site_give(r->site, r->slot);
+  }
   r->slot = NULL;
-  request_forget(r);
+  form_free_mime(r->mime);
+  r->mime = NULL;
+  if (r->if_range != NULL) r->if_range->next = NULL; /* the rest is somebody else's */
+  curl_slist_free_all(r->if_range);
+  r->if_range = NULL;
 }
 
-static void release(struct request *r) {
-  if (r->slot != NULL) site_give(r->site, r->slot);
-  r->slot = NULL;
+void request_free(struct request *r) {
+  release(r);
+  request_forget(r);
 }
 
 void request_fail(struct request *r, enum error_kind kind, const char *message) {
@@ -187,50 +111,86 @@ static CURLcode set_method(struct slot *slot, const char *method) {
   return code;
 }
 
-/* The header list of this attempt: another origin sees nothing of the user's. */
+/* The header list of this attempt: another origin sees nothing of the user's. What the attempt adds is put in front. */
 static struct curl_slist *header_list(struct request *r) {
   struct curl_slist *list = r->away              ? site_public_headers(r->site)
                             : r->headers != NULL ? r->headers
                                                  : site_headers(r->site);
+  if (r->if_range != NULL) {
+    r->if_range->next = list;
+    list = r->if_range;
+  }
   if (r->type == NULL || strcmp(r->verb, "POST") != 0) return list;
   r->type->next = list;
   return r->type;
 }
 
-static CURLcode set_call(struct request *r) {
-  struct slot *slot = r->slot;
-  CURL *easy = slot->easy;
-  CURLcode code = slot->verb == r->verb ? CURLE_OK : set_method(slot, r->verb);
-  if (!slot->wired) {
-    SET(CURLOPT_HEADERFUNCTION, on_header);
-    SET(CURLOPT_WRITEFUNCTION, on_body);
-    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
-    slot->wired = 1;
-  }
-  SET(CURLOPT_HEADERDATA, r);
-  SET(CURLOPT_WRITEDATA, r);
-  SET(CURLOPT_XFERINFODATA, r);
-  SET(CURLOPT_PRIVATE, r);
-  /* A file may take as long as it takes, so its time-out is for a transfer that stands still. */
-  SET(CURLOPT_TIMEOUT_MS, r->sink == NULL ? site_milliseconds(r->timeout) : 0L);
-  SET(CURLOPT_LOW_SPEED_TIME, r->sink == NULL ? 0L : (site_milliseconds(r->timeout) + 999) / 1000);
-  SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  SET(CURLOPT_NOPROGRESS, r->sink == NULL ? 1L : 0L);
-  SET(CURLOPT_HTTPHEADER, header_list(r));
-  /* libcurl sends a request again by itself when a kept-alive connection turns out to be dead. For
-   * one that may be paid for, only a connection that is new keeps it from doing so. */
-  SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
-  if (strcmp(r->verb, "POST") == 0) {
+static int set_if_range(struct request *r) {
+  struct buffer line = {0};
+  if (buffer_puts(&line, "If-Range: ") == 0 && buffer_add(&line, r->file.validator.data, r->file.validator.len) == 0 &&
+      buffer_string(&line) != NULL)
+    r->if_range = curl_slist_append(NULL, line.data);
+  buffer_free(&line);
+  return r->if_range != NULL ? 0 : -1;
+}
+
+static CURLcode set_body(struct request *r) {
+  CURL *easy = r->slot->easy;
+  CURLcode code = CURLE_OK;
+  if (r->form.count != 0) {
+    form_free_mime(r->mime);
+    r->mime = form_mime(&r->form, easy);
+    if (r->mime == NULL) return CURLE_OUT_OF_MEMORY;
+    SET(CURLOPT_MIMEPOST, r->mime);
+    r->slot->verb = NULL; /* the next call sets its method anew */
+  } else {
     SET(CURLOPT_POSTFIELDS, r->body.len != 0 ? r->body.data : "");
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
   }
   return code;
 }
 
+static CURLcode set_call(struct request *r) {
+  struct slot *slot = r->slot;
+  CURL *easy = slot->easy;
+  CURLcode code = slot->verb == r->verb ? CURLE_OK : set_method(slot, r->verb);
+  if (code == CURLE_OK) code = (CURLcode)receive_wire(r);
+  if (r->file.expected && r->file.ranged && r->if_range == NULL && set_if_range(r) != 0) return CURLE_OUT_OF_MEMORY;
+  SET(CURLOPT_PRIVATE, r);
+  /* A file may take as long as it takes, so its time-out is for a transfer that stands still. */
+  SET(CURLOPT_TIMEOUT_MS, r->file.expected ? 0L : site_milliseconds(r->timeout));
+  SET(CURLOPT_HTTPHEADER, header_list(r));
+  /* libcurl sends a request again by itself when a kept-alive connection turns out to be dead. For
+   * one that may be paid for, only a connection that is new keeps it from doing so. */
+  SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
+  if (code == CURLE_OK && strcmp(r->verb, "POST") == 0) code = set_body(r);
+  return code;
+}
+
+static int is_scheme(CURLU *url, const char *scheme) {
+  char *text = NULL;
+  int same = curl_url_get(url, CURLUPART_SCHEME, &text, 0) == CURLUE_OK && strcmp(text, scheme) == 0;
+  curl_free(text);
+  return same;
+}
+
+/* An address that the user or an answer names, perhaps of another origin. */
+static CURLcode set_url(struct request *r) {
+  struct slot *slot = r->slot;
+  int secure = is_scheme(slot->url, "https");
+  slot->moved = 1;
+  if (buffer_string(&r->url) == NULL) return CURLE_OUT_OF_MEMORY;
+  if (curl_url_set(slot->url, CURLUPART_URL, r->url.data, CURLU_DISALLOW_USER) != CURLUE_OK) return CURLE_URL_MALFORMAT;
+  if (!is_scheme(slot->url, "https") && (secure || !is_scheme(slot->url, "http"))) return CURLE_URL_MALFORMAT;
+  r->away = !site_is_origin(r->site, slot->url);
+  return CURLE_OK;
+}
+
 /* Changing the path of a URL object that libcurl has seen is 12.8k instructions cheaper than a new URL. */
 static CURLcode set_address(struct request *r) {
   struct slot *slot = r->slot;
   const char *base = site_query(r->site);
+  if (r->url.len != 0) return set_url(r);
   if (buffer_string(&r->path) == NULL) return CURLE_OUT_OF_MEMORY;
   if (curl_url_set(slot->url, CURLUPART_PATH, r->path.data, 0) != CURLUE_OK) return CURLE_URL_MALFORMAT;
   if (r->query.len == 0 && !slot->queried) return CURLE_OK;
@@ -245,6 +205,11 @@ static CURLcode set_address(struct request *r) {
 
 int request_begin(struct request *r) {
   CURLcode code = CURLE_OK;
+  r->kind = ERROR_NONE;
+  r->status = r->headed = 0;
+  r->head.len = r->answer.len = 0;
+  r->message[0] = '\0';
+  r->wish = -1;
   if (r->slot == NULL) {
     r->slot = site_take(r->site);
     r->away = r->redirects = 0;
@@ -252,26 +217,14 @@ int request_begin(struct request *r) {
     r->attempts++;
     code = r->slot != NULL ? set_address(r) : CURLE_OUT_OF_MEMORY;
   }
-  r->kind = ERROR_NONE;
-  r->status = r->headed = 0;
-  r->content = CONTENT_UNKNOWN;
-  r->head.len = r->answer.len = 0;
-  r->message[0] = '\0';
-  r->wish = -1;
-  r->moved = -1;
-  r->stalled = 0;
-  if (code == CURLE_OK) {
+  if (code == CURLE_OK && receive_begin(r) == 0) {
     r->slot->error[0] = '\0';
     code = set_call(r);
-  }
-  if (code == CURLE_OK && r->sink != NULL && sink_rewind(r->sink) != 0) {
-    fail_at_sink(r);
-  } else if (code == CURLE_OK) {
     r->state = REQUEST_RUNNING;
-    return 0;
-  } else {
-    request_fail(r, failure_of((int)code)->kind, curl_easy_strerror(code));
+    if (code == CURLE_OK) return 0;
   }
+  if (r->kind == ERROR_NONE)
+    request_fail(r, failure_of((int)code)->kind, code == CURLE_URL_MALFORMAT ? BAD_ADDRESS : curl_easy_strerror(code));
   r->code = (int)code;
   r->retryable = r->ambiguous = 0;
   r->state = REQUEST_DONE;
@@ -295,13 +248,6 @@ void *request_easy(const struct request *r) {
 
 static int redirects(const struct request *r) {
   return r->status == 301 || r->status == 302 || r->status == 303 || r->status == 307 || r->status == 308;
-}
-
-static int is_scheme(CURLU *url, const char *scheme) {
-  char *text = NULL;
-  int same = curl_url_get(url, CURLUPART_SCHEME, &text, 0) == CURLUE_OK && strcmp(text, scheme) == 0;
-  curl_free(text);
-  return same;
 }
 
 /* Points the slot at the answer's Location; NULL, or why it is not followed. RFC 9110, 15.4. */
@@ -375,19 +321,29 @@ static void read_status(struct request *r, struct retry_facts *facts) {
     facts->advice = strcmp(advice, "true") == 0 ? 1 : strcmp(advice, "false") == 0 ? -1 : 0;
   r->wish = facts->wish = wish(r, "retry-after-ms");
   if (r->kind == ERROR_NONE) r->kind = ERROR_API;
+  if (r->status == 416 && r->file.expected && r->file.ranged) { /* what is kept is of no use: from the beginning */
+    r->file.validator.len = 0;
+    facts->advice = 1;
+  }
+}
+
+/* A download goes on as long as attempts bring it further. */
+static void count_fruitless(struct file *f) {
+  f->fruitless = f->received > f->before && f->validator.len != 0 ? 1 : f->fruitless + 1;
 }
 
 enum request_step request_end(struct request *r, int code, double random, double *delay) {
   struct retry_facts facts = {0};
   facts.wish = -1;
-  facts.attempts = r->attempts;
+  if (r->file.expected) count_fruitless(&r->file);
+  facts.attempts = r->file.expected ? r->file.fruitless : r->attempts;
   facts.max_retries = r->max_retries;
   facts.repeatable = r->repeatable;
   facts.random = random;
-  if (r->stalled) code = CURLE_OPERATION_TIMEDOUT;
+  if (r->file.stalled) code = CURLE_OPERATION_TIMEDOUT;
   if (code == CURLE_OK && !r->headed) code = CURLE_PARTIAL_FILE; /* to libcurl a close among the headers ends them */
   r->code = code;
-  if (r->stalled) snprintf(r->slot->error, CURL_ERROR_SIZE, "no byte came for %g s", r->timeout);
+  if (r->file.stalled) snprintf(r->slot->error, CURL_ERROR_SIZE, "no byte came for %g s", r->timeout);
   if (code == CURLE_OK && redirects(r)) {
     const char *why = follow(r);
     if (why == NULL) return REQUEST_AGAIN;
@@ -398,6 +354,8 @@ enum request_step request_end(struct request *r, int code, double random, double
   } else if (!is_success(r->status)) {
     read_status(r, &facts);
   }
+  if (r->file.expected && r->file.sink == NULL && r->file.received > 0 && r->file.validator.len == 0)
+    facts.max_retries = 0; /* what is handed on can't be taken back */
   release(r);
   /* A POST that was redirected has reached a server: where it stands is no longer known. */
   if (r->redirects > 0 && !r->repeatable) facts.max_retries = facts.unsent = 0;

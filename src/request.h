@@ -9,13 +9,11 @@
 
 #include "buffer.h"
 #include "failure.h"
+#include "form.h"
+#include "receive.h"
 #include "site.h"
 
 struct curl_slist;
-struct sink;
-
-/* What came where a file was expected; text went to `answer`. */
-enum content { CONTENT_UNKNOWN, CONTENT_FILE, CONTENT_TEXT };
 
 enum request_state {
   REQUEST_IDLE,    /* being filled in */
@@ -38,7 +36,8 @@ struct request {
   struct curl_slist *headers; /* NULL: the site's */
   struct curl_slist *type;    /* the Content-Type of `body`, or NULL; it is put before whichever list is sent */
   struct buffer secrets;      /* of this call alone */
-  struct sink *sink;          /* where the bytes of a file go; NULL: to `answer` */
+  struct buffer url;          /* instead of path and query: an address of any origin; empty: none */
+  struct form form;           /* instead of the body, if it has parts */
   double timeout;             /* s, one attempt */
   int max_retries;
   int repeatable; /* see struct retry_facts */
@@ -47,8 +46,7 @@ struct request {
   enum request_state state;
   struct slot *slot;
   int attempts, redirects;
-  int away; /* a redirect led to another origin */
-  enum content content;
+  int away;              /* a redirect led to another origin */
   const char *verb;      /* the method in use: `method`, or GET after a 303 */
   double started, ended; /* monotonic seconds */
 
@@ -62,9 +60,9 @@ struct request {
   double wish; /* seconds the server asked to wait, or -1 */
   int retryable, ambiguous;
 
-  long long moved; /* bytes when a file's transfer last moved, and when that was */
-  double moved_at;
-  int stalled;
+  struct file file;
+  struct curl_slist *if_range; /* of this attempt */
+  void *mime;                  /* of this attempt */
 
   /* the loop's */
   int announced; /* loop_take_done gives it once it is done */

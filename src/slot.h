@@ -14,6 +14,7 @@ struct slot {
   CURLU *url;
   struct slot *next;
   int wired;        /* the request's callbacks are set */
+  int for_file;     /* set up for a file */
   int moved;        /* points somewhere else after a redirect */
   int queried;      /* the query is not the base's */
   const char *verb; /* the method that the handle is set to */
