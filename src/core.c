@@ -70,6 +70,8 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
       {"start", lvideo_start},
       {"escape", lvideo_escape},
       {"check_call", lcall_check},
+      {"unbase64", lfile_unbase64},
+      {"append", lfile_append},
       {"own", lblame_own},
       {"complain", lblame_complain},
       {"nearest", loptions_nearest},

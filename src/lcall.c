@@ -23,6 +23,7 @@ static int collect(lua_State *L) {
   struct lcall *call = lua_touserdata(L, 1);
   struct request *r = &call->request;
   if (is_forked(call)) return 0;
+  if (call->listens && is_active(call)) call->client->listening--;
   if (is_active(call)) loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
   sink_close(&call->sink);
   request_free(r);
@@ -66,7 +67,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
   }
   request_reset(&call->request, method);
   call->lines.len = 0;
-  call->wants_response = call->kept = 0;
+  call->wants_response = call->keeps_part = call->listens = call->kept = 0;
   return call;
 }
 
@@ -111,11 +112,28 @@ static int prepare(lua_State *L, struct lclient *client, int table, struct lcall
   return 0;
 }
 
+void lcall_anchor(lua_State *L, int table, struct lcall *call, int index) {
+  luaL_checkstack(L, 3, NULL);
+  if (call->listens) call->client->listening += index != 0 ? 1 : -1;
+  lua_rawgeti(L, table, FIELD_STARTED);
+  lua_pushlightuserdata(L, call);
+  if (index != 0) {
+    lua_pushvalue(L, index);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call) {
   int self = lua_gettop(L), results;
   if (!prepare(L, client, table, call)) return 2;
+  if (call->listens) lcall_anchor(L, table, call, self);
   loop_add(&client->loop, &call->request);
   lclient_pump(L, client, table, call, 0);
+  if (call->listens) lcall_anchor(L, table, call, 0);
+  lfile_flush(L, call, self);
   results = lresult_push(L, call);
   lua_pushvalue(L, self);
   lua_rawseti(L, table, FIELD_SPARE);
@@ -128,11 +146,8 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
 int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts) {
   int self = lua_gettop(L);
   if (!prepare(L, client, table, call)) return 2;
+  lcall_anchor(L, table, call, self);
   luaL_checkstack(L, 4, NULL);
-  lua_rawgeti(L, table, FIELD_STARTED);
-  lua_pushlightuserdata(L, call);
-  lua_pushvalue(L, self);
-  lua_rawset(L, -3);
   if (opts != 0) {
     lua_rawgeti(L, table, FIELD_ON_DONE);
     lua_pushlightuserdata(L, call);
@@ -155,6 +170,7 @@ int lcall_results(lua_State *L, int index) {
   int count = 3, i;
   luaL_checkstack(L, 6, NULL);
   if (!call->kept) {
+    lfile_flush(L, call, index);
     count = lresult_push(L, call);
     lua_newtable(L);
     for (i = count; i >= 1; i--) {

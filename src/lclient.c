@@ -138,9 +138,11 @@ void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall 
     if (until == NULL && (left <= 0 || client->loop.done.first != NULL || woken(&client->loop))) break;
     loop_step(&client->loop, left < SLICE ? left : SLICE);
     levents_drain(L, client, table);
+    lfile_news(L, client, table);
     if (run_hooks(L) == 0) continue;
     if (until != NULL && client->site != NULL && until->request.state != REQUEST_DONE)
       loop_cancel(&client->loop, &until->request, ERROR_CANCELLED, "the call was interrupted");
+    if (until != NULL && until->listens) lcall_anchor(L, table, until, 0);
     if (until != NULL) sink_close(&until->sink);
     lua_error(L);
   }

@@ -9,6 +9,8 @@
 #include "head.h"
 #include "lsora.h"
 
+#define ANSWER_FIELD "sora.answer" /* on its way into an error */
+
 static int fail(struct request *r, enum error_kind kind, const char *message) {
   request_fail(r, kind, message);
   r->retryable = kind == ERROR_DECODE && r->repeatable;
@@ -69,36 +71,57 @@ static int push_json(lua_State *L, struct lcall *call) {
   return 0;
 }
 
-/* Pushes { path =, bytes =, content_type = } for a file that is in place now. */
+static void set_integer(lua_State *L, const char *field, long long value) {
+#if COMPAT_HAS_INTEGERS
+  lua_pushinteger(L, (lua_Integer)value);
+#else
+  lua_pushnumber(L, (lua_Number)value);
+#endif
+  lua_setfield(L, -2, field);
+}
+
+/* Text in place of a file: the error carries what it says as `answer`, for whoever knows where else the file may be. */
+static int read_text(lua_State *L, struct lcall *call) {
+  if (!push_json(L, call)) return 0;
+  lua_setfield(L, LUA_REGISTRYINDEX, ANSWER_FIELD);
+  return fail(&call->request, ERROR_API, "the server answered JSON in place of the file");
+}
+
+/* Pushes { path =, bytes =, content_type = } for a file that is in place now, or was handed on. */
 static int push_file(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
+  struct file *f = &r->file;
   char type[128];
-  if (r->content != CONTENT_FILE && r->answer.len != 0) {
-    if (!push_json(L, call)) return 0;
-    lua_pop(L, 1);
-    return fail(r, ERROR_API, "the server answered JSON in place of the file");
-  }
-  if (r->sink->bytes == 0) return fail(r, ERROR_DECODE, "the file is empty");
-  if (r->status != 200) return fail(r, ERROR_API, "the server sent a part of the file that nobody asked for");
-  if (sink_commit(r->sink) != 0) {
-    sink_explain(r->sink, r->message, sizeof r->message);
+  if (f->content != CONTENT_FILE && r->answer.len != 0) return read_text(L, call);
+  if (f->received == 0) return fail(r, ERROR_DECODE, "the file is empty");
+  if (f->sink != NULL && sink_commit(f->sink) != 0) {
+    sink_explain(f->sink, r->message, sizeof r->message);
     r->kind = ERROR_FILE;
     return 0;
   }
   lua_newtable(L);
-  lua_pushstring(L, r->sink->path);
-  lua_setfield(L, -2, "path");
-  lua_pushnumber(L, (lua_Number)r->sink->bytes);
-#if COMPAT_HAS_INTEGERS
-  lua_pop(L, 1);
-  lua_pushinteger(L, (lua_Integer)r->sink->bytes);
-#endif
-  lua_setfield(L, -2, "bytes");
+  if (f->sink != NULL) {
+    lua_pushstring(L, f->sink->path);
+    lua_setfield(L, -2, "path");
+  }
+  set_integer(L, "bytes", f->received);
   if (head_copy(&r->head, "content-type", type, sizeof type)) {
     lua_pushstring(L, type);
     lua_setfield(L, -2, "content_type");
   }
   return 1;
+}
+
+/* What a download that failed can go on with: { bytes =, validator = }, into the error on top. */
+static void set_partial(lua_State *L, struct lcall *call) {
+  struct file *f = &call->request.file;
+  if (!call->keeps_part || f->received == 0 || f->validator.len == 0) return;
+  call->sink.kept = 1;
+  lua_newtable(L);
+  set_integer(L, "bytes", f->received);
+  lua_pushlstring(L, f->validator.data, f->validator.len);
+  lua_setfield(L, -2, "validator");
+  lua_setfield(L, -2, "partial");
 }
 
 /* --- the response table -------------------------------------------------------- */
@@ -152,14 +175,22 @@ static void push_response(lua_State *L, struct lcall *call) {
 
 int lresult_push(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
-  int pushed = r->kind == ERROR_NONE && (r->sink != NULL ? push_file(L, call) : push_json(L, call));
+  int is_file = r->file.expected;
+  int pushed = r->kind == ERROR_NONE && (is_file ? push_file(L, call) : push_json(L, call));
   if (!pushed) {
     lua_pushnil(L);
     lerror_push_call(L, call);
+    if (is_file) {
+      set_partial(L, call);
+      lua_getfield(L, LUA_REGISTRYINDEX, ANSWER_FIELD);
+      lua_setfield(L, -2, "answer");
+      lua_pushnil(L);
+      lua_setfield(L, LUA_REGISTRYINDEX, ANSWER_FIELD);
+    }
   } else if (call->wants_response) {
     lua_pushnil(L);
   }
-  if (r->sink != NULL) sink_close(r->sink);
+  sink_close(&call->sink);
   if (!call->wants_response) return pushed ? 1 : 2;
   push_response(L, call);
   return 3;

@@ -28,6 +28,7 @@ struct lclient {
   unsigned generation;      /* of the process that may use it */
   int asks_key;             /* api_key is a function, in the client's table */
   int listened;             /* on_event is there, in the client's table */
+  int listening;            /* calls that listen and are not done */
   struct levents *events;   /* what on_event has yet to hear */
   struct settings settings; /* only while the client is made */
 };
@@ -42,7 +43,9 @@ struct lcall {
   struct buffer scratch;
   const char *idempotency_key; /* only while options are read */
   int wants_response;
-  int kept; /* the results are in the call's table */
+  int keeps_part; /* what came of a file stays on disk if the rest does not */
+  int listens;    /* functions for its bytes and its progress are in the call's table */
+  int kept;       /* the results are in the call's table */
 };
 
 /* Fields of the client's table (its user value). */
@@ -119,8 +122,19 @@ int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *c
 
 int lcall_check(lua_State *L); /* core.check_call(options, who) */
 
+/* Keeps the call at `index` in the client's table of started calls; 0: no longer. */
+void lcall_anchor(lua_State *L, int table, struct lcall *call, int index);
+
 /* Pushes the results, now or again; returns how many. `index` is the call's. */
 int lcall_results(lua_State *L, int index);
+
+/* lfile.c: files for and from calls. lfile_read takes the fields of a description that concern files, for the call
+ * below it on top of the stack: 1, or pushes nil, err and returns 0. */
+int lfile_read(lua_State *L, int spec, struct lcall *call);
+void lfile_news(lua_State *L, struct lclient *client, int table); /* tells those who listen what came */
+void lfile_flush(lua_State *L, struct lcall *call, int index);    /* the rest, once the call at `index` is done */
+int lfile_unbase64(lua_State *L);                                 /* core.unbase64(text) -> bytes, or nil */
+int lfile_append(lua_State *L);                                   /* core.append(path, line) -> true, or nil, err */
 
 /* lresult.c: pushes the results of a call that is done; returns how many. */
 int lresult_push(lua_State *L, struct lcall *call);

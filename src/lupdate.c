@@ -37,7 +37,8 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
   luaL_checkstack(L, 8, NULL);
   while (client->site != NULL && (r = loop_take_done(&client->loop)) != NULL) {
     take_on_done(L, table, (struct lcall *)r);
-    if (lua_isnil(L, -1) && r->sink == NULL) {
+    if (((struct lcall *)r)->listens) client->listening--;
+    if (lua_isnil(L, -1) && !r->file.expected) {
       lua_pop(L, 2);
       continue;
     }
@@ -70,6 +71,7 @@ int lupdate_update(lua_State *L) {
   } else {
     loop_step(&client->loop, 0);
     levents_drain(L, client, table);
+    lfile_news(L, client, table);
   }
   deliver(L, client, table, table + 1);
   if (client->site != NULL) loop_arm(&client->loop);

@@ -118,9 +118,9 @@ static const char *method_of(lua_State *L) {
   return NULL;
 }
 
-/* core.call(client, { name =, method =, path =, query =, body =, content_type =, file = } [, opts]): `name` is what the
- * user called, `path` and `query` are encoded already; with `file` the answer is written there. videos.lua makes
- * the descriptions. */
+/* core.call(client, spec [, opts]): `spec` describes a call: `name` is what the user called; `method`; `path` and
+ * `query`, encoded already, or a whole `url`; `body` with its `content_type`, or `parts`; and for a file what lfile.c
+ * says. videos.lua makes the descriptions. */
 static int call(lua_State *L, int starting) {
   struct lclient *client = lclient_check(L, 1);
   struct lcall *made;
@@ -133,6 +133,8 @@ static int call(lua_State *L, int starting) {
   if (!lclient_usable(L, client)) return 2;
   table = lclient_push_table(L, 1);
   made = lcall_new(L, client, table, method_of(L));
+  text = spec_string(L, "url", &len);
+  add(L, &made->request.url, text, len);
   text = spec_string(L, "path", &len);
   add(L, &made->request.path, text, len);
   text = spec_string(L, "query", &len);
@@ -144,15 +146,7 @@ static int call(lua_State *L, int starting) {
   if (text != NULL && !head_find(&made->lines, "Content-Type", 12, &field) &&
       request_set_type(&made->request, text) != 0)
     return luaL_error(L, "out of memory");
-  text = spec_string(L, "file", &len);
-  if (text != NULL) {
-    made->request.sink = &made->sink;
-    if (sink_open(&made->sink, text) != 0) {
-      sink_explain(&made->sink, made->request.message, sizeof made->request.message);
-      sink_close(&made->sink);
-      return lerror_return(L, ERROR_FILE, made->request.message);
-    }
-  }
+  if (!lfile_read(L, 2, made)) return 2;
   if (starting) return lcall_start(L, client, table, made, lua_isnil(L, 3) ? 0 : 3);
   return lcall_run(L, client, table, made);
 }

@@ -240,6 +240,10 @@ int request_set_type(struct request *r, const char *type) {
   return r->type != NULL ? 0 : -1;
 }
 
+static int is_success(int status) {
+  return status >= 200 && status < 300;
+}
+
 void *request_easy(const struct request *r) {
   return r->slot->easy;
 }
@@ -335,8 +339,6 @@ static void count_fruitless(struct file *f) {
 enum request_step request_end(struct request *r, int code, double random, double *delay) {
   struct retry_facts facts = {0};
   facts.wish = -1;
-  if (r->file.expected) count_fruitless(&r->file);
-  facts.attempts = r->file.expected ? r->file.fruitless : r->attempts;
   facts.max_retries = r->max_retries;
   facts.repeatable = r->repeatable;
   facts.random = random;
@@ -349,6 +351,8 @@ enum request_step request_end(struct request *r, int code, double random, double
     if (why == NULL) return REQUEST_AGAIN;
     request_fail(r, ERROR_API, why);
   }
+  if (r->file.expected) count_fruitless(&r->file);
+  facts.attempts = r->file.expected ? r->file.fruitless : r->attempts;
   if (code != CURLE_OK) {
     read_transport(r, &facts);
   } else if (!is_success(r->status)) {

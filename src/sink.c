@@ -21,7 +21,7 @@ static int fail(struct sink *s, const char *verb, int code) {
   return -1;
 }
 
-int sink_open(struct sink *s, const char *path) {
+int sink_open(struct sink *s, const char *path, long long from) {
   size_t len = strlen(path);
   struct stat info;
   if (len == 0) return fail(s, "open", ENOENT);
@@ -33,9 +33,14 @@ int sink_open(struct sink *s, const char *path) {
   if (s->part == NULL) return fail(s, "open", ENOMEM);
   memcpy(s->part, path, len);
   memcpy(s->part + len, ".part", sizeof ".part");
-  s->fd = open(s->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  s->fd = open(s->part, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   s->ours = s->fd >= 0;
-  return s->ours ? 0 : fail(s, "open", errno);
+  if (!s->ours) return fail(s, "open", errno);
+  if (ftruncate(s->fd, from) != 0 || lseek(s->fd, from, SEEK_SET) != from) {
+    if (from != 0 || errno != EINVAL) return fail(s, "rewind", errno); /* EINVAL: a device, which has no length */
+  }
+  s->bytes = from;
+  return 0;
 }
 
 int sink_write(struct sink *s, const char *data, size_t size) {
@@ -95,7 +100,7 @@ void sink_explain(const struct sink *s, char *text, size_t size) {
 
 void sink_close(struct sink *s) {
   if (s->fd >= 0) close(s->fd);
-  if (s->ours) (void)unlink(s->part);
+  if (s->ours && !s->kept) (void)unlink(s->part);
   free(s->part);
   free(s->path);
   sink_init(s);

@@ -13,16 +13,18 @@ struct sink {
   char *path;       /* the target */
   char *part;       /* the target's name with ".part" after it */
   int ours;         /* the part file is there because we made it */
+  int kept;         /* it stays when the sink is closed: somebody will go on with it */
   long long bytes;  /* written so far */
-  const char *verb; /* what failed, for the message: "open", "write", "sync", "rename" */
+  const char *verb; /* what failed, for the message: "open", "replace", "rewind", "write", "sync", "rename" */
   int code;         /* errno of it */
 };
 
 /* Makes a sink closed; sink_close on it is harmless. */
 void sink_init(struct sink *s);
 
-/* Opens the part file for `path`, emptying it. 0, or -1 with `verb` and `code` set, as in all of these. */
-int sink_open(struct sink *s, const char *path);
+/* Opens the part file for `path` and goes on behind its first `from` bytes; the rest is dropped. 0, or -1 with `verb`
+ * and `code` set, as in all of these. */
+int sink_open(struct sink *s, const char *path, long long from);
 int sink_write(struct sink *s, const char *data, size_t size);
 
 /* Starts again with nothing written. */

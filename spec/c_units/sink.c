@@ -52,7 +52,7 @@ static void commit(void) {
   struct sink s;
   name("new");
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && exists(part) && !exists(path));
+  CHECK(sink_open(&s, path, 0) == 0 && exists(part) && !exists(path));
   CHECK(sink_write(&s, "hello ", 6) == 0 && sink_write(&s, "", 0) == 0 && sink_write(&s, "world", 5) == 0);
   CHECK(s.bytes == 11 && !exists(path));
   CHECK(sink_commit(&s) == 0 && holds(path, "hello world") && !exists(part));
@@ -68,7 +68,7 @@ static void replace(void) {
   put(path, "old");
   put(part, "left by a process that died, and longer");
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && holds(path, "old") && holds(part, ""));
+  CHECK(sink_open(&s, path, 0) == 0 && holds(path, "old") && holds(part, ""));
   CHECK(sink_write(&s, "new", 3) == 0 && holds(path, "old"));
   CHECK(sink_commit(&s) == 0 && holds(path, "new") && !exists(part));
   sink_close(&s);
@@ -80,13 +80,13 @@ static void close_without_commit(void) {
   put(path, "old");
   sink_init(&s);
   sink_close(&s); /* closed: harmless */
-  CHECK(sink_open(&s, path) == 0 && sink_write(&s, "half", 4) == 0);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_write(&s, "half", 4) == 0);
   sink_close(&s);
   CHECK(holds(path, "old") && !exists(part));
   CHECK(s.fd == -1 && s.path == NULL && s.part == NULL && s.bytes == 0);
   sink_close(&s);
   name("never");
-  CHECK(sink_open(&s, path) == 0);
+  CHECK(sink_open(&s, path, 0) == 0);
   sink_close(&s);
   CHECK(!exists(path) && !exists(part));
 }
@@ -95,7 +95,7 @@ static void rewinding(void) {
   struct sink s;
   name("again");
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && sink_rewind(&s) == 0 && s.bytes == 0);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_rewind(&s) == 0 && s.bytes == 0);
   CHECK(sink_write(&s, "a long first attempt", 20) == 0 && s.bytes == 20);
   CHECK(sink_rewind(&s) == 0 && s.bytes == 0 && holds(part, ""));
   CHECK(sink_write(&s, "short", 5) == 0 && s.bytes == 5);
@@ -107,12 +107,12 @@ static void opening_fails(void) {
   struct sink s;
   char wanted[256];
   sink_init(&s);
-  CHECK(sink_open(&s, "") != 0 && s.code == ENOENT && strcmp(s.verb, "open") == 0);
+  CHECK(sink_open(&s, "", 0) != 0 && s.code == ENOENT && strcmp(s.verb, "open") == 0);
   CHECK(explains(&s, "cannot open the file: No such file or directory"));
   sink_close(&s);
 
   name("missing/file");
-  CHECK(sink_open(&s, path) != 0 && s.code == ENOENT && strcmp(s.verb, "open") == 0);
+  CHECK(sink_open(&s, path, 0) != 0 && s.code == ENOENT && strcmp(s.verb, "open") == 0);
   snprintf(wanted, sizeof wanted, "cannot open %s: No such file or directory", part);
   CHECK(explains(&s, wanted));
   sink_close(&s);
@@ -120,12 +120,12 @@ static void opening_fails(void) {
   name("plain");
   put(path, "a file");
   name("plain/below");
-  CHECK(sink_open(&s, path) != 0 && s.code == ENOTDIR);
+  CHECK(sink_open(&s, path, 0) != 0 && s.code == ENOTDIR);
   sink_close(&s);
   name("plain");
   CHECK(holds(path, "a file"));
 
-  CHECK(sink_open(&s, folder) != 0 && s.code == EISDIR);
+  CHECK(sink_open(&s, folder, 0) != 0 && s.code == EISDIR);
   snprintf(wanted, sizeof wanted, "cannot replace %s: Is a directory", folder);
   CHECK(explains(&s, wanted));
   sink_close(&s);
@@ -138,7 +138,7 @@ static void part_of_others(void) {
   name("taken");
   CHECK(mkdir(part, 0777) == 0);
   sink_init(&s);
-  CHECK(sink_open(&s, path) != 0 && s.code == EISDIR && strcmp(s.verb, "open") == 0);
+  CHECK(sink_open(&s, path, 0) != 0 && s.code == EISDIR && strcmp(s.verb, "open") == 0);
   sink_close(&s);
   CHECK(exists(part) && !exists(path));
 }
@@ -150,7 +150,7 @@ static void writing_fails(void) {
   put(path, "old");
   CHECK(symlink("/dev/full", part) == 0);
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && sink_write(&s, "x", 1) != 0);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_write(&s, "x", 1) != 0);
   CHECK(s.code == ENOSPC && strcmp(s.verb, "write") == 0 && s.bytes == 0);
   snprintf(wanted, sizeof wanted, "cannot write %s: No space left on device", part);
   CHECK(explains(&s, wanted));
@@ -171,7 +171,7 @@ static void disk_fills(void) {
   signal(SIGXFSZ, SIG_IGN);
   limit.rlim_cur = 2500;
   CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  CHECK(sink_open(&s, path) == 0 && sink_write(&s, block, 1000) == 0 && sink_write(&s, block, 1000) == 0);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_write(&s, block, 1000) == 0 && sink_write(&s, block, 1000) == 0);
   CHECK(sink_write(&s, block, 1000) != 0 && s.code == EFBIG && s.bytes == 2500);
   limit.rlim_cur = limit.rlim_max;
   CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
@@ -183,7 +183,7 @@ static void renaming_fails(void) {
   struct sink s;
   name("turned");
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && sink_write(&s, "x", 1) == 0);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_write(&s, "x", 1) == 0);
   CHECK(mkdir(path, 0777) == 0); /* somebody else was quicker */
   CHECK(sink_commit(&s) != 0 && strcmp(s.verb, "rename") == 0 && s.code == EISDIR);
   sink_close(&s);
@@ -195,7 +195,7 @@ static void rewinding_fails(void) {
   name("device");
   CHECK(symlink("/dev/full", part) == 0); /* a device has no length to set */
   sink_init(&s);
-  CHECK(sink_open(&s, path) == 0 && sink_rewind(&s) != 0 && strcmp(s.verb, "rewind") == 0 && s.code == EINVAL);
+  CHECK(sink_open(&s, path, 0) == 0 && sink_rewind(&s) != 0 && strcmp(s.verb, "rewind") == 0 && s.code == EINVAL);
   sink_close(&s);
   CHECK(!exists(part));
 }
@@ -205,7 +205,7 @@ static void beside_us(void) {
   struct sink s;
   CHECK(chdir(folder) == 0);
   sink_init(&s);
-  CHECK(sink_open(&s, "here") == 0 && sink_write(&s, "x", 1) == 0 && sink_commit(&s) == 0);
+  CHECK(sink_open(&s, "here", 0) == 0 && sink_write(&s, "x", 1) == 0 && sink_commit(&s) == 0);
   sink_close(&s);
   CHECK(holds("here", "x") && !exists("here.part"));
   CHECK(chdir("/") == 0);
