@@ -34,7 +34,7 @@ static int collect(lua_State *L) {
   return 0;
 }
 
-static struct lcall *new_closed(lua_State *L) {
+struct lcall *lcall_box(lua_State *L) {
   struct lcall *call = compat_newuserdata(L, sizeof *call);
   memset(call, 0, sizeof *call);
   sink_init(&call->sink);
@@ -46,7 +46,7 @@ static struct lcall *new_closed(lua_State *L) {
 /* core.check_call(options, who): raises what is wrong with the options of a call. */
 int lcall_check(lua_State *L) {
   const char *who = luaL_checkstring(L, 2);
-  struct lcall *call = new_closed(L);
+  struct lcall *call = lcall_box(L);
   loptions_call(L, 1, who, call, 0);
   return 0;
 }
@@ -60,7 +60,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
     lua_rawseti(L, table, FIELD_SPARE);
   } else {
     lua_pop(L, 1);
-    call = new_closed(L);
+    call = lcall_box(L);
     request_init(&call->request, client->site);
     site_hold(client->site);
     call->client = client;

@@ -69,6 +69,7 @@ int lclient_close(lua_State *L) {
 static int collect(lua_State *L) {
   struct lclient *client = lua_touserdata(L, 1);
   buffer_free(&client->settings.headers);
+  buffer_free(&client->get_path);
   return lclient_close(L);
 }
 
@@ -103,8 +104,18 @@ int lclient_new(lua_State *L) {
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
   if (loop_open(&client->loop, client->site) != 0 || (client->listened && levents_open(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
+  if (buffer_puts(&client->get_path, "/videos/{id}") != 0) return luaL_error(L, "out of memory");
   lua_settop(L, 3);
   return 1;
+}
+
+/* core.set_get_path(client, template) */
+int lclient_set_get_path(lua_State *L) {
+  struct lclient *client = lclient_check(L, 1);
+  const char *path = luaL_checkstring(L, 2);
+  client->get_path.len = 0;
+  if (buffer_puts(&client->get_path, path) != 0) return luaL_error(L, "out of memory");
+  return 0;
 }
 
 /* --- waiting ---------------------------------------------------------------- */

@@ -210,6 +210,21 @@ int lfile_unbase64(lua_State *L) {
   return 1;
 }
 
+/* core.save(path, bytes): as a download of these bytes would be saved. */
+int lfile_save(lua_State *L) {
+  size_t len;
+  const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &len);
+  struct lcall *box = lcall_box(L);
+  char message[512];
+  if (sink_open(&box->sink, path, 0) == 0 && sink_write(&box->sink, bytes, len) == 0 && sink_commit(&box->sink) == 0) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  sink_explain(&box->sink, message, sizeof message);
+  sink_close(&box->sink);
+  return lerror_return(L, ERROR_FILE, message);
+}
+
 /* One write to a file opened for appending, so that lines of several processes do not mix; on disk when it returns. */
 static int append(const char *path, const char *line, size_t len) {
   int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), code = 0;

@@ -120,3 +120,14 @@ int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scra
   lua_pop(L, 1);
   return 0;
 }
+
+/* core.decode_json(text): a table, or nil and what is wrong with the text. */
+int ljson_decode_text(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  struct lcall *box = lcall_box(L); /* owns the scratch memory */
+  if (ljson_decode(L, text, len, &box->scratch)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}

@@ -28,6 +28,7 @@ struct lclient {
   unsigned generation;      /* of the process that may use it */
   int asks_key;             /* api_key is a function, in the client's table */
   int listened;             /* on_event is there, in the client's table */
+  struct buffer get_path;   /* where get_video finds a job: a path, perhaps with a query, with "{id}" in it */
   int listening;            /* calls that listen and are not done */
   struct levents *events;   /* what on_event has yet to hear */
   struct settings settings; /* only while the client is made */
@@ -71,6 +72,7 @@ int lblame_own(lua_State *L);                                               /* c
 /* ljson.c: bodies. ljson_decode pushes the table and returns 1, or pushes the reason and returns 0. */
 void ljson_open(lua_State *L);
 int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch);
+int ljson_decode_text(lua_State *L); /* core.decode_json(text) */
 
 /* loptions.c: tables of options. Misuse names `who`, or else the argument of the function that runs. */
 void loptions_client(lua_State *L, int index, const char *who, struct lclient *client, int table);
@@ -84,9 +86,10 @@ void levents_free(struct lclient *client);
 
 /* lclient.c: clients. */
 void lclient_open(lua_State *L);
-int lclient_new(lua_State *L);       /* core.new(options, who) -> client, or nil, err */
-int lclient_close(lua_State *L);     /* core.close(client) */
-int lclient_is_usable(lua_State *L); /* core.usable(client) -> true, or nil, err */
+int lclient_new(lua_State *L);          /* core.new(options, who) -> client, or nil, err */
+int lclient_close(lua_State *L);        /* core.close(client) */
+int lclient_set_get_path(lua_State *L); /* core.set_get_path(client, template) */
+int lclient_is_usable(lua_State *L);    /* core.usable(client) -> true, or nil, err */
 
 /* core.c: counts forks, so that a client knows without a system call whether it is in the process that made it. */
 unsigned core_generation(void);
@@ -113,6 +116,7 @@ int lupdate_timeout(lua_State *L); /* core.timeout(client) */
 /* lcall.c: calls. lcall_new pushes one that is ready to be filled in; lcall_run performs it and returns how many
  * results it pushed: the answer, or nil, err; and the response table where the call asks for it. */
 void lcall_open(lua_State *L);
+struct lcall *lcall_box(lua_State *L); /* pushes one that has no client: an owner of memory */
 struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method);
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call);
 
@@ -134,6 +138,7 @@ int lfile_read(lua_State *L, int spec, struct lcall *call);
 void lfile_news(lua_State *L, struct lclient *client, int table); /* tells those who listen what came */
 void lfile_flush(lua_State *L, struct lcall *call, int index);    /* the rest, once the call at `index` is done */
 int lfile_unbase64(lua_State *L);                                 /* core.unbase64(text) -> bytes, or nil */
+int lfile_save(lua_State *L);                                     /* core.save(path, bytes) -> true, or nil, err */
 int lfile_append(lua_State *L);                                   /* core.append(path, line) -> true, or nil, err */
 
 /* lresult.c: pushes the results of a call that is done; returns how many. */

@@ -4,6 +4,9 @@
 -- @module sora.client
 
 local core = require "sora.core"
+local download = require "sora.download"
+local journal = require "sora.journal"
+local normalize = require "sora.normalize"
 local videos = require "sora.videos"
 
 core.own()
@@ -92,43 +95,123 @@ function cooperative.__index:get_video(id, opts)
   return cooperate(self, core.start_get_video, id, opts)
 end
 
--- Which call is meant, for those that are made by description: arguments -> description, options.
-local describe = {}
-
-function describe.create_video(params, opts)
-  return videos.create(params, "create_video"), opts
+-- A call after which there may be a job to pay for is written down before and after, if the client has a journal.
+local function perform_journaled(client, spec, opts, params)
+  local key, problem = journal.intend(client, params)
+  if not key then return nil, problem end
+  local video, err, response = perform(client, spec, opts)
+  journal.outcome(client, key, video, err)
+  return video, err, response
 end
 
-function describe.download_video(id, target, opts)
-  return videos.content(id, target, "download_video"), opts
+local function method(name)
+  local describe = videos.describe[name]
+  if not videos.makes_job[name] then
+    return function(client, ...) return perform(client, describe(client, ...)) end
+  end
+  return function(client, ...)
+    local spec, opts = describe(client, ...)
+    if not client._journal then return perform(client, spec, opts) end
+    local params = ...
+    if type(params) ~= "table" then params = select(2, ...) end
+    return perform_journaled(client, spec, opts, params)
+  end
 end
 
---- Creates a video job: `POST /videos` with a JSON body. A create is repeated by itself only where that can't
--- be paid for twice; an error after which the server may have the job says `ambiguous = true`.
--- @tparam table params `prompt`, `model`, `seconds`, `size`, …; fields that no document names are sent as
--- they are
+--- Creates a video job: `POST /videos`, JSON without a file and multipart with one. A create is repeated by
+-- itself only where that can't be paid for twice; an error after which the server may have the job says
+-- `ambiguous = true`.
+-- @function Client:create_video
+-- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; fields that no document names are
+-- sent as they are; a file is { path = } or { data =, filename =, content_type = }
 -- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Client:create_video(params, opts)
-  return perform(self, describe.create_video(params, opts))
-end
+Client.create_video = method "create_video"
 
---- Downloads the file of a finished job. The bytes go to `<path>.part`, which replaces `path` once it is
--- whole and on disk; JSON or HTML in place of a file is an error. Credentials never follow a redirect to
--- another origin.
+--- Makes a new video of a finished one: `POST /videos/{id}/remix`.
+-- @function Client:remix_video
 -- @tparam string id
--- @tparam string|table target the path, or { path =, variant = }: "video", "thumbnail", "spritesheet"
+-- @tparam table params `prompt`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.remix_video = method "remix_video"
+
+--- Edits a video: `POST /videos/edits`.
+-- @function Client:edit_video
+-- @tparam table params `video` (an id, { id = }, or a file), `prompt`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.edit_video = method "edit_video"
+
+--- Makes a video longer: `POST /videos/extensions`.
+-- @function Client:extend_video
+-- @tparam table params `video` (an id, { id = }, or a file), `prompt`, `seconds`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.extend_video = method "extend_video"
+
+--- Makes a character from a video: `POST /videos/characters`.
+-- @function Client:create_character
+-- @tparam table params `name`, `video` (a file or an id), …
+-- @tparam ?table opts the options of a call
+-- @treturn table the character, or nil and an error
+Client.create_character = method "create_character"
+
+--- Fetches a character: `GET /videos/characters/{id}`.
+-- @function Client:get_character
+-- @tparam string id
+-- @tparam ?table opts the options of a call
+-- @treturn table the character, or nil and an error
+Client.get_character = method "get_character"
+
+--- Deletes a job and its file: `DELETE /videos/{id}`.
+-- @function Client:delete_video
+-- @tparam string id
+-- @tparam ?table opts the options of a call
+-- @treturn table what the server answers, or nil and an error
+Client.delete_video = method "delete_video"
+
+--- One page of the jobs: `GET /videos`.
+-- @function Client:list_videos
+-- @tparam ?table params `limit`, `after` (an id), `order` ("asc" or "desc"), …
+-- @tparam ?table opts the options of a call
+-- @treturn table { data = { video, … }, last_id =, has_more =, … }, or nil and an error
+Client.list_videos = method "list_videos"
+
+--- Downloads the file of a finished job, wherever the server has it: behind /content, behind a URL or in the answer
+-- itself. The bytes go to `<path>.part`, which replaces `path` once it is whole and on disk; JSON or HTML in place of
+-- a file is an error. A transfer that breaks off is gone on with where it broke. Credentials never go to another
+-- origin than the base URL's.
+-- @tparam string id
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }: `variant` is
+-- "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download with `false`;
+-- `sink(chunk)` gets the bytes instead of a file
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
--- @treturn[2] table error
+-- @treturn[2] table error; its code is `not_ready` while the job has no file yet
 function Client:download_video(id, target, opts)
-  return perform(self, describe.download_video(id, target, opts))
+  return download.run(self, id, target, opts, perform)
 end
 
 -- Never blocking ---------------------------------------------------------------------
+
+-- The outcome is written down when `update` delivers it.
+local function start_journaled(client, spec, opts, ...)
+  local params = ...
+  if type(params) ~= "table" then params = select(2, ...) end
+  local key, problem = journal.intend(client, params)
+  if not key then return nil, problem end
+  local all = {}
+  for name, value in pairs(opts or {}) do all[name] = value end
+  all.on_done = function(video, err, response)
+    journal.outcome(client, key, video, err)
+    if opts and opts.on_done then opts.on_done(video, err, response) end
+  end
+  return core.start(client, spec, all)
+end
 
 --- Starts a call and returns at once. Any method that makes one call can be started:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
@@ -139,15 +222,17 @@ end
 -- @treturn[2] table error: the client is closed, or in another process
 function Client:start(name, ...)
   if name == "get_video" then return core.start_get_video(self, ...) end
-  local method = describe[name]
-  if not method then
+  local describe = videos.describe[name]
+  if not describe then
     local names = { "get_video" }
-    for known in pairs(describe) do names[#names + 1] = known end
+    for known in pairs(videos.describe) do names[#names + 1] = known end
     local near = type(name) == "string" and core.nearest(name, names)
     core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
       near and "; did you mean '" .. near .. "'?" or ""))
   end
-  return core.start(self, method(...))
+  local spec, opts = describe(self, ...)
+  if not (self._journal and videos.makes_job[name]) then return core.start(self, spec, opts) end
+  return start_journaled(self, spec, opts, ...)
 end
 
 --- Works on all that was started and watched, and calls the callbacks of what is done.
@@ -223,6 +308,15 @@ local function sleep(client, seconds, turn)
   pump(client)
 end
 
+--- Writes down that a job was seen to end, if the client has a journal.
+-- @tparam table client
+-- @tparam table job of wait.lua
+-- @local
+local function note_end(client, job)
+  local state = client._journal and job.video and normalize.video(job.video).state
+  if state and normalize.terminal(state) then journal.ended(client, job.id, state) end
+end
+
 --- Makes a table a client.
 -- @tparam table client with the core's userdata at [1]
 -- @local
@@ -246,4 +340,4 @@ function blocking.__close(client)
 end
 cooperative.__close = blocking.__close
 
-return { Client = Client, adopt = adopt, sleep = sleep }
+return { Client = Client, adopt = adopt, note_end = note_end, sleep = sleep }

@@ -7,7 +7,9 @@
 local calls = require "sora.calls"
 local core = require "sora.core"
 local jobs = require "sora.jobs"
+local journal = require "sora.journal"
 local normalize = require "sora.normalize"
+local pages = require "sora.pages"
 local settings = require "sora.settings"
 local videos = require "sora.videos"
 local wait = require "sora.wait"
@@ -48,7 +50,7 @@ local function advance(client, job)
 end
 
 local function start(id, opts, who)
-  videos.path(id, "", who)
+  videos.check_id(id, who)
   return wait.start(id, wait.rules(opts, who), core.now())
 end
 
@@ -65,6 +67,7 @@ end
 function Client:wait(id, opts)
   local job = start(id, opts, "wait")
   repeat until not advance(self, job)
+  calls.note_end(self, job)
   local response = job.rules.response and job.response or nil
   if job.err then return nil, job.err, response end
   if response then return job.video, nil, response end
@@ -87,6 +90,12 @@ function Client:poll(id, opts)
   end
 end
 
+local function new_group(client)
+  local group = jobs.new(client)
+  group.on_end = client._journal and function(job) calls.note_end(client, job) end
+  return group
+end
+
 --- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
 -- @tparam string|table id an id, or a ticket that `job:ticket()` wrote down
 -- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all that this
@@ -103,11 +112,11 @@ function Client:watch(id, opts)
     end
     id, created = id.id, id.created
   end
-  videos.path(id, "", "watch")
+  videos.check_id(id, "watch")
   local rules = wait.rules(opts, "watch")
   local usable, err = core.usable(self)
   if not usable then return nil, err end
-  local group = self._jobs or jobs.new(self)
+  local group = self._jobs or new_group(self)
   self._jobs = group
   if rules.max_rate then group.max_rate = rules.max_rate end
   local job = group:add(id, rules, rules.on_done, created)
@@ -124,8 +133,8 @@ function Client:wait_all(ids, opts)
     core.complain("wait_all", "ids: expected a list, got " .. type(ids))
   end
   local rules = wait.rules(opts, "wait_all")
-  for _, id in ipairs(ids) do videos.path(id, "", "wait_all") end
-  local group, watched, results = jobs.new(self), {}, {}
+  for _, id in ipairs(ids) do videos.check_id(id, "wait_all") end
+  local group, watched, results = new_group(self), {}, {}
   group.max_rate = rules.max_rate
   for i, id in ipairs(ids) do watched[i] = group:add(id, rules) end
   while true do
@@ -143,6 +152,136 @@ function Client:wait_all(ids, opts)
   return results
 end
 
+--- Iterates over the jobs of all pages. A page that can't be had raises its error table.
+-- @tparam ?table params as for `list_videos`
+-- @tparam ?table opts the options of a call
+-- @treturn function iterator
+function Client:videos(params, opts)
+  return pages.iterate(function(after)
+    local page = {}
+    for name, value in pairs(params or {}) do page[name] = value end
+    page.after = after or page.after
+    return self:list_videos(page, opts)
+  end)
+end
+
+--- Looks through the list for the jobs that a create may have made whose answer never came.
+-- @tparam table what `prompt` and `since` (seconds since 1970)
+-- @tparam ?table opts the options of a call
+-- @treturn[1] {table,...} jobs with that prompt, made since then; those whose prompt the server does not tell come
+-- last
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:find_created(what, opts)
+  if type(what) ~= "table" then core.complain("find_created", "table expected, got " .. type(what), 1) end
+  if what.since ~= nil and type(what.since) ~= "number" then
+    core.complain("find_created", "since: expected seconds since 1970, got " .. type(what.since))
+  end
+  local sure, unsure = {}, {}
+  local good, problem = pcall(function()
+    for video in self:videos({ order = "desc", limit = 100 }, opts) do
+      local made = normalize.video(video).created_at
+      if what.since and made and made < what.since then break end
+      if what.prompt == nil or video.prompt == what.prompt then
+        sure[#sure + 1] = video
+      elseif video.prompt == nil then
+        unsure[#unsure + 1] = video
+      end
+    end
+  end)
+  if not good then
+    if type(problem) == "table" and problem.kind then return nil, problem end
+    error(problem, 0)
+  end
+  for _, video in ipairs(unsure) do sure[#sure + 1] = video end
+  return sure
+end
+
+-- The options of `both` that the create understands, and those of the wait.
+local function split_options(both)
+  local create, waiting = {}, {}
+  for name, value in pairs(both or {}) do
+    if name == "idempotency_key" then
+      create[name] = value
+    else
+      waiting[name] = value
+      if name == "headers" or name == "query" then create[name] = value end
+    end
+  end
+  return create, waiting
+end
+
+-- Ends with an error that carries what the job can be taken up by.
+local function with_ticket(client, job, err)
+  local view = normalize.video(job)
+  err.ticket = { id = view.id, base_url = client.base_url, created = view.created_at or os.time(),
+    state = view.state }
+  return nil, err
+end
+
+-- What a hook raises in the middle (Ctrl-C) becomes an error that carries the ticket. A coroutine can't yield through
+-- pcall on Lua 5.1, so with a pause hook what is raised goes its way; the journal has the job.
+local function guarded(client, job, wait_for)
+  if client._pause then return wait_for() end
+  local good, result, err = pcall(wait_for)
+  if good then return result, err end
+  if type(result) ~= "table" or not result.kind then
+    result = core.error { kind = "cancelled", message = tostring(result) }
+  end
+  with_ticket(client, job, result)
+  error(result, 0)
+end
+
+--- Creates a video and waits for it.
+-- @tparam table params as for `create_video`
+-- @tparam ?table opts as for `wait`, and `idempotency_key`
+-- @treturn[1] table the completed video
+-- @treturn[2] nil
+-- @treturn[2] table error; once there is a job it has its `ticket`, for `watch`
+function Client:create_and_wait(params, opts)
+  local create, waiting = split_options(opts)
+  wait.rules(waiting, "create_and_wait")
+  local job, err = self:create_video(params, create)
+  if not job then return nil, err end
+  local view = normalize.video(job)
+  if view.state == "completed" then return job end
+  if not view.id then
+    return with_ticket(self, job, core.error { kind = "decode", message = "the created job has no id" })
+  end
+  local video, problem = guarded(self, job, function() return self:wait(view.id, waiting) end)
+  if not video then return with_ticket(self, job, problem) end
+  return video
+end
+
+--- Creates a video, waits for it and downloads it.
+-- @tparam table params as for `create_video`
+-- @tparam string|table target as for `download_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn[1] table { path =, bytes =, content_type =, video = }
+-- @treturn[2] nil
+-- @treturn[2] table error; once there is a job it has its `ticket`
+function Client:create_and_download(params, target, opts)
+  videos.target(target, "create_and_download")
+  local video, err = self:create_and_wait(params, opts)
+  if not video then return nil, err end
+  local view = normalize.video(video)
+  local file, problem = guarded(self, video, function() return self:download_video(view.id, target) end)
+  if not file then return with_ticket(self, video, problem) end
+  file.video = video
+  return file
+end
+
+--- The jobs of the client's journal that nobody has seen end. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets for `watch`; one with `ambiguous = true` has no id: see `find_created`
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:unfinished()
+  if not self._journal then
+    return nil, core.error { kind = "config", message = "the client has no journal: give it the option 'journal'" }
+  end
+  return journal.unfinished(self)
+end
+
 local client = { methods = Client }
 
 --- Makes a client.
@@ -153,11 +292,13 @@ local client = { methods = Client }
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
 function client.new(options, who)
-  local all = settings.complete(options)
+  local all, own = settings.complete(options, who)
+  local paths = videos.paths(own.paths, who)
   local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
-  return calls.adopt { userdata, _timeout = options.timeout or DEFAULT_TIMEOUT,
-    base_url = (all.base_url:gsub("%?.*", "")) }
+  core.set_get_path(userdata, paths.get)
+  return calls.adopt { userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths,
+    _multipart = own.multipart, _journal = own.journal, base_url = (all.base_url:gsub("%?.*", "")) }
 end
 
 return client

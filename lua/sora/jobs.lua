@@ -86,6 +86,7 @@ function Group:count_out(job)
   if job.counted then return end
   job.counted = true
   self.open = self.open - 1
+  if self.on_end then self.on_end(job) end
   if job.on_done then self.finished[#self.finished + 1] = job end
 end
 

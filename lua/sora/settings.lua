@@ -3,6 +3,11 @@
 -- OPENAI_API_KEY never goes to SORA_BASE_URL.
 -- @module sora.settings
 
+local core = require "sora.core"
+local dialects = require "sora.dialects"
+
+core.own()
+
 local settings = {}
 
 -- An empty variable counts as none.
@@ -42,17 +47,56 @@ local function with_debug(on_event)
   end
 end
 
---- The options of a client with the environment's where they say nothing, and SORA_DEBUG's printer.
+-- Options that the Lua layer keeps to itself, and what each must be.
+local OWN = {
+  paths = function() return true end, -- videos.paths looks closer
+  multipart = function(value) return type(value) == "boolean", "a boolean" end,
+  journal = function(value) return type(value) == "string" and value ~= "", "the name of a file" end,
+  dialect = function(value) return type(value) == "string", "a string" end,
+}
+
+-- What a dialect sets counts where the options say nothing.
+local function add_dialect(all, own, who)
+  if own.dialect == nil then return end
+  local preset = dialects[own.dialect]
+  if not preset then
+    local names = {}
+    for name in pairs(dialects) do names[#names + 1] = name end
+    table.sort(names)
+    local near = core.nearest(own.dialect, names)
+    core.complain(who, ("option 'dialect': '%s' is none%s; there are %s"):format(own.dialect,
+      near and " (did you mean '" .. near .. "'?)" or "", table.concat(names, ", ")), 1)
+  end
+  for name, value in pairs(preset) do
+    local to = OWN[name] and own or all
+    if to[name] == nil then to[name] = value end
+  end
+end
+
+--- The options of a client with the environment's where they say nothing, the dialect's, and SORA_DEBUG's printer.
 -- @tparam table options
--- @treturn table a new table
-function settings.complete(options)
-  local all = {}
-  for name, value in pairs(options) do all[name] = value end
+-- @tparam string who the function to name when an option is misused
+-- @treturn table for the core
+-- @treturn table for the Lua layer: paths, multipart, journal
+function settings.complete(options, who)
+  local all, own = {}, {}
+  for name, value in pairs(options) do
+    if OWN[name] then
+      local good, expected = OWN[name](value)
+      if not good then
+        core.complain(who, ("option '%s': expected %s, got %s"):format(name, expected, type(value)), 1)
+      end
+      own[name] = value
+    else
+      all[name] = value
+    end
+  end
+  add_dialect(all, own, who)
   for name, value in pairs(from_environment(options)) do
     if all[name] == nil then all[name] = value end
   end
   all.on_event = with_debug(options.on_event)
-  return all
+  return all, own
 end
 
 return settings

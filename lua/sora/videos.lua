@@ -4,50 +4,12 @@
 -- @module sora.videos
 
 local core = require "sora.core"
-local cjson = require("cjson.safe").new()
+local json = require "sora.json"
 
 core.own()
 
 local videos = {}
-local complain = core.complain
-
--- cjson writes 14 digits of a number. An integer that has more goes through it as a string that begins with a
--- mark, whose quotes are taken off again. No text holds the mark by chance: there is an address and a time in
--- it.
-local PLAIN = 1e14
-local DEEPEST = 100 -- tables in tables
-local MARK = ("integer %s %.6f "):format(tostring({}):gsub("%W", ""), core.now())
-local MARKED = '"' .. MARK:gsub("%p", "%%%0") .. '(%-?%d+)"'
-
-local function is_integer(value)
-  return math.type and math.type(value) == "integer"
-end
-
-local function is_long(value)
-  return type(value) == "number" and (value >= PLAIN or value <= -PLAIN)
-    and (is_integer(value) or (value % 1 == 0 and value >= -2 ^ 63 and value < 2 ^ 63))
-end
-
--- A copy in which long integers are marked, or nil where tables are nested without end.
-local function mark(value, depth)
-  if is_long(value) then return MARK .. (is_integer(value) and tostring(value) or ("%.0f"):format(value)) end
-  if type(value) ~= "table" then return value end
-  if depth > DEEPEST then return nil end
-  local copy = {}
-  for key, item in pairs(value) do
-    local twin = mark(item, depth + 1)
-    if twin == nil then return nil end
-    copy[key] = twin
-  end
-  return copy
-end
-
-local function encode(params)
-  local marked = mark(params, 1)
-  if not marked then return nil, "nested too deeply" end
-  local text, problem = cjson.encode(marked)
-  return text and text:gsub(MARKED, "%1"), problem
-end
+local complain, encode = core.complain, json.encode
 
 local function check_names(given, names, who)
   for name in pairs(given) do
@@ -61,50 +23,278 @@ local function check_names(given, names, who)
   end
 end
 
---- The path of a job, or of something below it.
--- @tparam string id
--- @tparam string below "" or such as "/content"
--- @tparam string who the function to name when the id is misused, which raises
-function videos.path(id, below, who)
-  local segment, problem = core.escape(id)
-  if not segment then complain(who, problem) end
-  return "/videos/" .. segment .. below
+-- Where the calls are, below the base URL; `{id}` stands for the job. A client's `paths` change them.
+local PATHS = {
+  create = "/videos",
+  list = "/videos",
+  get = "/videos/{id}",
+  delete = "/videos/{id}",
+  content = "/videos/{id}/content",
+  remix = "/videos/{id}/remix",
+  edit = "/videos/edits",
+  extend = "/videos/extensions",
+  create_character = "/videos/characters",
+  get_character = "/videos/characters/{id}",
+}
+
+--- Checks the option `paths` and fills it in.
+-- @tparam ?table given name -> path below the base URL, with `{id}` where the job's id goes
+-- @tparam string who the function to name when it is misused, which raises
+-- @treturn table a path for each name
+function videos.paths(given, who)
+  local names, paths = {}, {}
+  for name, path in pairs(PATHS) do names[#names + 1], paths[name] = name, path end
+  if given == nil then return paths end
+  if type(given) ~= "table" then complain(who, "option 'paths': expected a table, got " .. type(given)) end
+  check_names(given, names, who)
+  for name, path in pairs(given) do
+    local takes_id = PATHS[name]:find("{id}", 1, true)
+    if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
+      complain(who, ("option 'paths': %s must be a string that begins with '/'"):format(name))
+    end
+    if takes_id and not path:find("{id}", 1, true) then
+      complain(who, ("option 'paths': %s must hold '{id}'"):format(name))
+    end
+    paths[name] = path
+  end
+  return paths
 end
 
---- POST /videos.
--- @tparam table params `prompt`, and whatever else the server takes; unknown fields are sent as they are
--- @tparam string who the function to name when it is misused
-function videos.create(params, who)
-  if type(params) ~= "table" then complain(who, "params: expected a table, got " .. type(params)) end
-  if params.prompt ~= nil and type(params.prompt) ~= "string" then
-    complain(who, "prompt: expected a string, got " .. type(params.prompt))
+--- The address of a call.
+-- @tparam string template a path, perhaps with a query, in which `{id}` stands for the id
+-- @param id
+-- @tparam string who the function to name when the id is misused, which raises
+-- @treturn string path
+-- @treturn ?string query
+function videos.address(template, id, who)
+  if template:find("{id}", 1, true) then
+    local segment, problem = core.escape(id)
+    if not segment then complain(who, problem) end
+    template = template:gsub("{id}", (segment:gsub("%%", "%%%%")))
+  end
+  local path, query = template:match("^([^?]*)%??(.*)$")
+  return path, query ~= "" and query or nil
+end
+
+--- Raises unless `id` can be one.
+function videos.check_id(id, who)
+  local segment, problem = core.escape(id)
+  if not segment then complain(who, problem) end
+end
+
+-- Bodies -----------------------------------------------------------------------------
+
+-- { path = } or { data =, filename =, content_type = }
+local function is_file(value)
+  return type(value) == "table" and (value.path ~= nil or value.data ~= nil)
+end
+
+local function check_file(name, file, who)
+  if file.path ~= nil and file.data ~= nil then complain(who, name .. ": both path and data are given") end
+  check_names(file, { "path", "data", "filename", "content_type" }, who)
+  for field, value in pairs(file) do
+    if type(value) ~= "string" or (field ~= "data" and (value == "" or value:find("[%z\r\n]"))) then
+      complain(who, ("%s.%s: expected a string, got %s"):format(name, field, type(value)))
+    end
+  end
+end
+
+-- The files of a field: one, or those of a list.
+local function files_of(value)
+  if is_file(value) then return { value } end
+  if type(value) == "table" and is_file(value[1]) then return value end
+end
+
+local function as_text(value)
+  if type(value) == "string" then return value end
+  if type(value) == "table" or type(value) == "number" then return encode(value) end
+  return tostring(value)
+end
+
+local function add_parts(parts, name, value, who)
+  local files = files_of(value)
+  for _, file in ipairs(files or {}) do
+    check_file(name, file, who)
+    parts[#parts + 1] = { name = name, path = file.path, data = file.data, content_type = file.content_type,
+      filename = file.filename or (file.data and name) or nil }
+  end
+  if files then return end
+  local text, problem = as_text(value)
+  if not text then complain(who, ("params: %s: %s"):format(name, tostring(problem))) end
+  parts[#parts + 1] = { name = name, data = text }
+end
+
+local function as_parts(params, who)
+  local names, parts = {}, {}
+  for name in pairs(params) do
+    if type(name) ~= "string" then complain(who, "params: names are strings, got a " .. type(name)) end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do add_parts(parts, name, params[name], who) end
+  return parts
+end
+
+local function has_files(params)
+  for _, value in pairs(params) do
+    if files_of(value) then return true end
+  end
+  return false
+end
+
+-- JSON without a file, multipart with one: some servers refuse multipart without, and `multipart` is for those
+-- that take nothing else.
+local function post(who, path, params, multipart)
+  local spec = { name = who, method = "POST", path = path }
+  if multipart or has_files(params) then
+    spec.parts = as_parts(params, who)
+    return spec
   end
   local body, problem = encode(params)
   if not body then complain(who, "params: " .. tostring(problem)) end
-  return { name = who, method = "POST", path = "/videos", body = body, content_type = "application/json" }
+  spec.body, spec.content_type = body, "application/json"
+  return spec
+end
+
+-- Raises unless the fields are strings where they are given, and given where they must be.
+local function check_params(params, required, who)
+  if type(params) ~= "table" then complain(who, "params: expected a table, got " .. type(params)) end
+  for _, name in ipairs(required) do
+    if params[name] == nil then complain(who, name .. ": is missing") end
+  end
+  for _, name in ipairs { "prompt", "name" } do
+    if params[name] ~= nil and type(params[name]) ~= "string" then
+      complain(who, ("%s: expected a string, got %s"):format(name, type(params[name])))
+    end
+  end
+end
+
+-- A video that a call works on may be named by its id alone.
+local function with_video(params)
+  if type(params.video) ~= "string" or params.video:find("^%a+:") then return params end
+  local copy = {}
+  for name, value in pairs(params) do copy[name] = value end
+  copy.video = { id = params.video }
+  return copy
+end
+
+-- Calls: each takes the client, for its paths, and the arguments of the method --------
+
+local describe = {}
+
+function describe.create_video(client, params, opts)
+  check_params(params, {}, "create_video")
+  return post("create_video", client._paths.create, params, client._multipart), opts
+end
+
+function describe.remix_video(client, id, params, opts)
+  check_params(params, { "prompt" }, "remix_video")
+  local path = videos.address(client._paths.remix, id, "remix_video")
+  return post("remix_video", path, params), opts
+end
+
+function describe.edit_video(client, params, opts)
+  check_params(params, { "video", "prompt" }, "edit_video")
+  return post("edit_video", client._paths.edit, with_video(params)), opts
+end
+
+function describe.extend_video(client, params, opts)
+  check_params(params, { "video" }, "extend_video")
+  return post("extend_video", client._paths.extend, with_video(params)), opts
+end
+
+function describe.create_character(client, params, opts)
+  check_params(params, { "name", "video" }, "create_character")
+  return post("create_character", client._paths.create_character, with_video(params)), opts
+end
+
+local function by_id(method, name, who)
+  return function(client, id, opts)
+    local path, query = videos.address(client._paths[name], id, who)
+    return { name = who, method = method, path = path, query = query }, opts
+  end
+end
+
+describe.get_character = by_id("GET", "get_character", "get_character")
+describe.delete_video = by_id("DELETE", "delete", "delete_video")
+
+local ORDERS = { asc = true, desc = true }
+
+function describe.list_videos(client, params, opts)
+  params = params or {}
+  if type(params) ~= "table" then complain("list_videos", "params: expected a table, got " .. type(params)) end
+  local query = {}
+  for name, value in pairs(params) do
+    if type(name) ~= "string" then complain("list_videos", "params: names are strings, got a " .. type(name)) end
+    if name == "limit" and not (type(value) == "number" and value > 0 and value % 1 == 0) then
+      complain("list_videos", "limit: expected a whole number, 1 or more, got " .. tostring(value))
+    elseif name == "order" and not ORDERS[value] then
+      complain("list_videos", "order: expected 'asc' or 'desc', got " .. tostring(value))
+    elseif name == "after" and (type(value) ~= "string" or value == "") then
+      complain("list_videos", "after: expected an id, got " .. type(value))
+    end
+    query[name] = type(value) == "number" and ("%.0f"):format(value) or value
+  end
+  local all = {}
+  for name, value in pairs(opts or {}) do all[name] = value end
+  for name, value in pairs(all.query or {}) do query[name] = value end
+  all.query = query
+  return { name = "list_videos", method = "GET", path = client._paths.list }, all
 end
 
 local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
 
---- GET /videos/{id}/content, to a file.
--- @tparam string id
--- @tparam string|table target the file's path, or { path =, variant = }
--- @tparam string who the function to name when it is misused
-function videos.content(id, target, who)
-  if type(target) == "string" then target = { path = target } end
+-- Raises unless `target` says where a file goes.
+local function check_target(target, who)
   if type(target) ~= "table" then
     complain(who, "path: expected a string or a table, got " .. type(target))
   end
-  check_names(target, { "path", "variant" }, who)
-  if type(target.path) ~= "string" or target.path == "" or target.path:find("%z") then
-    complain(who, "path: expected the name of a file, got " .. (type(target.path) == "string"
-      and ("%q"):format(target.path) or type(target.path)))
+  check_names(target, { "path", "variant", "sink", "on_progress", "resume" }, who)
+  for _, name in ipairs { "sink", "on_progress" } do
+    if target[name] ~= nil and type(target[name]) ~= "function" then
+      complain(who, ("option '%s': expected a function, got %s"):format(name, type(target[name])))
+    end
+  end
+  if target.resume ~= nil and type(target.resume) ~= "boolean" then
+    complain(who, "option 'resume': expected a boolean, got " .. type(target.resume))
   end
   if target.variant ~= nil and not VARIANTS[target.variant] then
     complain(who, "option 'variant' must be one of 'video', 'thumbnail', 'spritesheet'")
   end
-  return { name = who, method = "GET", path = videos.path(id, "/content", who), file = target.path,
-    query = target.variant and "variant=" .. target.variant }
+  if target.sink and target.path == nil then return end
+  if target.sink then complain(who, "path: a sink is given, too") end
+  if type(target.path) ~= "string" or target.path == "" or target.path:find("%z") then
+    complain(who, "path: expected the name of a file, got " .. (type(target.path) == "string"
+      and ("%q"):format(target.path) or type(target.path)))
+  end
 end
+
+--- Whatever says where a file goes, as a checked table.
+function videos.target(target, who)
+  if type(target) == "string" then target = { path = target } end
+  check_target(target, who)
+  return target
+end
+
+--- GET of a file: from a job's own place, or from any address.
+-- @tparam table target from `videos.target`
+-- @tparam table from { path =, query = } or { url = }
+-- @tparam string who
+function videos.file(target, from, who)
+  return { name = who, method = "GET", path = from.path, query = from.query, url = from.url,
+    file = target.path, sink = target.sink, on_progress = target.on_progress }
+end
+
+function describe.download_video(client, id, target, opts)
+  target = videos.target(target, "download_video")
+  local path, query = videos.address(client._paths.content, id, "download_video")
+  if target.variant then query = (query and query .. "&" or "") .. "variant=" .. target.variant end
+  return videos.file(target, { path = path, query = query }, "download_video"), opts
+end
+
+videos.describe = describe
+
+-- The calls after which there is a job to pay for.
+videos.makes_job = { create_video = true, remix_video = true, edit_video = true, extend_video = true }
 
 return videos

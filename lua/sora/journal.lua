@@ -1,0 +1,111 @@
+--- What was made, on disk before anybody can forget it.
+-- Owns the journal: a file of JSON lines, each written whole and synced, so that several processes may share it. A
+-- line is there before a job is asked for, and another once it is known what became of that. Invariant: whatever
+-- kills the process, a job that was paid for has a line to find it by; no line holds a key.
+-- @module sora.journal
+
+local core = require "sora.core"
+local json = require "sora.json"
+local normalize = require "sora.normalize"
+
+local journal = {}
+
+local function write(path, line)
+  return core.append(path, json.encode(line) .. "\n")
+end
+
+-- No other line has it, whoever writes.
+local function new_key()
+  return ("%d-%s-%.0f"):format(os.time(), tostring({}):gsub("%W", ""):sub(-8), core.random() * 1e9)
+end
+
+--- Before a job is asked for.
+-- @tparam table client
+-- @tparam table params what is asked for
+-- @treturn[1] string the key of the outcome
+-- @treturn[2] nil
+-- @treturn[2] table `file` error: nothing may be sent
+function journal.intend(client, params)
+  local key = new_key()
+  local written, err = write(client._journal, { event = "asked", key = key, created = os.time(),
+    base_url = client.base_url, prompt = type(params) == "table" and params.prompt or nil })
+  if not written then return nil, err end
+  return key
+end
+
+local function report(err)
+  io.stderr:write("sora: the journal could not be written: ", err.message, "\n")
+end
+
+--- After it was answered. A job that is there is never lost to a journal that can't be written.
+function journal.outcome(client, key, video, err)
+  local line = { event = "refused", key = key, base_url = client.base_url }
+  if video then
+    local view = normalize.video(video)
+    line.event, line.id, line.state, line.created = "made", view.id, view.state, view.created_at or os.time()
+  elseif err.ambiguous then
+    return -- the first line stands: there may be a job
+  else
+    line.kind = err.kind
+  end
+  local written, problem = write(client._journal, line)
+  if not written then report(problem) end
+end
+
+--- When a job is seen to have ended.
+function journal.ended(client, id, state)
+  local written, problem = write(client._journal, { event = "ended", id = id, state = state,
+    base_url = client.base_url })
+  if not written then report(problem) end
+end
+
+-- The lines of the file; one that a crash cut off is no line.
+local function read(path)
+  local file, problem = io.open(path, "rb")
+  if not file then return nil, core.error { kind = "file", message = problem } end
+  local lines = {}
+  for text in file:lines() do
+    local line = json.decode(text)
+    if line then lines[#lines + 1] = line end
+  end
+  file:close()
+  return lines
+end
+
+--- The jobs of a client's server that nobody has seen end.
+-- @tparam table client
+-- @treturn[1] {table,...} tickets { id, base_url, created, state, prompt }; one without an id has `ambiguous = true`:
+-- `find_created` may find its job
+-- @treturn[2] nil
+-- @treturn[2] table `file` error
+function journal.unfinished(client)
+  local lines, err = read(client._journal)
+  if not lines then return nil, err end
+  local asked, ended, tickets = {}, {}, {}
+  for _, line in ipairs(lines) do
+    if line.base_url == client.base_url then
+      if line.event == "asked" then
+        asked[line.key] = { base_url = line.base_url, created = line.created, prompt = line.prompt,
+          ambiguous = true }
+        tickets[#tickets + 1] = asked[line.key]
+      elseif line.event == "made" and asked[line.key] then
+        local ticket = asked[line.key]
+        ticket.id, ticket.state, ticket.ambiguous = line.id, line.state, nil
+        if line.id then ticket.created = line.created end
+        ticket.over = normalize.terminal(line.state)
+      elseif line.event == "refused" and asked[line.key] then
+        asked[line.key].over = true
+      elseif line.event == "ended" then
+        ended[line.id] = true
+      end
+    end
+  end
+  local open = {}
+  for _, ticket in ipairs(tickets) do
+    if not ticket.over and not (ticket.id and ended[ticket.id]) then open[#open + 1] = ticket end
+    ticket.over = nil
+  end
+  return open
+end
+
+return journal
