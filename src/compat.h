@@ -74,6 +74,15 @@ static inline int compat_isinteger(lua_State *L, int index) {
 #endif
 }
 
+/* A number of bytes: an integer where Lua has them, whatever its size. */
+static inline void compat_pushcount(lua_State *L, long long count) {
+#if COMPAT_HAS_INTEGERS
+  lua_pushinteger(L, (lua_Integer)count);
+#else
+  lua_pushnumber(L, (lua_Number)count);
+#endif
+}
+
 /* On 5.1 the registry does not name the main thread: it is kept when that is who opens the module. */
 static inline void compat_keepmainthread(lua_State *L) {
 #if LUA_VERSION_NUM < 502

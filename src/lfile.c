@@ -154,10 +154,10 @@ static void tell(lua_State *L, struct lcall *call, int index) {
   }
   lua_rawgeti(L, -1, PROGRESS);
   if (lua_isfunction(L, -1) && call->request.kind == ERROR_NONE) {
-    lua_pushnumber(L, (lua_Number)f->received);
-    lua_pushnumber(L, (lua_Number)f->total);
-    if (f->total < 0) {
-      lua_pop(L, 1);
+    compat_pushcount(L, f->received);
+    if (f->total >= 0) {
+      compat_pushcount(L, f->total);
+    } else {
       lua_pushnil(L);
     }
     if (lua_pcall(L, 2, 1, 0) != 0) {

@@ -72,11 +72,7 @@ static int push_json(lua_State *L, struct lcall *call) {
 }
 
 static void set_integer(lua_State *L, const char *field, long long value) {
-#if COMPAT_HAS_INTEGERS
-  lua_pushinteger(L, (lua_Integer)value);
-#else
-  lua_pushnumber(L, (lua_Number)value);
-#endif
+  compat_pushcount(L, value);
   lua_setfield(L, -2, field);
 }
 

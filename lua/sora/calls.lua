@@ -95,7 +95,8 @@ function cooperative.__index:get_video(id, opts)
   return cooperate(self, core.start_get_video, id, opts)
 end
 
--- A call after which there may be a job to pay for is written down before and after, if the client has a journal.
+-- A call after which there may be a job to pay for is written down before and after, if the client has a
+-- journal.
 local function perform_journaled(client, spec, opts, params)
   local key, problem = journal.intend(client, params)
   if not key then return nil, problem end
@@ -122,8 +123,8 @@ end
 -- itself only where that can't be paid for twice; an error after which the server may have the job says
 -- `ambiguous = true`.
 -- @function Client:create_video
--- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; fields that no document names are
--- sent as they are; a file is { path = } or { data =, filename =, content_type = }
+-- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; fields that no document
+-- names are sent as they are; a file is { path = } or { data =, filename =, content_type = }
 -- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
@@ -180,14 +181,14 @@ Client.delete_video = method "delete_video"
 -- @treturn table { data = { video, … }, last_id =, has_more =, … }, or nil and an error
 Client.list_videos = method "list_videos"
 
---- Downloads the file of a finished job, wherever the server has it: behind /content, behind a URL or in the answer
--- itself. The bytes go to `<path>.part`, which replaces `path` once it is whole and on disk; JSON or HTML in place of
--- a file is an error. A transfer that breaks off is gone on with where it broke. Credentials never go to another
--- origin than the base URL's.
+--- Downloads the file of a finished job, wherever the server has it: behind /content, behind a URL or in the
+-- answer itself. The bytes go to `<path>.part`, which replaces `path` once it is whole and on disk; JSON or
+-- HTML in place of a file is an error. A transfer that breaks off is gone on with where it broke.
+-- Credentials never go to another origin than the base URL's.
 -- @tparam string id
--- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }: `variant` is
--- "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download with `false`;
--- `sink(chunk)` gets the bytes instead of a file
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
+-- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download with
+-- `false`; `sink(chunk)` gets the bytes instead of a file
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
@@ -271,7 +272,7 @@ end
 
 --- Lets others work for at most `seconds`: every waiting call goes through it. It may be set to a function of
 -- one's own, the one hook that makes all of them cooperative; `turn`, if there, has a `handle` that is waited
--- for (`done()`), and a field `wake` that the hook may set to be told when it is. A client's field `can_wait`,
+-- for (`done()`), and a field `wake` that the hook may set to be told when it is. The field `can_wait`,
 -- if set, is called before anything is sent: it raises where the hook could not wait.
 -- @function Client:pause
 -- @tparam number seconds

@@ -168,8 +168,8 @@ end
 --- Looks through the list for the jobs that a create may have made whose answer never came.
 -- @tparam table what `prompt` and `since` (seconds since 1970)
 -- @tparam ?table opts the options of a call
--- @treturn[1] {table,...} jobs with that prompt, made since then; those whose prompt the server does not tell come
--- last
+-- @treturn[1] {table,...} jobs with that prompt, made since then; those whose prompt the server does not
+-- tell come last
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:find_created(what, opts)
@@ -219,8 +219,8 @@ local function with_ticket(client, job, err)
   return nil, err
 end
 
--- What a hook raises in the middle (Ctrl-C) becomes an error that carries the ticket. A coroutine can't yield through
--- pcall on Lua 5.1, so with a pause hook what is raised goes its way; the journal has the job.
+-- What a hook raises in the middle (Ctrl-C) becomes an error that carries the ticket. A coroutine can't
+-- yield through pcall on Lua 5.1, so with a pause hook what is raised goes its way; the journal has the job.
 local function guarded(client, job, wait_for)
   if client._pause then return wait_for() end
   local good, result, err = pcall(wait_for)
@@ -277,7 +277,8 @@ end
 -- @treturn[2] table error
 function Client:unfinished()
   if not self._journal then
-    return nil, core.error { kind = "config", message = "the client has no journal: give it the option 'journal'" }
+    return nil, core.error { kind = "config",
+      message = "the client has no journal: give it the option 'journal'" }
   end
   return journal.unfinished(self)
 end

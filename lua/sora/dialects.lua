@@ -1,14 +1,14 @@
 --- Presets for servers where several things differ at once.
--- Owns which options a dialect stands for. Invariant: a preset holds options that anybody could give, and what is
--- given goes first; answers need none, because `normalize` reads them all.
+-- Owns which options a dialect stands for. Invariant: a preset holds options that anybody could give, and
+-- what is given goes first; answers need none, because `normalize` reads them all.
 -- @module sora.dialects
 
 return {
   -- OpenAI's own shape, as LiteLLM, Bifrost, LocalAI and most gateways have it.
   openai = {},
 
-  -- Azure OpenAI: base_url = "https://NAME.openai.azure.com/openai/v1?api-version=preview"; an Entra token goes
-  -- with auth = "bearer".
+  -- Azure OpenAI: base_url = "https://NAME.openai.azure.com/openai/v1?api-version=preview"; an Entra token
+  -- goes with auth = "bearer".
   azure = { auth = "api-key" },
 
   -- OpenRouter: base_url = "https://openrouter.ai/api/v1"; several files a job, by index.

@@ -1,7 +1,7 @@
 --- Finding and fetching a file.
--- Owns where the bytes of a finished job may be: behind /content, behind a URL that an answer or the job carries, or
--- in the answer itself. Invariant: whatever is found is fetched by the same transfer, which alone decides who sees
--- credentials; a part that was kept is gone on from or removed.
+-- Owns where the bytes of a finished job may be: behind /content, behind a URL that an answer or the job
+-- carries, or in the answer itself. Invariant: whatever is found is fetched by the same transfer, which
+-- alone decides who sees credentials; a part that was kept is gone on from or removed.
 -- @module sora.download
 
 local core = require "sora.core"
@@ -60,7 +60,7 @@ local function ask_job(client, id, err, opts)
   if view.state == "failed" or view.state == "cancelled" or view.state == "expired" then
     local cause = view.error or {}
     return nil, nil, core.error { kind = view.state, code = cause.code, video = video,
-      message = cause.message or ("the job %s"):format(view.state == "failed" and "failed" or "was " .. view.state) }
+      message = cause.message or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
   end
   if view.state ~= "completed" then return nil, nil, not_ready(view.state, err) end
   local place, bytes = look_in(video)
@@ -79,7 +79,9 @@ local function where(client, id, state, err, opts)
     local view = normalize.video(err.answer)
     if view.state ~= "completed" then return nil, nil, not_ready(view.state, err) end
   end
-  if state.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then return nil, nil, err end
+  if state.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then
+    return nil, nil, err
+  end
   return ask_job(client, id, err, opts)
 end
 

@@ -1,7 +1,8 @@
 --- What was made, on disk before anybody can forget it.
--- Owns the journal: a file of JSON lines, each written whole and synced, so that several processes may share it. A
--- line is there before a job is asked for, and another once it is known what became of that. Invariant: whatever
--- kills the process, a job that was paid for has a line to find it by; no line holds a key.
+-- Owns the journal: a file of JSON lines, each written whole and synced, so that several processes may share
+-- it. A line is there before a job is asked for, and another once it is known what became of that.
+-- Invariant: whatever kills the process, a job that was paid for has a line to find it by; no line holds a
+-- key.
 -- @module sora.journal
 
 local core = require "sora.core"
@@ -74,8 +75,8 @@ end
 
 --- The jobs of a client's server that nobody has seen end.
 -- @tparam table client
--- @treturn[1] {table,...} tickets { id, base_url, created, state, prompt }; one without an id has `ambiguous = true`:
--- `find_created` may find its job
+-- @treturn[1] {table,...} tickets { id, base_url, created, state, prompt }; one without an id has `ambiguous
+-- = true`: `find_created` may find its job
 -- @treturn[2] nil
 -- @treturn[2] table `file` error
 function journal.unfinished(client)

@@ -1,6 +1,6 @@
 --- JSON text, out and in.
--- Owns how numbers keep all their digits on the way out; on the way in the C core does that. Invariant: the cjson
--- instance is our own, so nobody's configuration is read or changed.
+-- Owns how numbers keep all their digits on the way out; on the way in the C core does that. Invariant: the
+-- cjson instance is our own, so nobody's configuration is read or changed.
 -- @module sora.json
 
 local cjson = require("cjson.safe").new()

@@ -73,7 +73,8 @@ local function add_dialect(all, own, who)
   end
 end
 
---- The options of a client with the environment's where they say nothing, the dialect's, and SORA_DEBUG's printer.
+--- The options of a client with the environment's where they say nothing, the dialect's, and SORA_DEBUG's
+-- printer.
 -- @tparam table options
 -- @tparam string who the function to name when an option is misused
 -- @treturn table for the core

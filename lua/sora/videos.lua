@@ -142,8 +142,8 @@ local function has_files(params)
   return false
 end
 
--- JSON without a file, multipart with one: some servers refuse multipart without, and `multipart` is for those
--- that take nothing else.
+-- JSON without a file, multipart with one: some servers refuse multipart without, and `multipart` is for
+-- those that take nothing else.
 local function post(who, path, params, multipart)
   local spec = { name = who, method = "POST", path = path }
   if multipart or has_files(params) then
@@ -222,10 +222,12 @@ local ORDERS = { asc = true, desc = true }
 
 function describe.list_videos(client, params, opts)
   params = params or {}
-  if type(params) ~= "table" then complain("list_videos", "params: expected a table, got " .. type(params)) end
+  check_params(params, {}, "list_videos")
   local query = {}
   for name, value in pairs(params) do
-    if type(name) ~= "string" then complain("list_videos", "params: names are strings, got a " .. type(name)) end
+    if type(name) ~= "string" then
+      complain("list_videos", "params: names are strings, got a " .. type(name))
+    end
     if name == "limit" and not (type(value) == "number" and value > 0 and value % 1 == 0) then
       complain("list_videos", "limit: expected a whole number, 1 or more, got " .. tostring(value))
     elseif name == "order" and not ORDERS[value] then
