@@ -6,7 +6,11 @@ local videos = require "sora.videos"
 
 -- The body of a create.
 local function body(params)
-  return videos.create(params, "create_video").body
+  return videos.describe.create_video({ _paths = videos.paths() }, params).body
+end
+
+local function path(id, below, who)
+  return (videos.address("/videos/{id}" .. below, id, who))
 end
 
 describe("a create's body", function()
@@ -104,27 +108,27 @@ end)
 
 describe("a path", function()
   it("is made of an id, encoded", function()
-    assert.equal("/videos/video_1", videos.path("video_1", "", "f"))
-    assert.equal("/videos/video_1/content", videos.path("video_1", "/content", "f"))
-    assert.equal("/videos/sora-2:task_01k7%2F..%3Fa%23b%25", videos.path("sora-2:task_01k7/..?a#b%", "", "f"))
-    assert.equal("/videos/%0D%0A%00%FF", videos.path("\r\n\0\255", "", "f"))
-    assert.equal("/videos/...", videos.path("...", "", "f"))
-    assert.equal("/videos/" .. ("a"):rep(300), videos.path(("a"):rep(300), "", "f"))
+    assert.equal("/videos/video_1", path("video_1", "", "f"))
+    assert.equal("/videos/video_1/content", path("video_1", "/content", "f"))
+    assert.equal("/videos/sora-2:task_01k7%2F..%3Fa%23b%25", path("sora-2:task_01k7/..?a#b%", "", "f"))
+    assert.equal("/videos/%0D%0A%00%FF", path("\r\n\0\255", "", "f"))
+    assert.equal("/videos/...", path("...", "", "f"))
+    assert.equal("/videos/" .. ("a"):rep(300), path(("a"):rep(300), "", "f"))
   end)
 
   it("takes the integers that some servers number their jobs with, to the last digit", function()
-    assert.equal("/videos/42", videos.path(42, "", "f"))
+    assert.equal("/videos/42", path(42, "", "f"))
     for _, text in ipairs{ "100000000000000", "1000000000000001", "9007199254740991" } do
-      assert.equal("/videos/" .. text, videos.path(tonumber(text), "", "f"))
+      assert.equal("/videos/" .. text, path(tonumber(text), "", "f"))
     end
   end)
 
   it("refuses what is no id, and names the function", function()
     for _, id in ipairs{ "", ".", "..", {}, true, 1.5, 0 / 0, math.huge } do
-      assert.error_matches(function() videos.path(id, "", "remix_video") end,
+      assert.error_matches(function() path(id, "", "remix_video") end,
         "bad argument to 'remix_video' %(id: ")
     end
-    assert.error_matches(function() videos.path(nil, "", "f") end, "%(id: expected a string, got nil%)")
+    assert.error_matches(function() path(nil, "", "f") end, "%(id: expected a string, got nil%)")
   end)
 end)
 

@@ -86,10 +86,10 @@ local function where(client, id, state, err, opts)
 end
 
 -- An error leaves without what only this module understands; a part that nobody will go on with goes.
-local function finish(err, target)
+local function finish(err, target, response)
   if err.partial and target.path then os.remove(target.path .. ".part") end
   err.partial, err.answer = nil, nil
-  return nil, err
+  return nil, err, response
 end
 
 --- Downloads the file of the job `id`.
@@ -119,7 +119,7 @@ function download.run(client, id, target, opts, perform)
     end
     if not place then
       problem.partial = partial
-      return finish(problem, target)
+      return finish(problem, target, response)
     end
     spec = videos.file(target, place, "download_video")
   end
