@@ -20,6 +20,7 @@ dependencies = {
 -- does not.
 external_dependencies = {
   CURL = { library = "curl" },
+  CRYPTO = { library = "crypto" },
 }
 build = {
   type = "builtin",
@@ -38,6 +39,7 @@ build = {
         "src/lerror.c",
         "src/levents.c",
         "src/lfile.c",
+        "src/lhmac.c",
         "src/ljson.c",
         "src/loop.c",
         "src/loptions.c",
@@ -53,7 +55,7 @@ build = {
         "src/timers.c",
         "src/watch.c",
       },
-      libraries = { "curl" },
+      libraries = { "curl", "crypto" },
     },
     sora = "lua/sora/init.lua",
     ["sora.calls"] = "lua/sora/calls.lua",
@@ -98,12 +100,13 @@ build = {
     ["sora.settings"] = "lua/sora/settings.lua",
     ["sora.videos"] = "lua/sora/videos.lua",
     ["sora.wait"] = "lua/sora/wait.lua",
+    ["sora.webhook"] = "lua/sora/webhook.lua",
   },
   platforms = {
     linux = {
       modules = {
         -- both are part of newer C libraries
-        ["sora.core"] = { libraries = { "curl", "pthread", "dl" } },
+        ["sora.core"] = { libraries = { "curl", "crypto", "pthread", "dl" } },
       },
     },
   },

@@ -71,6 +71,8 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
       {"escape", lvideo_escape},
       {"check_call", lcall_check},
       {"unbase64", lfile_unbase64},
+      {"hmac_sha256", lhmac_sha256},
+      {"equal", lhmac_equal},
       {"append", lfile_append},
       {"save", lfile_save},
       {"decode_json", ljson_decode_text},

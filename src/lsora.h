@@ -141,6 +141,10 @@ int lfile_unbase64(lua_State *L);                                 /* core.unbase
 int lfile_save(lua_State *L);                                     /* core.save(path, bytes) -> true, or nil, err */
 int lfile_append(lua_State *L);                                   /* core.append(path, line) -> true, or nil, err */
 
+/* lhmac.c: for webhooks. */
+int lhmac_sha256(lua_State *L); /* core.hmac_sha256(key, data) */
+int lhmac_equal(lua_State *L);  /* core.equal(a, b) */
+
 /* lresult.c: pushes the results of a call that is done; returns how many. */
 int lresult_push(lua_State *L, struct lcall *call);
 

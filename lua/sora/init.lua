@@ -10,6 +10,7 @@
 local client = require "sora.client"
 local core = require "sora.core"
 local normalize = require "sora.normalize"
+local webhook = require "sora.webhook"
 
 core.own()
 
@@ -103,5 +104,16 @@ function sora.normalize(video)
   end
   return normalize.video(video)
 end
+
+--- Checks the signature of a webhook and reads its event.
+-- @function verify_webhook
+-- @tparam table|function headers of the request, in any case; or a function from a lower-case name to a value
+-- @tparam string body the bytes as they came
+-- @tparam string secret as the server shows it: "whsec_" and base64, or the plain key
+-- @tparam ?number tolerance seconds that the timestamp may be off (300)
+-- @treturn[1] table the event: `type`, such as "video.completed", and `data`, which `normalize` reads
+-- @treturn[2] nil
+-- @treturn[2] table error
+sora.verify_webhook = webhook.verify
 
 return sora

@@ -1,0 +1,94 @@
+--- Webhooks: events that a server posts when a job has ended.
+-- Owns the check of their signatures (Standard Webhooks 1.0.0: HMAC-SHA256 over "id.timestamp.body").
+-- Invariant: an event is only given out after a signature over exactly these bytes held, and in time.
+-- @module sora.webhook
+
+local core = require "sora.core"
+local json = require "sora.json"
+
+core.own()
+
+local webhook = {}
+
+local TOLERANCE = 300 -- s
+local PREFIX = "whsec_" -- before a secret in base64
+
+local function refuse(code, message)
+  return nil, core.error { kind = "api", code = code, message = message, retryable = false }
+end
+
+-- A header by its name in any case; `headers` is a table, or a function that looks one up.
+local function lookup(headers, name)
+  if type(headers) == "function" then return headers(name) end
+  for given, value in pairs(headers) do
+    if type(given) == "string" and given:lower() == name then
+      return type(value) == "table" and value[1] or value
+    end
+  end
+end
+
+local function key_of(secret)
+  if secret:sub(1, #PREFIX) ~= PREFIX then return secret end
+  return core.unbase64(secret:sub(#PREFIX + 1))
+end
+
+-- "v1,BASE64 v1,BASE64 v1a,…": one that holds is enough, so that secrets can be changed without a gap.
+local function holds(signatures, expected)
+  local held = false
+  for version, signature in signatures:gmatch("(%w+),(%S+)") do
+    local bytes = version == "v1" and core.unbase64(signature)
+    if bytes and core.equal(bytes, expected) then held = true end
+  end
+  return held
+end
+
+local function check(headers, body, secret, tolerance)
+  local kind = type(headers)
+  if kind ~= "table" and kind ~= "function" then
+    core.complain("verify_webhook", "headers: expected a table or a function, got " .. kind)
+  end
+  if type(body) ~= "string" then
+    core.complain("verify_webhook", "body: expected the bytes as they came, got " .. type(body))
+  end
+  if type(secret) ~= "string" or secret == "" then
+    core.complain("verify_webhook", "secret: expected a string, got " .. type(secret))
+  end
+  if tolerance ~= nil and not (type(tolerance) == "number" and tolerance > 0) then
+    core.complain("verify_webhook", "tolerance: expected a positive number of seconds, got "
+      .. type(tolerance))
+  end
+  local key = key_of(secret)
+  if not key or key == "" then core.complain("verify_webhook", "secret: no base64 after 'whsec_'") end
+  return key
+end
+
+--- Checks the signature of a webhook and reads its event.
+-- @tparam table|function headers of the request, in any case; or a function from a lower-case name to a value
+-- @tparam string body the bytes as they came
+-- @tparam string secret as the server shows it: "whsec_" and base64, or the plain key
+-- @tparam ?number tolerance seconds that the timestamp may be off (300)
+-- @tparam ?number now seconds since 1970
+-- @treturn[1] table the event: `type`, such as "video.completed", and `data`, which `sora.normalize` reads
+-- @treturn[2] nil
+-- @treturn[2] table error with the code `webhook_unsigned`, `webhook_stale`, `webhook_forged` or
+-- `webhook_unreadable`
+function webhook.verify(headers, body, secret, tolerance, now)
+  local key = check(headers, body, secret, tolerance)
+  local id, stamp = lookup(headers, "webhook-id"), lookup(headers, "webhook-timestamp")
+  local signatures = lookup(headers, "webhook-signature")
+  if type(id) ~= "string" or type(signatures) ~= "string" or not tostring(stamp):find("^%d+$") then
+    return refuse("webhook_unsigned", "the request lacks webhook-id, webhook-timestamp or webhook-signature")
+  end
+  local signed = ("%s.%s."):format(id, stamp) .. body
+  if not holds(signatures, core.hmac_sha256(key, signed)) then
+    return refuse("webhook_forged", "no signature of the webhook is right for this secret")
+  end
+  if math.abs((now or os.time()) - tonumber(stamp)) > (tolerance or TOLERANCE) then
+    return refuse("webhook_stale", "the webhook was signed at another time than now")
+  end
+  local event, problem = json.decode(body)
+  if not event then return refuse("webhook_unreadable", problem) end
+  return event
+end
+
+return webhook
