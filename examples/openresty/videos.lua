@@ -37,4 +37,17 @@ function videos.show()
   ngx.say(cjson.encode(video or { error = tostring(err) }))
 end
 
+-- A server that posts when a job has ended is believed only if its signature holds.
+function videos.webhook()
+  ngx.req.read_body()
+  local event, err = sora.verify_webhook(ngx.req.get_headers(), ngx.req.get_body_data() or "",
+    os.getenv("SORA_WEBHOOK_SECRET") or error("SORA_WEBHOOK_SECRET is not set"))
+  if not event then
+    ngx.log(ngx.WARN, tostring(err))
+    return ngx.exit(ngx.HTTP_UNAUTHORIZED)
+  end
+  ngx.log(ngx.NOTICE, event.type, " ", sora.normalize(event).id)
+  ngx.exit(ngx.HTTP_NO_CONTENT)
+end
+
 return videos
