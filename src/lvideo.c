@@ -159,8 +159,8 @@ static int call(lua_State *L, int starting) {
   add(L, &made->request.body, text, len);
   if (!lua_isnil(L, 3)) loptions_call(L, 3, spec_string(L, "name", &len), made, starting);
   text = spec_string(L, "content_type", &len);
-  if (text != NULL && !head_find(&made->lines, "Content-Type", 12, &field) &&
-      request_set_type(&made->request, text) != 0)
+  if (head_find(&made->lines, "Content-Type", 12, &field)) text = NULL;
+  if (strcmp(made->request.method, "POST") == 0 && request_set_type(&made->request, text) != 0)
     return luaL_error(L, "out of memory");
   if (!lfile_read(L, 2, made)) return 2;
   if (starting) return lcall_start(L, client, table, made, lua_isnil(L, 3) ? 0 : 3);

@@ -34,11 +34,12 @@ struct request {
   struct buffer query;        /* beside the base URL's own, encoded; empty: none */
   struct buffer body;         /* what is sent */
   struct curl_slist *headers; /* NULL: the site's */
-  struct curl_slist *type;    /* the Content-Type of `body`, or NULL; it is put before whichever list is sent */
-  struct buffer secrets;      /* of this call alone */
-  struct buffer url;          /* instead of path and query: an address of any origin; empty: none */
-  struct form form;           /* instead of the body, if it has parts */
-  double timeout;             /* s, one attempt */
+  struct curl_slist *posted_end;
+  struct curl_slist *posted; /* the headers of `body`; put before whichever list is sent, while it is */
+  struct buffer secrets;     /* of this call alone */
+  struct buffer url;         /* instead of path and query: an address of any origin; empty: none */
+  struct form form;          /* instead of the body, if it has parts */
+  double timeout;            /* s, one attempt */
   int max_retries;
   int repeatable; /* see struct retry_facts */
 
@@ -81,7 +82,7 @@ void request_init(struct request *r, struct site *site);
  * path. */
 void request_reset(struct request *r, const char *method);
 
-/* Says what the body is. 0, or -1: memory is out. */
+/* Says what the body is; NULL: that stands elsewhere. For every POST. 0, or -1: memory is out. */
 int request_set_type(struct request *r, const char *type);
 
 /* Sets up the next attempt. Afterwards the handle of request_easy belongs into the multi handle. 0, or -1: finished

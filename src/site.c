@@ -205,18 +205,9 @@ static int add_key(struct curl_slist **list, const struct site *site, const stru
   return result;
 }
 
-/* "Expect:" with nothing behind it keeps libcurl from asking before it sends a large body: servers that don't know the
- * question cost a second each time. */
-static int add_expect(struct curl_slist **list) {
-  struct curl_slist *longer = curl_slist_append(*list, "Expect:");
-  if (longer == NULL) return -1;
-  *list = longer;
-  return 0;
-}
-
 struct curl_slist *site_make_headers(const struct site *site, const struct buffer *lines, const char *key) {
   struct curl_slist *list = NULL;
-  if (add_own(&list, &site->lines, lines, "Accept", "application/json") == 0 && add_expect(&list) == 0 &&
+  if (add_own(&list, &site->lines, lines, "Accept", "application/json") == 0 &&
       add_own(&list, &site->lines, lines, "User-Agent", site->user_agent) == 0 &&
       add_key(&list, site, lines, key) == 0 && add_lines(&list, &site->lines, lines) == 0 &&
       (lines == NULL || add_lines(&list, lines, NULL) == 0))
@@ -358,8 +349,7 @@ static const char *fill(struct site *site, const struct settings *settings) {
       buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 || collect_secrets(site) != 0)
     return memory;
   site->headers = site_make_headers(site, NULL, NULL);
-  if (site->headers == NULL || add_expect(&site->public_headers) != 0 ||
-      add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
+  if (site->headers == NULL || add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
       add_header(&site->public_headers, "User-Agent", 10, site->user_agent, strlen(site->user_agent)) != 0)
     return memory;
   return NULL;
