@@ -59,21 +59,11 @@ const struct failure *failure_of(int code) {
 
 const char *error_kind_name(enum error_kind kind) {
   static const char *const names[] = {
-      [ERROR_NONE] = "none",
-      [ERROR_CONFIG] = "config",
-      [ERROR_ARGUMENT] = "argument",
-      [ERROR_DNS] = "dns",
-      [ERROR_CONNECT] = "connect",
-      [ERROR_TLS] = "tls",
-      [ERROR_TIMEOUT] = "timeout",
-      [ERROR_TRANSPORT] = "transport",
-      [ERROR_API] = "api",
-      [ERROR_DECODE] = "decode",
-      [ERROR_TOO_LARGE] = "too_large",
-      [ERROR_FILE] = "file",
-      [ERROR_CANCELLED] = "cancelled",
-      [ERROR_CLOSED] = "closed",
-      [ERROR_FORKED] = "forked",
+      [ERROR_NONE] = "none",           [ERROR_CONFIG] = "config", [ERROR_DNS] = "dns",
+      [ERROR_CONNECT] = "connect",     [ERROR_TLS] = "tls",       [ERROR_TIMEOUT] = "timeout",
+      [ERROR_TRANSPORT] = "transport", [ERROR_API] = "api",       [ERROR_DECODE] = "decode",
+      [ERROR_TOO_LARGE] = "too_large", [ERROR_FILE] = "file",     [ERROR_CANCELLED] = "cancelled",
+      [ERROR_CLOSED] = "closed",       [ERROR_FORKED] = "forked",
   };
   return names[kind];
 }

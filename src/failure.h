@@ -8,7 +8,6 @@
 enum error_kind {
   ERROR_NONE,
   ERROR_CONFIG,
-  ERROR_ARGUMENT,
   ERROR_DNS,
   ERROR_CONNECT,
   ERROR_TLS,

@@ -98,6 +98,7 @@ end
 -- A call after which there may be a job to pay for is written down before and after, if the client has a
 -- journal.
 local function perform_journaled(client, spec, opts, params)
+  if opts ~= nil then core.check_call(opts, spec.name) end -- before a line says that something was asked for
   local key, problem = journal.intend(client, params)
   if not key then return nil, problem end
   local video, err, response = perform(client, spec, opts)
@@ -201,12 +202,13 @@ end
 
 -- The outcome is written down when `update` delivers it.
 local function start_journaled(client, spec, opts, ...)
-  local params = ...
+  local params, all = ..., {}
   if type(params) ~= "table" then params = select(2, ...) end
+  for name, value in pairs(opts or {}) do all[name] = value end
+  all.on_done = nil
+  core.check_call(all, spec.name)
   local key, problem = journal.intend(client, params)
   if not key then return nil, problem end
-  local all = {}
-  for name, value in pairs(opts or {}) do all[name] = value end
   all.on_done = function(video, err, response)
     journal.outcome(client, key, video, err)
     if opts and opts.on_done then opts.on_done(video, err, response) end

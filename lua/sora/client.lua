@@ -84,6 +84,7 @@ function Client:poll(id, opts)
   return function()
     local video = advance(self, job)
     if video then return video end
+    calls.note_end(self, job)
     if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
       error(job.err, 0)
     end
