@@ -134,6 +134,7 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
   lclient_pump(L, client, table, call, 0);
   if (call->listens) lcall_anchor(L, table, call, 0);
   lfile_flush(L, call, self);
+  if (client->site != NULL) loop_arm(&client->loop); /* others may have been brought further */
   results = lresult_push(L, call);
   lua_pushvalue(L, self);
   lua_rawseti(L, table, FIELD_SPARE);

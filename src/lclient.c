@@ -157,6 +157,7 @@ void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall 
     if (until != NULL) sink_close(&until->sink);
     lua_error(L);
   }
+  levents_drain(L, client, table); /* a call may have been done before there was anything to wait for */
 }
 
 void lclient_open(lua_State *L) {

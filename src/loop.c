@@ -97,13 +97,6 @@ static void start_queued(struct loop *loop) {
   }
 }
 
-void loop_add(struct loop *loop, struct request *r) {
-  r->started = request_clock();
-  r->state = REQUEST_QUEUED;
-  move(r, &loop->queued);
-  start_queued(loop);
-}
-
 void loop_cancel(struct loop *loop, struct request *r, enum error_kind kind, const char *message) {
   double delay;
   if (r->state == REQUEST_PAUSED) timers_remove(&loop->timers, r);
@@ -137,9 +130,10 @@ static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
 
 /* --- stepping --------------------------------------------------------------- */
 
-static void reap(struct loop *loop) {
+/* Ends the attempts that libcurl is done with; returns how many. */
+static int reap(struct loop *loop) {
   CURLMsg *message;
-  int left;
+  int left, ended = 0;
   while ((message = curl_multi_info_read(loop->multi, &left)) != NULL) {
     struct request *r = NULL;
     CURL *easy = message->easy_handle;
@@ -150,7 +144,9 @@ static void reap(struct loop *loop) {
     if (version == CURL_HTTP_VERSION_2_0) loop->many = 1;
     curl_multi_remove_handle(loop->multi, easy); /* `message` is gone after this */
     end_attempt(loop, r, code);
+    ended++;
   }
+  return ended;
 }
 
 static void start_due(struct loop *loop) {
@@ -163,6 +159,22 @@ static void start_due(struct loop *loop) {
     first->state = REQUEST_QUEUED;
     move(first, &loop->queued);
   }
+}
+
+/* Does all that can be done without waiting: an answer may come while its request is being started, and makes room for
+ * another. */
+static void settle(struct loop *loop) {
+  do {
+    start_due(loop);
+    start_queued(loop);
+  } while (reap(loop) > 0);
+}
+
+void loop_add(struct loop *loop, struct request *r) {
+  r->started = request_clock();
+  r->state = REQUEST_QUEUED;
+  move(r, &loop->queued);
+  settle(loop);
 }
 
 double loop_timeout(const struct loop *loop) {
@@ -188,13 +200,10 @@ static int wait_time(const struct loop *loop, double seconds) {
 int loop_step(struct loop *loop, double seconds) {
   int result = 0;
   loop->fresh = seconds > 0 ? INT_MAX : site_is_secure(loop->site) ? FRESH_SECURE : FRESH_PLAIN;
-  start_due(loop);
-  start_queued(loop);
+  settle(loop);
   if (seconds <= 0 && loop->running.count == 0) return 0;
   result = watch_wait(loop, wait_time(loop, seconds));
-  reap(loop);
-  start_due(loop);
-  start_queued(loop);
+  settle(loop);
   return result;
 }
 

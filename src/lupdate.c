@@ -46,6 +46,10 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
     lua_insert(L, -3);
     lua_insert(L, -2);
     if (lua_pcall(L, 2, 0, 0) == 0) continue;
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushliteral(L, "an on_done raised nil");
+    }
     if (lua_isnil(L, slot)) {
       lua_replace(L, slot);
     } else {

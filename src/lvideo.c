@@ -71,13 +71,15 @@ static int get_video(lua_State *L, int client_index, int id_index, int starting)
   size_t len;
   const char *id = read_id(L, id_index, &len);
   int table, has_opts;
+  const char *who = starting ? "get_video" : NULL; /* whom the user called "start" for */
+  if (id == NULL && starting) return lblame_raise(L, who, 0, lua_tostring(L, -1));
   if (id == NULL) return luaL_argerror(L, id_index, lua_tostring(L, -1));
   if (!lclient_usable(L, client)) return 2;
   table = lclient_push_table(L, client_index);
   call = lcall_new(L, client, table, "GET");
   if (add_address(&call->request, &client->get_path, id, len) != 0) return luaL_error(L, "out of memory");
   has_opts = !lua_isnil(L, id_index + 1);
-  if (has_opts) loptions_call(L, id_index + 1, NULL, call, starting);
+  if (has_opts) loptions_call(L, id_index + 1, who, call, starting);
   if (starting) return lcall_start(L, client, table, call, has_opts ? id_index + 1 : 0);
   return lcall_run(L, client, table, call);
 }

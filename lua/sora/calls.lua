@@ -67,6 +67,7 @@ end
 
 -- Makes a call through the pause hook: `start` is the core's function that starts it.
 local function cooperate(client, start, what, opts)
+  if opts ~= nil then core.check_call(opts, type(what) == "table" and what.name or "get_video") end
   if client.can_wait then client:can_wait() end -- raises where it can't: before anything is sent or paid for
   local turn, own = {}, {}
   for name, value in pairs(opts or {}) do own[name] = value end
@@ -328,9 +329,12 @@ local function adopt(client)
   return setmetatable(client, blocking)
 end
 
---- Closes the client and ends what is running: handles give `closed`. May be called again.
--- @function Client:close
-Client.close = core.close
+--- Closes the client and ends what is running: handles and watched jobs give `closed`, and no callback is
+-- called. May be called again.
+function Client:close()
+  core.close(self)
+  if self._jobs then self._jobs:check_client() end
+end
 
 function blocking.__tostring(client)
   return ("sora.client (%s)"):format(client.base_url)

@@ -120,7 +120,7 @@ function Client:watch(id, opts)
   local group = self._jobs or new_group(self)
   self._jobs = group
   if rules.max_rate then group.max_rate = rules.max_rate end
-  local job = group:add(id, rules, rules.on_done, created)
+  local job = group:add(id, rules, created)
   core.wake(self, group:next_due())
   return job
 end
@@ -141,8 +141,7 @@ function Client:wait_all(ids, opts)
   while true do
     local problem = group:step()
     if problem then error(problem[1], 0) end
-    local usable, err = core.usable(self)
-    if not usable then group:abandon(err) end
+    group:check_client()
     if group.open == 0 then break end
     local due, now = group:next_due(), core.now()
     calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP, group.turn)

@@ -33,13 +33,17 @@ local function from_data_url(url)
 end
 
 -- Bytes that came inside JSON.
-local function deliver(target, bytes)
+local function deliver(target, bytes, err)
+  if bytes:find("^[%s\239\187\191]*[{%[<]") then -- JSON or HTML, as receive.c tells them
+    err.message = "what the answer holds is no video"
+    return nil, err
+  end
   if target.sink then
     target.sink(bytes)
     return { bytes = #bytes }
   end
-  local saved, err = core.save(target.path, bytes)
-  if not saved then return nil, err end
+  local saved, problem = core.save(target.path, bytes)
+  if not saved then return nil, problem end
   return { path = target.path, bytes = #bytes }
 end
 
@@ -52,17 +56,23 @@ local function look_in(body)
   return nil, payload and (from_data_url(payload) or core.unbase64(payload))
 end
 
+-- Why a job has no file, unless it is completed.
+local function why_none(video, err)
+  local view = normalize.video(video)
+  if view.state == "completed" then return nil end
+  if not normalize.terminal(view.state) then return not_ready(view.state, err) end
+  local cause = view.error or {}
+  return core.error { kind = view.state == "deleted" and "cancelled" or view.state, code = cause.code,
+    video = video, message = cause.message
+      or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
+end
+
 -- What /content did not give may stand in the job.
 local function ask_job(client, id, err, opts)
   local video, problem = client:get_video(id, opts)
   if not video then return nil, nil, problem.kind == "api" and err or problem end
-  local view = normalize.video(video)
-  if view.state == "failed" or view.state == "cancelled" or view.state == "expired" then
-    local cause = view.error or {}
-    return nil, nil, core.error { kind = view.state, code = cause.code, video = video,
-      message = cause.message or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
-  end
-  if view.state ~= "completed" then return nil, nil, not_ready(view.state, err) end
+  local unfinished = why_none(video, err)
+  if unfinished then return nil, nil, unfinished end
   local place, bytes = look_in(video)
   return place, bytes, err
 end
@@ -76,8 +86,8 @@ local function where(client, id, state, err, opts)
   if err.answer then
     local place, bytes = look_in(err.answer)
     if place or bytes then return place, bytes, err end
-    local view = normalize.video(err.answer)
-    if view.state ~= "completed" then return nil, nil, not_ready(view.state, err) end
+    local unfinished = why_none(err.answer, err)
+    if unfinished then return nil, nil, unfinished end
   end
   if state.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then
     return nil, nil, err
@@ -105,7 +115,7 @@ function download.run(client, id, target, opts, perform)
   target = videos.target(target, "download_video")
   local spec = videos.describe.download_video(client, id, target)
   local content = { path = spec.path, query = spec.query }
-  local partial
+  local partial, last
   for _ = 1, MOST_PLACES do
     spec.partial, spec.keep_part = partial, target.resume ~= false
     local file, err, response = perform(client, spec, opts)
@@ -115,16 +125,16 @@ function download.run(client, id, target, opts, perform)
     local place, bytes, problem = where(client, id, state, err, opts)
     if bytes then
       finish(err, target)
-      return deliver(target, bytes)
+      return deliver(target, bytes, err)
     end
     if not place then
       problem.partial = partial
       return finish(problem, target, response)
     end
-    spec = videos.file(target, place, "download_video")
+    spec, last = videos.file(target, place, "download_video"), problem
   end
-  return finish(core.error { kind = "api", message = "every address of the file led to another one",
-    partial = partial }, target)
+  last.partial = partial
+  return finish(last, target)
 end
 
 return download

@@ -1,6 +1,7 @@
 --- Many waits at once: due times, not threads, decide who is polled.
 -- Owns the heap of waiting jobs and the polls that are under way. Invariant: a job that waits is one table in
--- the heap and costs nothing until it is due; what a callback of one job raises harms no other.
+-- the heap, of eight fields with its last snapshot, and costs nothing until it is due; what a callback of one
+-- job raises harms no other.
 -- @module sora.jobs
 
 local core = require "sora.core"
@@ -35,9 +36,11 @@ end
 -- @treturn boolean whether it was being watched
 function Job:cancel()
   if self.finished then return false end
-  if self.handle then self.handle:cancel() end
+  local group = self.group
+  if group.polls[self] then group.polls[self]:cancel() end
   wait.cancel(self, "the watch was cancelled")
-  self.group:count_out(self)
+  group:count_out(self)
+  core.wake(group.client, group:next_due())
   return true
 end
 
@@ -59,8 +62,8 @@ local jobs = {}
 --- An empty group. Whoever owns it calls `step`.
 -- @tparam table client
 function jobs.new(client)
-  local group = setmetatable({ client = client, waiting = {}, answers = {}, finished = {}, calling = 0,
-    open = 0, next_slot = 0, turn = {} }, Group)
+  local group = setmetatable({ client = client, waiting = {}, polls = {}, answers = {}, finished = {},
+    calling = 0, open = 0, next_slot = 0, turn = {} }, Group)
   group.turn.handle = group
   return group
 end
@@ -71,11 +74,10 @@ end
 --- Adds a job that is due now.
 -- @tparam string id
 -- @tparam table rules from `wait.rules`
--- @tparam ?function on_done called from `step` with the job's result
--- @tparam ?number created seconds since 1970
-function Group:add(id, rules, on_done, created)
+-- @tparam ?number created seconds since 1970, where a ticket told it
+function Group:add(id, rules, created)
   local job = setmetatable(wait.start(id, rules, core.now()), Job)
-  job.group, job.on_done, job.created = self, on_done, created
+  job.group, job.created = self, created
   self.open = self.open + 1
   heap.push(self.waiting, job)
   return job
@@ -87,7 +89,7 @@ function Group:count_out(job)
   job.counted = true
   self.open = self.open - 1
   if self.on_end then self.on_end(job) end
-  if job.on_done then self.finished[#self.finished + 1] = job end
+  if job.rules.on_done then self.finished[#self.finished + 1] = job end
 end
 
 local function poll(group, job, now)
@@ -102,7 +104,7 @@ local function poll(group, job, now)
   local handle, err = core.start_get_video(group.client, job.id, call)
   if handle then
     group.calling = group.calling + 1
-    job.handle = handle
+    group.polls[job] = handle
   else
     group.answers[#group.answers + 1] = { job, nil, err }
   end
@@ -110,7 +112,6 @@ end
 
 -- Takes one answer; may raise what on_progress raises.
 local function absorb(job, video, err, response, now)
-  job.handle = nil
   if job.finished then return end
   if video then
     wait.answer(job, video, response.poll_after, now, core.random())
@@ -129,6 +130,7 @@ local function absorb_all(group)
   group.answers = {}
   for _, answer in ipairs(answers) do
     local job = answer[1]
+    group.polls[job] = nil
     local good, problem = pcall(absorb, job, answer[2], answer[3], answer[4], now)
     keep_first(group, good, problem)
     -- on_progress raised before the next poll was planned: the wait goes on all the same
@@ -159,7 +161,7 @@ local function report(group)
   local finished = group.finished
   if #finished == 0 then return end
   group.finished = {}
-  for _, job in ipairs(finished) do keep_first(group, pcall(job.on_done, job:result())) end
+  for _, job in ipairs(finished) do keep_first(group, pcall(job.rules.on_done, job:result())) end
 end
 
 --- Takes the answers that came and starts the polls that are due. Never blocks.
@@ -179,13 +181,17 @@ function Group:done()
   return #self.answers > 0
 end
 
---- Ends all waits with an error, because the client can no longer be used.
-function Group:abandon(err)
-  for _, job in ipairs(self.waiting) do
-    wait.give_up(job, err)
+--- Ends all waits if the client can no longer be used.
+function Group:check_client()
+  if core.usable(self.client) then return end
+  local waiting, polls = self.waiting, self.polls
+  self.waiting, self.polls, self.calling = {}, {}, 0
+  local function give_up(job)
+    wait.give_up(job, select(2, core.usable(self.client)))
     self:count_out(job)
   end
-  self.waiting = {}
+  for _, job in ipairs(waiting) do give_up(job) end
+  for job in pairs(polls) do give_up(job) end
 end
 
 --- When, by `core.now()`, the group has work; nil: only answers bring any.

@@ -119,8 +119,7 @@ end
 -- @tparam number now seconds of any clock that never runs backwards
 -- @treturn table the job: `due` (when to poll), `deadline`, and in the end `finished` with `video` or `err`
 function wait.start(id, rules, now)
-  return { id = id, rules = rules, due = now, started = now, deadline = now + rules.timeout,
-    interval = rules.interval, failures = 0 }
+  return { id = id, rules = rules, due = now, deadline = now + rules.timeout, interval = rules.interval }
 end
 
 local function finish(job, err)
@@ -208,7 +207,7 @@ function wait.answer(job, video, hint, now, random)
   local view = normalize.video(video)
   local changed = not same(video, job.video)
   job.video = video
-  job.failures = 0
+  job.failures = nil
   if changed and job.rules.on_progress and job.rules.on_progress(video, view) == false
     and not normalize.terminal(view.state) then
     return fail(job, "cancelled", "on_progress stopped the wait")
@@ -220,15 +219,16 @@ end
 -- A 200 that holds an error may be a hiccup of the gateway; a 404 may come before the job is known
 -- everywhere.
 local function may_pass(job, err, now)
-  if err.status == 404 and not job.video and now - job.started < FRESH then return true, true end
+  local age = now - (job.deadline - job.rules.timeout)
+  if err.status == 404 and not job.video and age < FRESH then return true, true end
   return err.retryable or (err.kind == "api" and err.status == 200), false
 end
 
 --- Takes the error of a poll.
 function wait.failure(job, err, now, random)
   local passes, early = may_pass(job, err, now)
-  if not early then job.failures = job.failures + 1 end
-  if not passes or job.failures > job.rules.max_failures then return finish(job, err) end
+  if not early then job.failures = (job.failures or 0) + 1 end
+  if not passes or (job.failures or 0) > job.rules.max_failures then return finish(job, err) end
   schedule(job, err.retry_after, now, random)
 end
 
