@@ -8,6 +8,7 @@ local sora = require "sora"
 
 local types = meta.read "types/sora.lua"
 local methods = require("sora.client").methods
+local videos = require "sora.videos"
 
 local NOWHERE = "http://127.0.0.1:9"
 
@@ -128,6 +129,28 @@ describe("types/sora.lua declares the options", function()
     assert_options("sora.WatchOptions", function(opts) return client:watch("v", opts) end)
   end)
 
+  it("of a create that is waited for", function()
+    local target = { path = "/nowhere" }
+    assert_options("sora.CreateAndWaitOptions", function(opts) return client:create_and_wait({}, opts) end)
+    assert_options("sora.CreateAndWaitOptions", function(opts)
+      return client:create_and_download({}, target, opts)
+    end)
+  end)
+
+  it("of a client's paths and dialects", function()
+    facts.assert_same(facts.sorted(videos.paths()), facts.sorted(types:fields "sora.Paths"))
+    facts.assert_same(facts.sorted(require "sora.dialects"), types.aliases["sora.Dialect"].words)
+  end)
+
+  it("of files and of what is sought", function()
+    facts.assert_same({ "content_type", "data", "filename", "path" },
+      facts.sorted(types:fields "sora.InputFile"))
+    facts.assert_same({ "prompt", "since" }, facts.sorted(types:fields "sora.Sought"))
+    facts.assert_same(facts.sorted(types:fields "sora.DownloadTarget"), facts.options(function(target)
+      return client:create_and_download({}, target)
+    end))
+  end)
+
   it("of a download's target", function()
     assert_options("sora.DownloadTarget", function(target) return client:download_video("v", target) end)
   end)
@@ -207,6 +230,33 @@ describe("types/sora.lua declares the fields", function()
     local file = assert(client:download_video("v", files:at "v.mp4"))
     assert_fields("sora.File", file)
     facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.File"))
+  end)
+
+  it("of files of jobs that were created for them", function()
+    srv:route("POST", "^", { body = '{"id":"v","status":"completed"}' })
+    srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    local file = assert(client:create_and_download({ prompt = "p" }, files:at "v.mp4"))
+    facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.CreatedFile"))
+  end)
+
+  it("of tickets in errors, and of those in the journal", function()
+    srv:route("GET", "^", { body = '{"id":"v","status":"failed"}' })
+    srv:route("POST", "^", { { body = '{"id":"v","status":"queued","created_at":1764649117}' },
+      { body = '{"id":"w","status":"queued","created_at":1764649117}' }, { close = true } })
+    local keeper = rig.client(srv, { journal = files:at "journal" })
+    local _, err = keeper:create_and_wait { prompt = "p" }
+    assert.equal("failed", err.kind)
+    assert_fields("sora.Error", err)
+    facts.assert_same(facts.sorted(err.ticket), facts.sorted(types:fields "sora.Ticket"))
+    assert(keeper:create_video { prompt = "p" })
+    assert.is_true(select(2, keeper:create_video { prompt = "p" }).ambiguous)
+    local seen = {}
+    for _, ticket in ipairs(assert(keeper:unfinished())) do
+      assert_fields("sora.UnfinishedTicket", ticket)
+      for name in pairs(ticket) do seen[name] = true end
+    end
+    keeper:close()
+    facts.assert_same(facts.sorted(seen), facts.sorted(types:fields "sora.UnfinishedTicket"))
   end)
 
   it("of views", function()

@@ -110,7 +110,10 @@ int lfile_read(lua_State *L, int spec, struct lcall *call) {
   f->received = 0;
   f->total = -1;
   f->validator.len = f->pending.len = 0;
-  f->held = f->news = f->fruitless = 0;
+  f->held = f->news = f->fruitless = f->outdated = 0;
+  lua_getfield(L, spec, "resume");
+  f->resumes = lua_isnil(L, -1) || lua_toboolean(L, -1);
+  lua_pop(L, 1);
   read_listeners(L, spec, call);
   read_partial(L, spec, f);
   lua_getfield(L, spec, "keep_part");
@@ -125,17 +128,31 @@ int lfile_read(lua_State *L, int spec, struct lcall *call) {
 }
 
 /* Ends the call for the reason on top of the stack, which it pops. */
-static void stop(lua_State *L, struct lcall *call, const char *what) {
+static void stop(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
-  char message[256];
   const char *why = lua_tostring(L, -1);
-  snprintf(message, sizeof message, "%s%s", what, why != NULL ? why : "");
-  lua_pop(L, 1);
   if (r->state == REQUEST_DONE) {
-    request_fail(r, ERROR_CANCELLED, message);
+    request_fail(r, ERROR_CANCELLED, why);
   } else {
-    loop_cancel(&call->client->loop, r, ERROR_CANCELLED, message);
+    loop_cancel(&call->client->loop, r, ERROR_CANCELLED, why);
   }
+  lua_pop(L, 1);
+}
+
+/* Calls a listener with so many arguments; what it raises, or `false`, ends the call. */
+static void hear(lua_State *L, struct lcall *call, int arguments, const char *name) {
+  if (lua_pcall(L, arguments, 1, 0) != 0) {
+    lua_pushfstring(L, "%s raised an error: %s", name,
+                    lua_isstring(L, -1) ? lua_tostring(L, -1) : luaL_typename(L, -1));
+    lua_remove(L, -2);
+  } else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, "%s stopped the download", name);
+  } else {
+    lua_pop(L, 1);
+    return;
+  }
+  stop(L, call);
 }
 
 /* Tells the listeners of the call at `index` what came since they last heard. */
@@ -148,7 +165,7 @@ static void tell(lua_State *L, struct lcall *call, int index) {
   if (lua_isfunction(L, -1) && f->pending.len != 0) {
     lua_pushlstring(L, f->pending.data, f->pending.len);
     f->pending.len = 0;
-    if (lua_pcall(L, 1, 0, 0) != 0) stop(L, call, "sink raised an error: ");
+    hear(L, call, 1, "sink");
   } else {
     lua_pop(L, 1);
   }
@@ -160,13 +177,7 @@ static void tell(lua_State *L, struct lcall *call, int index) {
     } else {
       lua_pushnil(L);
     }
-    if (lua_pcall(L, 2, 1, 0) != 0) {
-      stop(L, call, "on_progress raised an error: ");
-    } else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
-      stop(L, call, "on_progress stopped the download");
-    } else {
-      lua_pop(L, 1);
-    }
+    hear(L, call, 2, "on_progress");
   } else {
     lua_pop(L, 1);
   }

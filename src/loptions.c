@@ -157,6 +157,11 @@ static void read_key(const struct where *at, void *target) {
   read_string(at, target);
 }
 
+static void not_here(const struct where *at, void *target) {
+  (void)target;
+  bad(at, "is for sora.new, not for the core");
+}
+
 static void read_function(const struct where *at, void *target) {
   (void)target;
   if (!lua_isfunction(at->L, at->value)) wrong(at, "a function");
@@ -247,6 +252,11 @@ static const struct option client_options[] = {
     CLIENT(verify, read_flag),
     CLIENT(user_agent, read_string),
     {"on_event", read_function, 0},
+    /* The Lua layer's own: they don't come here, but may be misspelt. */
+    {"paths", not_here, 0},
+    {"multipart", not_here, 0},
+    {"journal", not_here, 0},
+    {"dialect", not_here, 0},
     {NULL, NULL, 0},
 };
 

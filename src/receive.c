@@ -82,14 +82,24 @@ static int read_validator(const struct request *r, struct buffer *out) {
   return 0;
 }
 
+static int same_bytes(const struct buffer *a, const struct buffer *b) {
+  return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* What is kept is of another file than what comes: a file is begun again, by another attempt; what is handed on can't
+ * be. */
+static int changed(struct request *r) {
+  if (r->file.sink == NULL) return fail(r, ERROR_API, "the file changed in the middle of the download");
+  r->file.outdated = 1;
+  return fail(r, ERROR_TRANSPORT, "the file changed in the middle of the download");
+}
+
 /* A whole file came, though something is kept of it. */
 static int start_over(struct request *r, const struct buffer *validator) {
   struct file *f = &r->file;
   if (f->received == 0) return 0;
   if (f->sink == NULL) { /* what is handed on can't be taken back: the same bytes are passed over */
-    if (validator->len == 0 || validator->len != f->validator.len ||
-        memcmp(validator->data, f->validator.data, validator->len) != 0)
-      return fail(r, ERROR_API, "the file changed in the middle of the download");
+    if (validator->len == 0 || !same_bytes(validator, &f->validator)) return changed(r);
     f->skip = f->received;
     return 0;
   }
@@ -108,6 +118,12 @@ static int start_file(struct request *r) {
   if (r->status == 206) {
     if (!f->ranged || !read_range(r, &start, &f->total) || start != f->received)
       result = fail(r, ERROR_API, "the server sent a part of the file that nobody asked for");
+    else if (result == 0 && validator.len != 0 && !same_bytes(&validator, &f->validator))
+      result = changed(r); /* If-Range was not obeyed: this is a part of another file */
+    if (validator.len == 0 && result == 0) {
+      buffer_free(&validator);
+      return 0;
+    }
   } else if (r->status == 200) {
     if (head_copy(&r->head, "content-length", length, sizeof length)) f->total = strtoll(length, NULL, 10);
     if (result == 0) result = start_over(r, &validator);
@@ -223,7 +239,9 @@ int receive_begin(struct request *r) {
   f->moved = -1;
   f->stalled = 0;
   f->skip = 0;
-  f->ranged = f->received > 0 && f->validator.len != 0;
+  if (f->outdated) f->validator.len = 0;
+  f->outdated = 0;
+  f->ranged = f->received > 0 && f->validator.len != 0 && f->resumes;
   f->before = f->received;
   if (f->ranged || f->received == 0 || f->sink == NULL) return 0;
   f->received = f->before = 0;

@@ -20,6 +20,8 @@ struct file {
   struct buffer pending;   /* for the owner to take */
   int held;                /* libcurl waits until `pending` is taken */
   int news;                /* bytes came since the owner looked */
+  int resumes;             /* a transfer that broke off may be gone on with */
+  int outdated;            /* what is kept is of another file: begin again */
   int ranged;              /* this attempt asked for the rest alone */
   int fruitless;           /* attempts in a row that brought nothing to go on from */
   long long received;      /* bytes that are kept, over all attempts */

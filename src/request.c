@@ -140,7 +140,10 @@ static CURLcode set_body(struct request *r) {
   if (r->form.count != 0) {
     form_free_mime(r->mime);
     r->mime = form_mime(&r->form, easy);
-    if (r->mime == NULL) return CURLE_OUT_OF_MEMORY;
+    if (r->mime == NULL) {
+      request_fail(r, ERROR_FILE, "a file of the form can't be read any more, or memory is out");
+      return CURLE_READ_ERROR;
+    }
     SET(CURLOPT_MIMEPOST, r->mime);
     r->slot->verb = NULL; /* the next call sets its method anew */
   } else {
@@ -322,6 +325,10 @@ static void read_transport(struct request *r, struct retry_facts *facts) {
   const struct failure *failure = failure_of(r->code);
   facts->unsent = never_left(r, failure);
   facts->broken = r->kind == ERROR_NONE && failure->broken;
+  if (r->file.expected && r->file.outdated) {
+    facts->broken = 1;
+    facts->attempts = --r->file.fruitless;
+  }
   if (r->kind == ERROR_NONE)
     request_fail(r, failure->kind, r->slot->error[0] != '\0' ? r->slot->error : curl_easy_strerror((CURLcode)r->code));
 }
@@ -335,6 +342,7 @@ static void read_status(struct request *r, struct retry_facts *facts) {
   if (r->kind == ERROR_NONE) r->kind = ERROR_API;
   if (r->status == 416 && r->file.expected && r->file.ranged) { /* what is kept is of no use: from the beginning */
     r->file.validator.len = 0;
+    facts->attempts = --r->file.fruitless; /* it has not been tried from there yet */
     facts->advice = 1;
   }
 }
@@ -344,6 +352,12 @@ static void count_fruitless(struct file *f) {
   f->fruitless = f->received > f->before && f->validator.len != 0 ? 1 : f->fruitless + 1;
 }
 
+/* A file whose end never came, though what was announced for this attempt did. */
+static int is_short(const struct request *r) {
+  const struct file *f = &r->file;
+  return f->expected && is_success(r->status) && f->content == CONTENT_FILE && f->total >= 0 && f->received < f->total;
+}
+
 enum request_step request_end(struct request *r, int code, double random, double *delay) {
   struct retry_facts facts = {0};
   facts.wish = -1;
@@ -351,6 +365,7 @@ enum request_step request_end(struct request *r, int code, double random, double
   facts.repeatable = r->repeatable;
   facts.random = random;
   if (r->file.stalled) code = CURLE_OPERATION_TIMEDOUT;
+  if (code == CURLE_OK && is_short(r)) code = CURLE_PARTIAL_FILE;
   if (code == CURLE_OK && !r->headed) code = CURLE_PARTIAL_FILE; /* to libcurl a close among the headers ends them */
   r->code = code;
   if (r->file.stalled) snprintf(r->slot->error, CURL_ERROR_SIZE, "no byte came for %g s", r->timeout);

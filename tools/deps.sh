@@ -92,6 +92,9 @@ need_test() {
   want library luajit "$(lua_package luajit) $(header_package luajit)" - "the Lua that nginx runs"
   want module luv lua-luv - "the uv adapter runs in it"
   want module copas lua-copas - "the Copas adapter runs in it"
+  want command love love - "the example for LÖVE is a game in it"
+  want command xvfb-run "xvfb xauth libgl1-mesa-dri" - "a screen for that game"
+  want command strace strace - "counts system calls"
 }
 
 need_lint() {

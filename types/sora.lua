@@ -26,6 +26,34 @@
 ---@field verify? boolean `false` trusts any certificate (`true`)
 ---@field user_agent? string what the client calls itself (`"sora-lua/…"`)
 ---@field on_event? fun(event: sora.Event) called with each request, retry and response
+---@field dialect? sora.Dialect a preset where several things differ at once; what is given goes first
+---@field paths? sora.Paths where calls are, below the base URL
+---@field multipart? boolean `true` for servers that take nothing but forms (`false`)
+---@field journal? string a file that gets a line for each job before and after it is made
+
+---Presets: what each stands for is in lua/sora/dialects.lua.
+---@alias sora.Dialect
+---| "azure" # Azure OpenAI: the key in `api-key`
+---| "newapi-generations" # new-api and its resellers: `/video/generations`
+---| "openai" # OpenAI's own shape
+---| "openrouter" # several files a job
+---| "raw-key" # the bare key in `Authorization`
+---| "video-query" # `/video/create` and `/video/query?id=`
+---| "videos-generations" # `/videos/generations`
+---| "vllm-omni" # nothing but forms
+
+---Where calls are, below the base URL. `{id}` stands for the job's id, percent-encoded; a query may follow.
+---@class sora.Paths
+---@field create? string (`"/videos"`)
+---@field list? string (`"/videos"`)
+---@field get? string (`"/videos/{id}"`)
+---@field delete? string (`"/videos/{id}"`)
+---@field content? string (`"/videos/{id}/content"`)
+---@field remix? string (`"/videos/{id}/remix"`)
+---@field edit? string (`"/videos/edits"`)
+---@field extend? string (`"/videos/extensions"`)
+---@field create_character? string (`"/videos/characters"`)
+---@field get_character? string (`"/videos/characters/{id}"`)
 
 ---Options of one call.
 ---@class sora.CallOptions
@@ -69,12 +97,66 @@
 ---@field model? string for instance `"sora-2"`
 ---@field seconds? string|number how long the video is; most servers take a string such as `"4"`
 ---@field size? string width and height, such as `"720x1280"`
+---@field input_reference? sora.Reference|sora.Reference[] what the video starts from
 ---@field [string] any whatever else the server takes
 
----Where a download goes.
+---A file to send: either `path` or `data`. It makes the request a form.
+---@class sora.InputFile
+---@field path? string of a file, which is read while it is sent
+---@field data? string its bytes
+---@field filename? string what the server is told it is called
+---@field content_type? string what it is, such as `"image/png"`
+
+---A file, a URL or data URL, or what the server has already.
+---@alias sora.Reference string|sora.InputFile|{ image_url: string }|{ file_id: string }|{ id: string }
+
+---What to make of a finished video.
+---@class sora.RemixParams
+---@field prompt string what changes
+---@field [string] any whatever else the server takes
+
+---What to edit.
+---@class sora.EditParams
+---@field video string|sora.Reference an id, or a file
+---@field prompt string what changes
+---@field [string] any whatever else the server takes
+
+---What to make longer.
+---@class sora.ExtendParams
+---@field video string|sora.Reference an id, or a file
+---@field prompt? string what follows
+---@field seconds? string|number how much longer
+---@field [string] any whatever else the server takes
+
+---What to make a character of.
+---@class sora.CharacterParams
+---@field name string what it is called
+---@field video string|sora.Reference an id, or a file
+---@field [string] any whatever else the server takes
+
+---Which jobs to list.
+---@class sora.ListParams
+---@field limit? integer how many a page
+---@field after? string the id of the last job before the page
+---@field order? "asc"|"desc" by the time of their creation
+---@field [string] any whatever else the server takes
+
+---What to look for among the jobs.
+---@class sora.Sought
+---@field prompt? string that was asked for
+---@field since? number seconds since 1970
+
+---Options of `create_and_wait` and `create_and_download`: those of the wait, and one of the create.
+---@class sora.CreateAndWaitOptions: sora.PollOptions
+---@field idempotency_key? string makes repeats of the create safe where the server knows it
+
+---Where a download goes: `path` or `sink`.
 ---@class sora.DownloadTarget
----@field path string the file; it is absent, the old one, or the whole new one
+---@field path? string the file; it is absent, the old one, or the whole new one
+---@field sink? fun(chunk: string) gets the bytes in place of a file
 ---@field variant? "video"|"thumbnail"|"spritesheet" which of the job's files (`"video"`)
+---@field on_progress? fun(received: integer, total: integer?): boolean? `false` stops the download
+---@field resume? boolean whether a transfer that breaks off is gone on with (`true`)
 
 -- Results ----------------------------------------------------------------------------
 
@@ -126,9 +208,35 @@
 
 ---A file that was saved.
 ---@class sora.File
----@field path string where it is
+---@field path? string where it is; nil when a sink got it
 ---@field bytes integer how long it is
 ---@field content_type? string what the server calls it
+
+---A file of a job that was created for it.
+---@class sora.CreatedFile: sora.File
+---@field video sora.Video the completed job
+
+---One page of jobs.
+---@class sora.VideoList
+---@field data? sora.Video[] the jobs
+---@field first_id? string the id of the first
+---@field last_id? string the id of the last, for `after`
+---@field has_more? boolean whether another page follows
+---@field [string] any whatever else the server says
+
+---What a delete is answered with.
+---@class sora.Deletion
+---@field id? string the job's id
+---@field object? string `"video.deleted"`
+---@field deleted? boolean whether it is gone
+---@field [string] any whatever else the server says
+
+---A character that videos can be made with.
+---@class sora.Character
+---@field id? string for `get_character`, and for the prompts of videos
+---@field name? string what it is called
+---@field created_at? integer seconds since 1970
+---@field [string] any whatever else the server says
 
 ---What became of one job of `wait_all`: either field.
 ---@class sora.WaitResult
@@ -162,6 +270,21 @@
 ---@field created? integer seconds since 1970
 ---@field state? sora.State as it was last seen
 
+---A job of the journal that nobody has seen end. One with `ambiguous` may never have been made.
+---@class sora.UnfinishedTicket
+---@field id? string the job's id; nil where the answer never came
+---@field base_url string of the client's server
+---@field created? integer seconds since 1970
+---@field state? sora.State as it was last seen
+---@field prompt? string what was asked for
+---@field ambiguous? boolean there is no id: `find_created` may find the job
+
+---What a server posts when a job has ended.
+---@class sora.WebhookEvent
+---@field type? string such as `"video.completed"`
+---@field data? table the job, or its id: `sora.normalize` reads it
+---@field [string] any whatever else the server says
+
 -- Errors -----------------------------------------------------------------------------
 
 ---What went wrong. It is API: programs may decide by it.
@@ -175,7 +298,7 @@
 ---| "api" # the server said no, or said an error with status 200
 ---| "decode" # the answer is no JSON object
 ---| "too_large" # the answer is too long
----| "file" # the file could not be written; an old one is untouched
+---| "file" # a file could not be read, or not written; an old one is untouched
 ---| "failed" # the job failed
 ---| "cancelled" # the job or the call was cancelled
 ---| "expired" # the job expired
@@ -199,11 +322,22 @@
 ---@field attempts? integer how often the request was sent
 ---@field body? string the first KiB of the answer
 ---@field video? sora.Video the last snapshot of a wait
+---@field ticket? sora.Ticket of a job that was created before things went wrong: `watch` takes it up
 
 -- Calls and jobs under way -------------------------------------------------------------
 
 ---The methods that make one call, and so can be started.
----@alias sora.CallName "create_video"|"download_video"|"get_video"
+---@alias sora.CallName
+---| "create_character" # `Client:create_character`
+---| "create_video" # `Client:create_video`
+---| "delete_video" # `Client:delete_video`
+---| "download_video" # `Client:download_video`
+---| "edit_video" # `Client:edit_video`
+---| "extend_video" # `Client:extend_video`
+---| "get_character" # `Client:get_character`
+---| "get_video" # `Client:get_video`
+---| "list_videos" # `Client:list_videos`
+---| "remix_video" # `Client:remix_video`
 
 ---A call that was started.
 ---@class sora.Handle
@@ -271,6 +405,96 @@ function Client:get_video(id, opts) end
 ---@return sora.Error? err where `ambiguous` is true, the server may have the job
 ---@return sora.Response? response where it was asked for
 function Client:create_video(params, opts) end
+
+---One page of the jobs.
+---@param params? sora.ListParams
+---@param opts? sora.CallOptions
+---@return sora.VideoList? page
+---@return sora.Error? err
+---@return sora.Response? response where it was asked for
+function Client:list_videos(params, opts) end
+
+---Deletes a job and its file.
+---@param id string
+---@param opts? sora.CallOptions
+---@return sora.Deletion? answer
+---@return sora.Error? err
+---@return sora.Response? response where it was asked for
+function Client:delete_video(id, opts) end
+
+---Makes a new video of a finished one.
+---@param id string
+---@param params sora.RemixParams
+---@param opts? sora.CallOptions
+---@return sora.Video? job
+---@return sora.Error? err where `ambiguous` is true, the server may have the job
+---@return sora.Response? response where it was asked for
+function Client:remix_video(id, params, opts) end
+
+---Edits a video.
+---@param params sora.EditParams
+---@param opts? sora.CallOptions
+---@return sora.Video? job
+---@return sora.Error? err where `ambiguous` is true, the server may have the job
+---@return sora.Response? response where it was asked for
+function Client:edit_video(params, opts) end
+
+---Makes a video longer.
+---@param params sora.ExtendParams
+---@param opts? sora.CallOptions
+---@return sora.Video? job
+---@return sora.Error? err where `ambiguous` is true, the server may have the job
+---@return sora.Response? response where it was asked for
+function Client:extend_video(params, opts) end
+
+---Makes a character from a video.
+---@param params sora.CharacterParams
+---@param opts? sora.CallOptions
+---@return sora.Character? character
+---@return sora.Error? err
+---@return sora.Response? response where it was asked for
+function Client:create_character(params, opts) end
+
+---Fetches a character.
+---@param id string
+---@param opts? sora.CallOptions
+---@return sora.Character? character
+---@return sora.Error? err
+---@return sora.Response? response where it was asked for
+function Client:get_character(id, opts) end
+
+---Iterates over the jobs of all pages. A page that cannot be had raises its error table.
+---@param params? sora.ListParams
+---@param opts? sora.CallOptions
+---@return fun(): sora.Video?
+function Client:videos(params, opts) end
+
+---Looks for the jobs that a create may have made whose answer never came.
+---@param what sora.Sought
+---@param opts? sora.CallOptions
+---@return sora.Video[]? jobs those whose prompt the server does not tell come last
+---@return sora.Error? err
+function Client:find_created(what, opts) end
+
+---Creates a video and waits for it.
+---@param params sora.CreateParams
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.Video? video the completed one
+---@return sora.Error? err once there is a job it has its `ticket`
+function Client:create_and_wait(params, opts) end
+
+---Creates a video, waits for it and saves it.
+---@param params sora.CreateParams
+---@param target string|sora.DownloadTarget
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.CreatedFile? file
+---@return sora.Error? err once there is a job it has its `ticket`
+function Client:create_and_download(params, target, opts) end
+
+---Reads the jobs of the journal that nobody has seen end. Needs the option `journal`.
+---@return sora.UnfinishedTicket[]? tickets for `watch`, where they have an id
+---@return sora.Error? err
+function Client:unfinished() end
 
 ---Saves the file of a finished job.
 ---@param id string
@@ -358,6 +582,30 @@ function Client:close() end
 ---@field get_video fun(id: string, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
 ---Creates a job: `Client:create_video` of the default client.
 ---@field create_video fun(params: sora.CreateParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---One page of the jobs: `Client:list_videos` of the default client.
+---@field list_videos fun(params?: sora.ListParams, opts?: sora.CallOptions): sora.VideoList?, sora.Error?, sora.Response?
+---Deletes a job and its file: `Client:delete_video` of the default client.
+---@field delete_video fun(id: string, opts?: sora.CallOptions): sora.Deletion?, sora.Error?, sora.Response?
+---Makes a new video of a finished one: `Client:remix_video` of the default client.
+---@field remix_video fun(id: string, params: sora.RemixParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---Edits a video: `Client:edit_video` of the default client.
+---@field edit_video fun(params: sora.EditParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---Makes a video longer: `Client:extend_video` of the default client.
+---@field extend_video fun(params: sora.ExtendParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---Makes a character from a video: `Client:create_character` of the default client.
+---@field create_character fun(params: sora.CharacterParams, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
+---Fetches a character: `Client:get_character` of the default client.
+---@field get_character fun(id: string, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
+---Iterates over the jobs of all pages: `Client:videos` of the default client.
+---@field videos fun(params?: sora.ListParams, opts?: sora.CallOptions): fun(): sora.Video?
+---Looks for the jobs that a create may have made whose answer never came: `Client:find_created` of the default client.
+---@field find_created fun(what: sora.Sought, opts?: sora.CallOptions): sora.Video[]?, sora.Error?
+---Creates a video and waits for it: `Client:create_and_wait` of the default client.
+---@field create_and_wait fun(params: sora.CreateParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
+---Creates a video, waits for it and saves it: `Client:create_and_download` of the default client.
+---@field create_and_download fun(params: sora.CreateParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
+---Reads the jobs of the journal that nobody has seen end: `Client:unfinished` of the default client.
+---@field unfinished fun(): sora.UnfinishedTicket[]?, sora.Error?
 ---Saves the file of a finished job: `Client:download_video` of the default client.
 ---@field download_video fun(id: string, target: string|sora.DownloadTarget, opts?: sora.CallOptions): sora.File?, sora.Error?, sora.Response?
 ---Waits until a job ends: `Client:wait` of the default client.
@@ -402,6 +650,16 @@ function sora.configure(options) end
 ---@param video table as a call returned it
 ---@return sora.View
 function sora.normalize(video) end
+
+---Checks the signature of a webhook and reads its event.
+---@param headers table<string, string|string[]>|fun(name: string): string? of the request, in any case
+---@param body string the bytes as they came
+---@param secret string `whsec_` and base64, or the plain key
+---@param tolerance? number seconds that the timestamp may be off (300)
+---@param now? number seconds since 1970
+---@return sora.WebhookEvent? event
+---@return sora.Error? err whose `code` is `webhook_unsigned`, `webhook_stale`, `webhook_forged` or `webhook_unreadable`
+function sora.verify_webhook(headers, body, secret, tolerance, now) end
 
 ---Closes the default client; the next call makes another.
 function sora.close() end

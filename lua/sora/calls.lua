@@ -199,12 +199,21 @@ function Client:download_video(id, target, opts)
   return download.run(self, id, target, opts, perform)
 end
 
+-- The same where the finished video is at hand, which may have the file, and no id.
+local function download_known(client, id, target, opts, video)
+  return download.run(client, id, target, opts, perform, video)
+end
+
 -- Never blocking ---------------------------------------------------------------------
 
 -- The outcome is written down when `update` delivers it.
 local function start_journaled(client, spec, opts, ...)
   local params, all = ..., {}
   if type(params) ~= "table" then params = select(2, ...) end
+  if opts ~= nil and type(opts) ~= "table" then core.check_call(opts, spec.name) end
+  if opts and opts.on_done ~= nil and type(opts.on_done) ~= "function" then
+    core.complain(spec.name, "option 'on_done': expected a function, got " .. type(opts.on_done))
+  end
   for name, value in pairs(opts or {}) do all[name] = value end
   all.on_done = nil
   core.check_call(all, spec.name)
@@ -214,7 +223,9 @@ local function start_journaled(client, spec, opts, ...)
     journal.outcome(client, key, video, err)
     if opts and opts.on_done then opts.on_done(video, err, response) end
   end
-  return core.start(client, spec, all)
+  local handle, err = core.start(client, spec, all)
+  if not handle then journal.outcome(client, key, nil, err) end
+  return handle, err
 end
 
 --- Starts a call and returns at once. Any method that makes one call can be started:
@@ -347,4 +358,4 @@ function blocking.__close(client)
 end
 cooperative.__close = blocking.__close
 
-return { Client = Client, adopt = adopt, note_end = note_end, sleep = sleep }
+return { Client = Client, adopt = adopt, download = download_known, note_end = note_end, sleep = sleep }

@@ -152,17 +152,25 @@ function Client:wait_all(ids, opts)
   return results
 end
 
+-- Fetches the page behind a cursor.
+local function page_by_page(client, params, opts)
+  return function(after)
+    local page = {}
+    for name, value in pairs(params or {}) do page[name] = value end
+    page.after = after or page.after
+    return client:list_videos(page, opts)
+  end
+end
+
 --- Iterates over the jobs of all pages. A page that can't be had raises its error table.
 -- @tparam ?table params as for `list_videos`
 -- @tparam ?table opts the options of a call
 -- @treturn function iterator
 function Client:videos(params, opts)
-  return pages.iterate(function(after)
-    local page = {}
-    for name, value in pairs(params or {}) do page[name] = value end
-    page.after = after or page.after
-    return self:list_videos(page, opts)
-  end)
+  if params ~= nil and type(params) ~= "table" then
+    core.complain("videos", "params: expected a table, got " .. type(params))
+  end
+  return pages.iterate(page_by_page(self, params, opts))
 end
 
 --- Looks through the list for the jobs that a create may have made whose answer never came.
@@ -177,28 +185,39 @@ function Client:find_created(what, opts)
   if what.since ~= nil and type(what.since) ~= "number" then
     core.complain("find_created", "since: expected seconds since 1970, got " .. type(what.since))
   end
-  local sure, unsure = {}, {}
-  local good, problem = pcall(function()
-    for video in self:videos({ order = "desc", limit = 100 }, opts) do
-      local made = normalize.video(video).created_at
-      if what.since and made and made < what.since then break end
-      if what.prompt == nil or video.prompt == what.prompt then
-        sure[#sure + 1] = video
-      elseif video.prompt == nil then
-        unsure[#unsure + 1] = video
-      end
+  for name in pairs(what) do
+    if name ~= "prompt" and name ~= "since" then
+      local near = type(name) == "string" and core.nearest(name, { "prompt", "since" })
+      core.complain("find_created", ("unknown option '%s'%s"):format(tostring(name),
+        near and "; did you mean '" .. near .. "'?" or ""))
     end
-  end)
-  if not good then
-    if type(problem) == "table" and problem.kind then return nil, problem end
-    error(problem, 0)
   end
-  for _, video in ipairs(unsure) do sure[#sure + 1] = video end
+  if what.prompt ~= nil and type(what.prompt) ~= "string" then
+    core.complain("find_created", "prompt: expected a string, got " .. type(what.prompt))
+  end
+  local sure, unsure = {}, {}
+  local step = pages.walk(page_by_page(self, { order = "desc", limit = 100 }, opts))
+  local video, err = step()
+  while video do
+    local made = normalize.video(video).created_at
+    local old = what.since and made and made < what.since -- not the end: some lists have another order
+    if not old and (what.prompt == nil or video.prompt == what.prompt) then
+      sure[#sure + 1] = video
+    elseif not old and video.prompt == nil then
+      unsure[#unsure + 1] = video
+    end
+    video, err = step()
+  end
+  if err then return nil, err end
+  for _, other in ipairs(unsure) do sure[#sure + 1] = other end
   return sure
 end
 
 -- The options of `both` that the create understands, and those of the wait.
 local function split_options(both)
+  if both ~= nil and type(both) ~= "table" then
+    core.complain("create_and_wait", "options: expected a table, got " .. type(both))
+  end
   local create, waiting = {}, {}
   for name, value in pairs(both or {}) do
     if name == "idempotency_key" then
@@ -212,10 +231,11 @@ local function split_options(both)
 end
 
 -- Ends with an error that carries what the job can be taken up by.
-local function with_ticket(client, job, err)
-  local view = normalize.video(job)
-  err.ticket = { id = view.id, base_url = client.base_url, created = view.created_at or os.time(),
-    state = view.state }
+local function with_ticket(client, job, err, latest)
+  local view = normalize.video(err.video or latest or job)
+  local made = normalize.video(job)
+  err.ticket = { id = made.id or view.id, base_url = client.base_url, state = view.state,
+    created = made.created_at or view.created_at or os.time() }
   return nil, err
 end
 
@@ -232,6 +252,22 @@ local function guarded(client, job, wait_for)
   error(result, 0)
 end
 
+-- Gives the completed video, and what the create answered: an id may stand in that alone.
+local function make_and_wait(client, params, opts)
+  local create, waiting = split_options(opts)
+  wait.rules(waiting, "create_and_wait")
+  local job, err = client:create_video(params, create)
+  if not job then return nil, err end
+  local view = normalize.video(job)
+  if view.state == "completed" then return job, nil, job end
+  if not view.id then
+    return with_ticket(client, job, core.error { kind = "decode", message = "the created job has no id" })
+  end
+  local video, problem = guarded(client, job, function() return client:wait(view.id, waiting) end)
+  if not video then return with_ticket(client, job, problem) end
+  return video, nil, job
+end
+
 --- Creates a video and waits for it.
 -- @tparam table params as for `create_video`
 -- @tparam ?table opts as for `wait`, and `idempotency_key`
@@ -239,18 +275,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; once there is a job it has its `ticket`, for `watch`
 function Client:create_and_wait(params, opts)
-  local create, waiting = split_options(opts)
-  wait.rules(waiting, "create_and_wait")
-  local job, err = self:create_video(params, create)
-  if not job then return nil, err end
-  local view = normalize.video(job)
-  if view.state == "completed" then return job end
-  if not view.id then
-    return with_ticket(self, job, core.error { kind = "decode", message = "the created job has no id" })
-  end
-  local video, problem = guarded(self, job, function() return self:wait(view.id, waiting) end)
-  if not video then return with_ticket(self, job, problem) end
-  return video
+  local video, err = make_and_wait(self, params, opts)
+  return video, err
 end
 
 --- Creates a video, waits for it and downloads it.
@@ -262,11 +288,14 @@ end
 -- @treturn[2] table error; once there is a job it has its `ticket`
 function Client:create_and_download(params, target, opts)
   videos.target(target, "create_and_download")
-  local video, err = self:create_and_wait(params, opts)
+  local create = split_options(opts)
+  create.idempotency_key = nil
+  local video, err, job = make_and_wait(self, params, opts)
   if not video then return nil, err end
-  local view = normalize.video(video)
-  local file, problem = guarded(self, video, function() return self:download_video(view.id, target) end)
-  if not file then return with_ticket(self, video, problem) end
+  local file, problem = guarded(self, job, function()
+    return calls.download(self, normalize.video(video).id or normalize.video(job).id, target, create, video)
+  end)
+  if not file then return with_ticket(self, job, problem, video) end
   file.video = video
   return file
 end

@@ -67,8 +67,12 @@ local function why_none(video, err)
       or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
 end
 
--- What /content did not give may stand in the job.
-local function ask_job(client, id, err, opts)
+-- What /content did not give may stand in the job, which may be known already.
+local function ask_job(client, id, err, opts, known)
+  if known then
+    local place, bytes = look_in(known)
+    if place or bytes then return place, bytes, err end
+  end
   local video, problem = client:get_video(id, opts)
   if not video then return nil, nil, problem.kind == "api" and err or problem end
   local unfinished = why_none(video, err)
@@ -78,7 +82,7 @@ local function ask_job(client, id, err, opts)
 end
 
 -- After a failure: another place, or bytes, or the error to end with.
-local function where(client, id, state, err, opts)
+local function where(client, id, state, err, opts, known)
   if state.url then
     if err.kind == "api" and EXPIRED[err.status] then return state.content, nil, err end
     return nil, nil, err
@@ -92,7 +96,7 @@ local function where(client, id, state, err, opts)
   if state.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then
     return nil, nil, err
   end
-  return ask_job(client, id, err, opts)
+  return ask_job(client, id, err, opts, known)
 end
 
 -- An error leaves without what only this module understands; a part that nobody will go on with goes.
@@ -102,17 +106,30 @@ local function finish(err, target, response)
   return nil, err, response
 end
 
+-- A video without an id has its file in itself, or at the address that it names.
+local function from_video(client, video, target, opts, perform)
+  local place, bytes = look_in(video)
+  local err = core.error { kind = "api", message = "the video names no file and has no id" }
+  if bytes then return deliver(target, bytes, err) end
+  if not place then return nil, err end
+  local file, problem, response = perform(client, videos.file(target, place, "download_video"), opts)
+  if file then return file, problem, response end
+  return finish(problem, target, response)
+end
+
 --- Downloads the file of the job `id`.
 -- @tparam table client
 -- @param id
 -- @tparam string|table target
 -- @tparam ?table opts the options of a call
 -- @tparam function perform makes one described call
+-- @tparam ?table known the finished video, where it is at hand
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
 -- @treturn[2] table error
-function download.run(client, id, target, opts, perform)
+function download.run(client, id, target, opts, perform, known)
   target = videos.target(target, "download_video")
+  if known and id == nil then return from_video(client, known, target, opts, perform) end
   local spec = videos.describe.download_video(client, id, target)
   local content = { path = spec.path, query = spec.query }
   local partial, last
@@ -122,7 +139,7 @@ function download.run(client, id, target, opts, perform)
     if file then return file, err, response end
     partial = err.partial
     local state = { url = spec.url, content = content, variant = target.variant }
-    local place, bytes, problem = where(client, id, state, err, opts)
+    local place, bytes, problem = where(client, id, state, err, opts, known)
     if bytes then
       finish(err, target)
       return deliver(target, bytes, err)

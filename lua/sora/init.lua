@@ -69,6 +69,13 @@ function sora.poll(...)
   return self:poll(...)
 end
 
+--- Iterates over the jobs of all pages with the default client.
+function sora.videos(...)
+  local self, err = get_default()
+  if not self then error(err, 0) end
+  return self:videos(...)
+end
+
 --- Closes the default client; the next call makes another.
 function sora.close()
   if default then default:close() end

@@ -170,6 +170,7 @@ function Group:step()
   absorb_all(self)
   start_due(self, core.now())
   absorb_all(self)
+  self:check_client() -- a callback may have closed it
   report(self)
   local problem = self.problem
   self.problem = nil

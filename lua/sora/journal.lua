@@ -11,8 +11,10 @@ local normalize = require "sora.normalize"
 
 local journal = {}
 
+local ENOENT = 2 -- on every system that has it
+
 local function write(path, line)
-  return core.append(path, json.encode(line) .. "\n")
+  return core.append(path, "\n" .. json.encode(line) .. "\n") -- a line that a crash cut off ends here
 end
 
 -- No other line has it, whoever writes.
@@ -55,17 +57,26 @@ end
 
 --- When a job is seen to have ended.
 function journal.ended(client, id, state)
-  local written, problem = write(client._journal, { event = "ended", id = id, state = state,
+  local text = type(id) == "number" and ("%.0f"):format(id) or id
+  local written, problem = write(client._journal, { event = "ended", id = text, state = state,
     base_url = client.base_url })
   if not written then report(problem) end
 end
 
 -- The lines of the file; one that a crash cut off is no line.
 local function read(path)
-  local file, problem = io.open(path, "rb")
-  if not file then return nil, core.error { kind = "file", message = problem } end
+  local file, problem, code = io.open(path, "rb")
+  if not file then
+    if code == ENOENT then return {} end
+    return nil, core.error { kind = "file", message = problem }
+  end
+  local contents, why = file:read("*a")
+  if not contents then
+    file:close()
+    return nil, core.error { kind = "file", message = ("%s: %s"):format(path, tostring(why)) }
+  end
   local lines = {}
-  for text in file:lines() do
+  for text in contents:gmatch("[^\n]+") do
     local line = json.decode(text)
     if line then lines[#lines + 1] = line end
   end
@@ -85,18 +96,18 @@ function journal.unfinished(client)
   local asked, ended, tickets = {}, {}, {}
   for _, line in ipairs(lines) do
     if line.base_url == client.base_url then
-      if line.event == "asked" then
+      if line.event == "asked" and line.key then
         asked[line.key] = { base_url = line.base_url, created = line.created, prompt = line.prompt,
           ambiguous = true }
         tickets[#tickets + 1] = asked[line.key]
-      elseif line.event == "made" and asked[line.key] then
+      elseif line.event == "made" and line.key and asked[line.key] then
         local ticket = asked[line.key]
-        ticket.id, ticket.state, ticket.ambiguous = line.id, line.state, nil
+        ticket.id, ticket.state, ticket.ambiguous = line.id, line.state, line.id == nil or nil
         if line.id then ticket.created = line.created end
         ticket.over = normalize.terminal(line.state)
-      elseif line.event == "refused" and asked[line.key] then
+      elseif line.event == "refused" and line.key and asked[line.key] then
         asked[line.key].over = true
-      elseif line.event == "ended" then
+      elseif line.event == "ended" and line.id then
         ended[line.id] = true
       end
     end

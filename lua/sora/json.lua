@@ -6,7 +6,7 @@
 local cjson = require("cjson.safe").new()
 local core = require "sora.core"
 
-local json = {}
+local json = { null = cjson.null }
 
 -- cjson writes 14 digits of a number. An integer that has more goes through it as a string that begins with a
 -- mark, whose quotes are taken off again. No text holds the mark by chance: there is an address and a time in

@@ -2,7 +2,14 @@
 -- Owns how one page leads to the next. Invariant: no job is given twice, and a list that repeats itself ends.
 -- @module sora.pages
 
+local normalize = require "sora.normalize"
+
 local pages = {}
+
+local function id_of(item)
+  if type(item) ~= "table" then return item end
+  return item.id or normalize.video(item).id
+end
 
 local function items_of(page)
   for _, name in ipairs { "data", "videos", "items", "results" } do
@@ -14,18 +21,19 @@ end
 -- The cursors to try: the server's own, and the last item's id where that is another.
 local function cursors(page, items)
   local last = items[#items]
-  local own, id = page.last_id, type(last) == "table" and last.id or nil
+  local own, id = page.last_id, type(last) == "table" and id_of(last) or nil
+  if type(id) == "number" then id = ("%.0f"):format(id) end
   local list = {}
   if type(own) == "string" and own ~= "" then list[1] = own end
   if type(id) == "string" and id ~= own then list[#list + 1] = id end
   return list
 end
 
---- Iterates over the items of all pages.
+--- Steps through the items of all pages; no iterator, so that a coroutine can yield in it on every Lua.
 -- @tparam function fetch cursor -> page, or nil, err
--- @treturn function iterator; raises the error table of a page that can't be had
-function pages.iterate(fetch)
-  local items, at, seen, after, ended = {}, 0, {}, {}, false
+-- @treturn function gives the next item, or nil, err; err is nil at the end
+function pages.walk(fetch)
+  local items, at, seen, after, ended, used = {}, 0, {}, {}, false, {}
 
   -- Fetches until a page brings something new; false: there is none.
   local function turn()
@@ -33,11 +41,14 @@ function pages.iterate(fetch)
     after = {}
     if ended then return false end
     for i = 1, math.max(1, #tries) do
-      local page, err = fetch(tries[i])
-      if not page then error(err, 0) end
+      local cursor = tries[i] or ""
+      local page, err
+      if not used[cursor] then page, err = fetch(tries[i]) end
+      if err then return nil, err end
+      page, used[cursor] = page or {}, true
       items, at = {}, 0
       for _, item in ipairs(items_of(page)) do
-        local key = type(item) == "table" and item.id or item
+        local key = id_of(item) or item
         if not seen[key] then items[#items + 1] = item end
         seen[key] = true
       end
@@ -54,10 +65,23 @@ function pages.iterate(fetch)
   return function()
     at = at + 1
     if items[at] == nil then
-      if not turn() then return nil end
+      local more, err = turn()
+      if not more then return nil, err end
       at = 1
     end
     return items[at]
+  end
+end
+
+--- Iterates over the items of all pages.
+-- @tparam function fetch cursor -> page, or nil, err
+-- @treturn function iterator; raises the error table of a page that can't be had
+function pages.iterate(fetch)
+  local step = pages.walk(fetch)
+  return function()
+    local item, err = step()
+    if err then error(err, 0) end
+    return item
   end
 end
 

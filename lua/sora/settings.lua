@@ -69,7 +69,14 @@ local function add_dialect(all, own, who)
   end
   for name, value in pairs(preset) do
     local to = OWN[name] and own or all
-    if to[name] == nil then to[name] = value end
+    if to[name] == nil then
+      to[name] = value
+    elseif name == "paths" and type(to.paths) == "table" then
+      local paths = {}
+      for path, template in pairs(value) do paths[path] = template end
+      for path, template in pairs(to.paths) do paths[path] = template end
+      to.paths = paths
+    end
   end
 end
 

@@ -90,6 +90,7 @@ local function is_file(value)
 end
 
 local function check_file(name, file, who)
+  if not is_file(file) then complain(who, name .. ": a list holds files alone, or none") end
   if file.path ~= nil and file.data ~= nil then complain(who, name .. ": both path and data are given") end
   check_names(file, { "path", "data", "filename", "content_type" }, who)
   for field, value in pairs(file) do
@@ -102,16 +103,19 @@ end
 -- The files of a field: one, or those of a list.
 local function files_of(value)
   if is_file(value) then return { value } end
-  if type(value) == "table" and is_file(value[1]) then return value end
+  for _, item in ipairs(type(value) == "table" and value or {}) do
+    if is_file(item) then return value end
+  end
 end
 
 local function as_text(value)
   if type(value) == "string" then return value end
-  if type(value) == "table" or type(value) == "number" then return encode(value) end
-  return tostring(value)
+  if type(value) == "boolean" then return tostring(value) end
+  return encode(value)
 end
 
 local function add_parts(parts, name, value, who)
+  if value == json.null then return end
   local files = files_of(value)
   for _, file in ipairs(files or {}) do
     check_file(name, file, who)
@@ -144,9 +148,10 @@ end
 
 -- JSON without a file, multipart with one: some servers refuse multipart without, and `multipart` is for
 -- those that take nothing else.
-local function post(who, path, params, multipart)
-  local spec = { name = who, method = "POST", path = path }
-  if multipart or has_files(params) then
+local function post(who, client, name, params, id)
+  local spec = { name = who, method = "POST" }
+  spec.path, spec.query = videos.address(client._paths[name], id, who)
+  if (client._multipart and next(params) ~= nil) or has_files(params) then
     spec.parts = as_parts(params, who)
     return spec
   end
@@ -171,7 +176,8 @@ end
 
 -- A video that a call works on may be named by its id alone.
 local function with_video(params)
-  if type(params.video) ~= "string" or params.video:find("^%a+:") then return params end
+  local video = params.video
+  if type(video) ~= "string" or video:find("^%a[%w+.-]*://") or video:find("^data:") then return params end
   local copy = {}
   for name, value in pairs(params) do copy[name] = value end
   copy.video = { id = params.video }
@@ -184,28 +190,27 @@ local describe = {}
 
 function describe.create_video(client, params, opts)
   check_params(params, {}, "create_video")
-  return post("create_video", client._paths.create, params, client._multipart), opts
+  return post("create_video", client, "create", params), opts
 end
 
 function describe.remix_video(client, id, params, opts)
   check_params(params, { "prompt" }, "remix_video")
-  local path = videos.address(client._paths.remix, id, "remix_video")
-  return post("remix_video", path, params), opts
+  return post("remix_video", client, "remix", params, id), opts
 end
 
 function describe.edit_video(client, params, opts)
   check_params(params, { "video", "prompt" }, "edit_video")
-  return post("edit_video", client._paths.edit, with_video(params)), opts
+  return post("edit_video", client, "edit", with_video(params)), opts
 end
 
 function describe.extend_video(client, params, opts)
   check_params(params, { "video" }, "extend_video")
-  return post("extend_video", client._paths.extend, with_video(params)), opts
+  return post("extend_video", client, "extend", with_video(params)), opts
 end
 
 function describe.create_character(client, params, opts)
   check_params(params, { "name", "video" }, "create_character")
-  return post("create_character", client._paths.create_character, with_video(params)), opts
+  return post("create_character", client, "create_character", with_video(params)), opts
 end
 
 local function by_id(method, name, who)
@@ -235,13 +240,20 @@ function describe.list_videos(client, params, opts)
     elseif name == "after" and (type(value) ~= "string" or value == "") then
       complain("list_videos", "after: expected an id, got " .. type(value))
     end
-    query[name] = type(value) == "number" and ("%.0f"):format(value) or value
+    local whole = type(value) == "number" and value % 1 == 0
+    query[name] = whole and ("%.0f"):format(value) or value
+  end
+  if opts ~= nil and type(opts) ~= "table" then
+    complain("list_videos", "options: expected a table, got " .. type(opts))
+  elseif opts and opts.query ~= nil and type(opts.query) ~= "table" then
+    complain("list_videos", "option 'query': expected a table of names and values, got " .. type(opts.query))
   end
   local all = {}
   for name, value in pairs(opts or {}) do all[name] = value end
   for name, value in pairs(all.query or {}) do query[name] = value end
   all.query = query
-  return { name = "list_videos", method = "GET", path = client._paths.list }, all
+  local path, own = videos.address(client._paths.list, nil, "list_videos")
+  return { name = "list_videos", method = "GET", path = path, query = own }, all
 end
 
 local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
@@ -284,7 +296,7 @@ end
 -- @tparam string who
 function videos.file(target, from, who)
   return { name = who, method = "GET", path = from.path, query = from.query, url = from.url,
-    file = target.path, sink = target.sink, on_progress = target.on_progress }
+    file = target.path, sink = target.sink, on_progress = target.on_progress, resume = target.resume }
 end
 
 function describe.download_video(client, id, target, opts)

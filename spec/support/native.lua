@@ -1,6 +1,7 @@
 --- What plain Lua can't do, in a few lines of C that are compiled when a spec asks for them.
--- Owns the temporary libraries. Their functions don't look at the Lua state that they are given, so no header is
--- needed: a result of 1 gives back the last argument, so f(true) is true or nothing. For `package.loadlib`.
+-- Owns how they are compiled. Their functions, for `package.loadlib`, don't look at the Lua state that they
+-- are given, so no header is needed; a result of 1 gives back the last argument, so f(true) is true or
+-- nothing.
 local native = {}
 
 -- fork(true) is true in the parent and nothing in the child.
@@ -37,7 +38,8 @@ static void finish(void) {
   if (threads() > 1) _exit(75);
 }
 __attribute__((constructor)) static void prepare(void) { sem_init(&gate, 0, 0); }
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result) {
   (void)node, (void)service, (void)hints, (void)result;
   if (!held) atexit(finish);
   held = 1;

@@ -1,0 +1,702 @@
+-- client:watch and client:wait_all: many waits at once, none of which harms another.
+local cjson = require("cjson.safe").new()
+local core = require "sora.core"
+local cqueues = require "cqueues"
+local httpd = require "spec.support.httpd"
+local process = require "spec.support.process"
+local rig = require "spec.support.rig"
+local sora = require "sora"
+
+local QUEUED = { json = { id = "v", status = "queued", created_at = 1700000000 } }
+local RUNNING = { json = { id = "v", status = "in_progress", progress = 40 } }
+local DONE = { json = { id = "v", status = "completed" } }
+local FAILED = { json = { id = "v", status = "failed",
+  error = { code = "moderation", message = "not that" } } }
+local MISSING = { status = 404, json = { error = { message = "no such video" } } }
+local HELD = { hold = true, json = DONE.json }
+local FAST = { interval = 0.01, max_interval = 0.01 }
+local LONG = { interval = 1000, max_interval = 1000 }
+local LIMIT = 10 -- s; what takes longer is stuck
+
+local function with(options, more)
+  local all = {}
+  for name, value in pairs(options) do all[name] = value end
+  for name, value in pairs(more) do all[name] = value end
+  return all
+end
+
+describe("a watched job", function()
+  local srv, client
+
+  setup(function() srv = httpd.start() end)
+  teardown(function() srv:stop() end)
+  before_each(function()
+    srv:reset()
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+
+  local function pump(holds)
+    local deadline = core.now() + LIMIT
+    while not holds() do
+      assert.is_true(core.now() < deadline, "nothing came of it")
+      client:update(0.02)
+    end
+  end
+
+  -- Pumps as the README has it: until nothing runs.
+  local function finish()
+    local deadline = core.now() + LIMIT
+    while client:update(0.05) > 0 do assert.is_true(core.now() < deadline, "it goes on and on") end
+  end
+
+  it("is done when the video is, and keeps it", function()
+    srv:reply(QUEUED, RUNNING, DONE)
+    local job = assert(client:watch("v", FAST))
+    assert.is_false(job:done())
+    assert.error_matches(function() job:result() end, "not done yet")
+    finish()
+    assert.is_true(job:done())
+    local video, err = job:result()
+    assert.same({ DONE.json }, { video, err })
+    assert.equal(video, (job:result()))
+    assert.equal(3, #srv:requests())
+  end)
+
+  it("sends nothing before update, and polls at once then", function()
+    srv:reply(DONE)
+    local job = client:watch("v", LONG)
+    assert.same({}, srv:requests())
+    finish()
+    assert.is_true(job:done())
+  end)
+
+  for _, seconds in ipairs { 0, 0.001, 1 } do
+    it("counts as running until it is done, for update(" .. seconds .. ")", function()
+      srv:reply(QUEUED, RUNNING, RUNNING, DONE)
+      local job = client:watch("v", { interval = 0.03, max_interval = 0.03 })
+      local deadline = core.now() + LIMIT
+      repeat
+        assert.is_true(core.now() < deadline)
+        local running = client:update(seconds)
+        assert.equal(job:done() and 0 or 1, running)
+      until job:done()
+    end)
+  end
+
+  it("counts beside calls that are started", function()
+    srv:route("GET", "/v1/videos/v", QUEUED)
+    srv:route("GET", "/v1/videos/w", HELD)
+    client:watch("v", LONG)
+    client:start("get_video", "w")
+    pump(function() return #srv:requests() == 2 end)
+    assert.equal(2, client:update(0.01))
+    srv:release()
+    pump(function() return client:update(0) == 1 end)
+    assert.equal(1, client:update(0))
+  end)
+
+  for kind, answer in pairs { failed = FAILED, cancelled = { json = { id = "v", status = "cancelled" } },
+    expired = { json = { id = "v", status = "expired" } } } do
+    it("gives nil, err for one that is " .. kind, function()
+      srv:reply(answer)
+      local job = client:watch("v", FAST)
+      finish()
+      local video, err = job:result()
+      assert.is_nil(video)
+      assert.equal(kind, err.kind)
+      assert.same(answer.json, err.video)
+    end)
+  end
+
+  it("gives deadline with the last snapshot when its time is over", function()
+    srv:route("*", "^", RUNNING)
+    local job = client:watch("v", with(FAST, { timeout = 0.1 }))
+    finish()
+    local _, err = job:result()
+    assert.same({ "deadline", RUNNING.json }, { err.kind, err.video })
+  end)
+
+  it("ends a poll that hangs with its own time", function()
+    srv:reply { hold = true }
+    local job = client:watch("v", with(FAST, { timeout = 0.2, max_failures = 0 }))
+    finish()
+    assert.equal("timeout", select(2, job:result()).kind)
+  end)
+
+  describe("on_done", function()
+    it("hears the result once, from update", function()
+      srv:route("GET", "/v1/videos/good", { QUEUED, DONE })
+      srv:route("GET", "/v1/videos/bad", FAILED)
+      local good, bad = {}, {}
+      local first = client:watch("good",
+        with(FAST, { on_done = function(...) good[#good + 1] = { ... } end }))
+      client:watch("bad", with(FAST, { on_done = function(...) bad[#bad + 1] = { ... } end }))
+      finish()
+      for _ = 1, 3 do client:update(0) end
+      assert.same({ { DONE.json } }, good)
+      assert.same({ 1, nil, "failed" }, { #bad, bad[1][1], bad[1][2].kind })
+      assert.equal(good[1][1], (first:result()))
+    end)
+
+    it("that raises keeps no other from hearing; update raises the first error", function()
+      srv:route("*", "^", DONE)
+      local heard, raised = 0, {}
+      for i = 1, 5 do
+        client:watch("v" .. i, with(FAST, { on_done = function()
+          heard = heard + 1
+          if i % 2 == 0 then error("oh no " .. i, 0) end
+        end }))
+      end
+      local deadline = core.now() + LIMIT
+      repeat
+        assert.is_true(core.now() < deadline)
+        local good, problem = pcall(client.update, client, 0.02)
+        if not good then raised[#raised + 1] = problem end
+      until heard == 5
+      assert.is_true(#raised >= 1 and #raised <= 2)
+      for _, problem in ipairs(raised) do assert.matches("^oh no [24]$", problem) end
+      assert.equal(0, client:update(0))
+    end)
+
+    it("may watch, start and wait", function()
+      srv:route("*", "^", DONE)
+      local seen
+      client:watch("a", with(FAST, { on_done = function()
+        client:watch("b", with(FAST, { on_done = function()
+          client:start("get_video", "c", { on_done = function(video)
+            seen = { video.id, client:wait("d", FAST).id, #client:wait_all({ "e", "f" }, FAST) }
+          end })
+        end }))
+      end }))
+      pump(function() return seen end)
+      assert.same({ "v", "v", 2 }, seen)
+      assert.equal(0, client:update(0))
+    end)
+
+    it("may update", function()
+      srv:route("*", "^", { QUEUED, DONE })
+      local heard = 0
+      for i = 1, 5 do
+        client:watch("v" .. i, with(FAST, { on_done = function()
+          heard = heard + 1
+          client:update(0)
+          client:update(0.001)
+        end }))
+      end
+      finish()
+      assert.equal(5, heard)
+    end)
+  end)
+
+  describe("on_progress", function()
+    it("hears what changed", function()
+      srv:reply(QUEUED, QUEUED, RUNNING, DONE)
+      local heard = {}
+      client:watch("v", with(FAST, { on_progress = function(video, view)
+        heard[#heard + 1] = video.status .. " " .. view.state
+      end }))
+      finish()
+      assert.same({ "queued queued", "in_progress in_progress", "completed completed" }, heard)
+    end)
+
+    it("that returns false stops this wait alone", function()
+      srv:route("GET", "/v1/videos/a", { QUEUED, RUNNING })
+      srv:route("GET", "/v1/videos/b", { QUEUED, RUNNING, DONE })
+      local a = client:watch("a", with(FAST, { on_progress = function(_, view)
+        return view.state == "queued"
+      end }))
+      local b = client:watch("b", FAST)
+      finish()
+      local _, err = a:result()
+      assert.same({ "cancelled", RUNNING.json }, { err.kind, err.video })
+      assert.same(DONE.json, b:result())
+    end)
+
+    it("that raises harms no other job, and its own wait goes on", function()
+      srv:route("*", "^", { QUEUED, QUEUED, QUEUED, RUNNING, RUNNING, RUNNING, DONE })
+      local good, heard, raised = {}, 0, 0
+      local bad = client:watch("bad", with(FAST, { on_progress = function()
+        heard = heard + 1
+        error("oh no", 0)
+      end }))
+      for i = 1, 5 do good[i] = client:watch("good" .. i, FAST) end
+      local deadline = core.now() + LIMIT
+      repeat
+        assert.is_true(core.now() < deadline)
+        local fine, problem = pcall(client.update, client, 0.02)
+        if not fine then
+          raised = raised + 1
+          assert.equal("oh no", problem)
+        end
+      until fine and problem == 0
+      assert.is_true(heard >= 1)
+      assert.equal(heard, raised)
+      assert.same(DONE.json, bad:result())
+      for i = 1, 5 do assert.same(DONE.json, good[i]:result()) end
+    end)
+
+    it("may cancel its own job, and others", function()
+      srv:route("*", "^", QUEUED)
+      local kinds, jobs = {}, {}
+      local function opts(i)
+        return with(LONG, { on_done = function(_, err) kinds[i] = err.kind end })
+      end
+      for i = 2, 4 do jobs[i] = client:watch("v" .. i, opts(i)) end
+      pump(function() return jobs[2].video and jobs[3].video and jobs[4].video end)
+      jobs[1] = client:watch("v1", with(opts(1), { on_progress = function()
+        for i = 1, 4 do assert.is_true(jobs[i]:cancel()) end
+        for i = 1, 4 do assert.is_false(jobs[i]:cancel()) end
+      end }))
+      finish()
+      assert.same({ "cancelled", "cancelled", "cancelled", "cancelled" }, kinds)
+      for i = 1, 4 do assert.equal("cancelled", select(2, jobs[i]:result()).kind) end
+    end)
+
+    it("may make calls and update", function()
+      srv:route("*", "^", { QUEUED, DONE })
+      local inner
+      local job = client:watch("v", with(FAST, { on_progress = function()
+        inner = inner or client:get_video("w")
+        client:update(0)
+      end }))
+      finish()
+      assert.same({ DONE.json, DONE.json }, { inner, (job:result()) })
+    end)
+  end)
+
+  describe("cancel", function()
+    it("while it waits ends it at once, and on_done hears of it from the next update", function()
+      srv:reply(QUEUED)
+      local heard = {}
+      local job = client:watch("v", with(LONG, { on_done = function(...) heard[#heard + 1] = { ... } end }))
+      pump(function() return job.video end)
+      assert.is_true(job:cancel())
+      assert.is_true(job:done())
+      assert.is_false(job:cancel())
+      assert.same({}, heard)
+      local _, err = job:result()
+      assert.same({ "cancelled", QUEUED.json }, { err.kind, err.video })
+      assert.equal(0, client:update(0))
+      assert.same({ 1, nil, err }, { #heard, heard[1][1], heard[1][2] })
+      assert.equal(1, #srv:requests())
+    end)
+
+    it("while it is polled ends the call as well", function()
+      srv:reply(HELD)
+      local heard = 0
+      local job = client:watch("v", with(FAST, { on_done = function() heard = heard + 1 end }))
+      pump(function() return #srv:requests() == 1 end)
+      assert.is_true(job:cancel())
+      finish()
+      srv:release()
+      client:update(0.02)
+      assert.equal("cancelled", select(2, job:result()).kind)
+      assert.equal(1, heard)
+      assert.equal(1, #srv:requests())
+    end)
+
+    it("before its first poll sends nothing", function()
+      local job = client:watch("v", FAST)
+      assert.is_true(job:cancel())
+      assert.equal(0, client:update(0.02))
+      assert.same({}, srv:requests())
+      assert.equal("cancelled", select(2, job:result()).kind)
+    end)
+
+    it("of one that is done changes nothing", function()
+      srv:reply(DONE)
+      local job = client:watch("v", FAST)
+      finish()
+      assert.is_false(job:cancel())
+      assert.same(DONE.json, job:result())
+    end)
+  end)
+
+  describe("ends with the client", function()
+    it("while it waits, while it is polled, and before its first poll", function()
+      srv:route("GET", "/v1/videos/waits", QUEUED)
+      srv:route("GET", "/v1/videos/hangs", HELD)
+      local waits, hangs = client:watch("waits", LONG), client:watch("hangs", LONG)
+      pump(function() return waits.video and #srv:requests() == 2 end)
+      local new = client:watch("new", LONG)
+      client:close()
+      for _, job in ipairs { waits, hangs, new } do
+        assert.is_true(job:done())
+        local video, err = job:result()
+        assert.same({ nil, "closed" }, { video, err.kind })
+        assert.is_false(job:cancel())
+      end
+      assert.same(QUEUED.json, select(2, waits:result()).video)
+    end)
+
+    it("and one that was done keeps its video", function()
+      srv:reply(DONE)
+      local job = client:watch("v", LONG)
+      finish()
+      client:close()
+      assert.same(DONE.json, job:result())
+    end)
+  end)
+
+  it("gives nil and closed on a closed client, and raises for misuse", function()
+    for _, misuse in ipairs { { "", FAST, "id: is empty" },
+      { "v", { intervall = 1 }, "did you mean 'interval'" },
+      { "v", { on_done = 5 }, "option 'on_done': expected a function" }, { nil, FAST, "id: " },
+      { "v", { max_rate = 0 }, "option 'max_rate': expected a positive number" } } do
+      assert.error_matches(function() client:watch(misuse[1], misuse[2]) end, misuse[3], 1, true)
+    end
+    client:close()
+    local job, err = client:watch("v")
+    assert.same({ nil, "closed" }, { job, err.kind })
+  end)
+
+  describe("ticket", function()
+    it("is a plain table without the key", function()
+      srv:route("*", "^", QUEUED)
+      local job = client:watch("v", LONG)
+      assert.same({ id = "v", base_url = client.base_url }, job:ticket())
+      pump(function() return job.video end)
+      local ticket = job:ticket()
+      assert.same({ id = "v", base_url = srv.url .. "/v1", created = 1700000000, state = "queued" }, ticket)
+      assert.is_nil(getmetatable(ticket))
+      assert.not_matches(rig.KEY, rig.shown(ticket), 1, true)
+      assert.same(ticket, cjson.decode(cjson.encode(ticket)))
+    end)
+
+    it("holds no key of the base URL's query either", function()
+      client:close()
+      client = rig.client(srv, { base_url = srv.url .. "/v1?key=s3cret&api-version=2" })
+      local ticket = client:watch("v", LONG):ticket()
+      assert.not_matches("s3cret", rig.shown(ticket), 1, true)
+      srv:route("*", "^", DONE)
+      local job = client:watch(ticket)
+      pump(function() return job:done() end)
+      assert.matches("key=s3cret", srv:requests()[1].target, 1, true)
+    end)
+
+    it("is taken up by another client", function()
+      srv:reply(QUEUED, RUNNING, DONE)
+      local job = client:watch("v", LONG)
+      pump(function() return job.video end)
+      local ticket = job:ticket()
+      client:close()
+      client = rig.client(srv)
+      local again = client:watch(ticket, FAST)
+      assert.equal(1700000000, again:ticket().created)
+      finish()
+      assert.same(DONE.json, again:result())
+      assert.equal("completed", again:ticket().state)
+      assert.equal(3, #srv:requests())
+    end)
+
+    it("is taken up by another process", function()
+      srv:reply(QUEUED, RUNNING, DONE)
+      local job = client:watch("a:b/c", LONG)
+      pump(function() return job.video end)
+      local output = rig.run(([[
+        local sora, cjson = require "sora", require "cjson"
+        local client = assert(sora.new{ base_url = %q, api_key = %q })
+        local job = assert(client:watch(cjson.decode(%q), { interval = 0.01 }))
+        while client:update(0.1) > 0 do end
+        print(job:result().status)]]):format(client.base_url, rig.KEY, cjson.encode(job:ticket())))
+      assert.equal("completed\n", output)
+      for _, request in ipairs(srv:requests()) do
+        assert.equal("/v1/videos/a:b%2fc", request.target:lower())
+      end
+    end)
+
+    it("of another server is refused", function()
+      local ticket = client:watch("v", LONG):ticket()
+      ticket.base_url = "https://other.example/v1"
+      local good, message = pcall(client.watch, client, ticket)
+      assert.is_false(good)
+      assert.matches("the ticket is of https://other.example/v1, this client of " .. client.base_url, message,
+        1, true)
+    end)
+
+    it("that is none is refused", function()
+      for _, bad in ipairs { {}, { id = "v" }, { base_url = client.base_url },
+        { id = "", base_url = client.base_url } } do
+        assert.error_matches(function() client:watch(bad) end, "bad argument to 'watch'")
+      end
+    end)
+  end)
+
+  describe("is polled", function()
+    -- The times of requests, in the order of their coming.
+    local function times()
+      local list = rig.pluck(srv:requests(), "at")
+      table.sort(list)
+      return list
+    end
+
+    it("no more often than max_rate, however many there are", function()
+      srv:route("*", "^", DONE)
+      local count = 0
+      for i = 1, 30 do
+        client:watch("v" .. i, { max_rate = 100, on_done = function() count = count + 1 end })
+      end
+      pump(function() return count == 30 end)
+      local at = times()
+      assert.equal(30, #at)
+      -- at the server they may come closer together than they were sent, but never so that one is too many
+      for i = 11, 30 do assert.is_true(at[i] - at[i - 10] >= 0.08, "more than ten in 0.08 s") end
+      assert.is_true(at[30] - at[1] >= 0.27)
+    end)
+
+    it("by wait_all no more often than max_rate either", function()
+      srv:route("*", "^", { QUEUED, QUEUED, QUEUED, QUEUED, QUEUED, DONE })
+      local ids = {}
+      for i = 1, 20 do ids[i] = "v" .. i end
+      local client = new_client(2 + seconds / 2) -- for the one that hangs; under valgrind all take longer
+    local results = client:wait_all(ids, with(FAST, { max_rate = 100 }))
+      for i = 1, 20 do assert(results[i].video) end
+      local at = times()
+      assert.equal(25, #at)
+      assert.is_true(at[25] - at[1] >= 0.22, at[25] - at[1])
+    end)
+
+    it("256 at a time at most, and the others as soon as one is answered", function()
+      client:close()
+      client = rig.client(srv, { max_connections = 400, timeout = LIMIT })
+      local answers, count = {}, 0
+      for i = 1, 256 do answers[i] = HELD end
+      answers[257] = DONE
+      srv:route("*", "^", answers)
+      for i = 1, 300 do client:watch("v" .. i, { on_done = function() count = count + 1 end }) end
+      pump(function() return #srv:requests() == 256 end)
+      assert.equal(300, client:update(0.05))
+      assert.equal(256, #srv:requests())
+      srv:release()
+      pump(function() return count == 300 end)
+      assert.equal(300, #srv:requests())
+    end)
+  end)
+
+  describe("that waits", function()
+    -- What the format's own example of a job that waits has.
+    local EXAMPLE = { json = { id = "video_68d7512d07848190b3e45da0ecbebcde004da08e1e0678d5",
+      object = "video", model = "sora-2", status = "queued", progress = 0, created_at = 1758941485,
+      seconds = "4", size = "720x1280" } }
+    local COUNT = 10000
+
+    local function memory()
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage("count") * 1024
+    end
+
+    it("costs at most 1 KiB, and nothing while it waits", function()
+      srv:route("*", "^", EXAMPLE)
+      local ids, list, seen = {}, {}, 0
+      local opts = with(LONG, { on_progress = function() seen = seen + 1 end })
+      for i = 1, COUNT do ids[i], list[i] = ("video_%048d"):format(i), false end
+      client:watch("warm", opts)
+      pump(function() return seen == 1 end)
+      local before = memory()
+      for i = 1, COUNT do list[i] = client:watch(ids[i], opts) end
+      for _ = 1, COUNT do -- each update that finds something to do ends after a step
+        if seen == COUNT + 1 then break end
+        client:update(1)
+      end
+      assert.equal(COUNT + 1, seen)
+      client:update(0)
+      local each = (memory() - before) / #list
+      local eye = { pollfd = client:fileno(), events = "r" }
+      client:update(0)
+      assert.is_true(cqueues.poll(eye, 0.05) ~= eye)
+      assert.equal(COUNT + 1, client:update(0))
+      assert.is_true(each <= 1024, ("%.0f bytes each"):format(each))
+    end)
+  end)
+end)
+
+describe("wait_all", function()
+  local srv, client
+
+  setup(function() srv = httpd.start() end)
+  teardown(function() srv:stop() end)
+  before_each(function()
+    srv:reset()
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+
+  it("gives the results in the order of the ids", function()
+    for i, delay in ipairs { 0.1, 0.05, 0 } do
+      srv:route("GET", "/v1/videos/v" .. i, { json = { id = "v" .. i, status = "completed" }, delay = delay })
+    end
+    srv:route("GET", "/v1/videos/bad", FAILED)
+    local results = client:wait_all({ "v1", "bad", "v2", "v3", "v1" }, FAST)
+    assert.equal(5, #results)
+    assert.same({ "v1", nil, "v2", "v3", "v1" }, { results[1].video.id, results[2].video, results[3].video.id,
+      results[4].video.id, results[5].video.id })
+    assert.equal("failed", results[2].err.kind)
+  end)
+
+  it("of nothing is nothing", function()
+    assert.same({}, client:wait_all {})
+    assert.same({}, srv:requests())
+  end)
+
+  it("lets nobody down for one that is missing, stuck, or never ends", function()
+    srv:route("*", "^", { json = { id = "v", status = "completed" } })
+    srv:route("GET", "/v1/videos/missing", MISSING)
+    srv:route("GET", "/v1/videos/stuck", HELD)
+    srv:route("GET", "/v1/videos/slow", RUNNING)
+    srv:route("GET", "/v1/videos/denied", { status = 403 })
+    local results = client:wait_all({ "a", "missing", "stuck", "slow", "denied", "b" },
+      with(FAST, { timeout = 0.3 }))
+    assert.same({ "v", "v" }, { results[1].video.id, results[6].video.id })
+    local kinds = {}
+    for i = 2, 5 do kinds[i - 1] = results[i].err.kind end
+    assert.equal("deadline", kinds[1])
+    assert.is_true(kinds[2] == "timeout" or kinds[2] == "deadline", kinds[2])
+    assert.same({ "deadline", "api" }, { kinds[3], kinds[4] })
+    assert.same(RUNNING.json, results[4].err.video)
+  end)
+
+  it("goes on with what is started and watched", function()
+    srv:route("*", "^", DONE)
+    srv:route("GET", "/v1/videos/c", { QUEUED, QUEUED, QUEUED, QUEUED, DONE })
+    local got = {}
+    client:start("get_video", "a", { on_done = function() got.started = true end })
+    client:watch("b", with(FAST, { on_done = function() got.watched = true end }))
+    assert(client:wait_all({ "c", "d" }, { interval = 0.1 })[1].video)
+    assert.same({ started = true, watched = true }, got)
+  end)
+
+  describe("gives closed for what is open when the client is closed", function()
+    local function check(opts, hook)
+      srv:route("GET", "/v1/videos/done", { json = { id = "done", status = "completed" } })
+      srv:route("GET", "/v1/videos/waits", QUEUED)
+      srv:route("GET", "/v1/videos/hangs", HELD)
+      -- it must not go round for ever: the clock is what every turn asks
+      local now, turns = core.now, 0
+      finally(function() core.now = now end)
+      core.now = function()
+        turns = turns + 1
+        if turns > 1e5 then error("it goes round for ever", 0) end
+        return now()
+      end
+      client.pause = hook
+      local results = client:wait_all({ "done", "waits", "hangs" }, with(LONG, opts))
+      assert.equal("done", results[1].video.id)
+      assert.same({ "closed", "closed" }, { results[2].err.kind, results[3].err.kind })
+    end
+
+    local function close_when_all_came(count)
+      return function()
+        if count() < 2 then return end
+        srv:wait_requests(3)
+        client:close()
+      end
+    end
+
+    it("by on_progress", function()
+      local seen = 0
+      local close = close_when_all_came(function() return seen end)
+      check({ on_progress = function()
+        seen = seen + 1
+        close()
+      end })
+    end)
+
+    it("by the pause hook", function()
+      local seen = 0
+      local close = close_when_all_came(function() return seen end)
+      check({ on_progress = function() seen = seen + 1 end }, function(self, seconds)
+        self:update(seconds)
+        close()
+      end)
+    end)
+
+    it("by the on_done of another call", function()
+      srv:route("GET", "/v1/videos/other", { json = DONE.json, delay = 0.05 })
+      local seen = 0
+      client:start("get_video", "other", { on_done = function()
+        srv:wait_requests(4)
+        client:close()
+      end })
+      check({ on_progress = function() seen = seen + 1 end })
+      assert.equal(2, seen)
+    end)
+  end)
+
+  it("raises what on_progress raises, and the client is as good as before", function()
+    srv:route("*", "^", QUEUED)
+    assert.error_matches(function()
+      client:wait_all({ "a", "b" }, with(FAST, { on_progress = function() error("oh no", 0) end }))
+    end, "oh no")
+    srv:route("*", "^", DONE)
+    assert.equal("v", client:wait_all({ "a" }, FAST)[1].video.id)
+    assert.equal(0, client:update(0.02))
+  end)
+
+  it("refuses what is no list of ids", function()
+    for _, bad in ipairs { "v", 5, { "" }, { "a", {} }, { true } } do
+      assert.error_matches(function() client:wait_all(bad) end, "bad argument to 'wait_all'")
+    end
+    assert.error_matches(function() client:wait_all() end, "ids: expected a list, got nil")
+    assert.same({}, srv:requests())
+  end)
+end)
+
+describe("ten thousand jobs", function()
+  local COUNT = 10000
+  local server, ids, seconds
+
+  local function new_client(timeout)
+    return assert(sora.new { base_url = server.url, api_key = rig.KEY, timeout = timeout, max_retries = 0 })
+  end
+
+  setup(function()
+    server = process.serve { "--duration", "1" }
+    local client, made, before = new_client(10 * LIMIT), 0, core.now()
+    ids = {}
+    for i = 1, COUNT do
+      local dev = i == 17 and { fail = "moderation_blocked" } or nil
+      client:start("create_video", { prompt = "job " .. i, dev = dev },
+        { on_done = function(video) ids[i], made = video and video.id, made + 1 end })
+    end
+    local deadline = core.now() + 10 * LIMIT
+    while client:update(1) > 0 and core.now() < deadline do end -- luacheck: ignore 542
+    assert(made == COUNT, made .. " jobs were made")
+    client:close()
+    seconds = core.now() - before
+  end)
+  teardown(function() server:stop() end)
+
+  it("are made by as many creates, started at once", function()
+    local seen = {}
+    for i = 1, COUNT do
+      assert.is_nil(seen[ids[i]])
+      seen[ids[i]] = true
+    end
+  end)
+
+  it("are waited for at once; one that fails, one unknown and one that hangs harm no other", function()
+    local failing, unknown, hanging = 17, 5000, 9999
+    ids[unknown] = "video_unknown"
+    local faults = cjson.encode { { match = { method = "GET", path = "/videos/" .. ids[hanging] .. "$" },
+      delay = 60 } }
+    local command = ("curl -s -o /dev/null -w '%%{http_code}' -X POST -H 'Content-Type: application/json' "
+      .. "--data %s %s/dev/faults"):format(process.quote(faults), server.origin)
+    assert.matches("^2", process.output("unset LD_PRELOAD; " .. command))
+
+    local client = new_client(2 + seconds / 2) -- for the one that hangs; under valgrind all take longer
+    local results = client:wait_all(ids, { interval = 0.5, max_failures = 0 })
+    client:close()
+    assert.equal(COUNT, #results)
+    local wrong = {}
+    for i, result in ipairs(results) do
+      local good = result.video and result.video.id == ids[i] and result.video.status == "completed"
+      if not good then wrong[#wrong + 1] = i end
+    end
+    assert.same({ failing, unknown, hanging }, wrong)
+    assert.same({ "failed", "moderation_blocked" }, { results[failing].err.kind, results[failing].err.code })
+    assert.same({ "api", 404 }, { results[unknown].err.kind, results[unknown].err.status })
+    assert.equal("timeout", results[hanging].err.kind)
+  end)
+end)

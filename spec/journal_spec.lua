@@ -1,0 +1,523 @@
+-- The journal: what is on disk before, while and after a job is made, whatever ends the process in between.
+local cjson = require "cjson"
+local folder = require "spec.support.folder"
+local httpd = require "spec.support.httpd"
+local process = require "spec.support.process"
+local rig = require "spec.support.rig"
+local sora = require "sora"
+
+local unpack = table.unpack or unpack
+
+local QUEUED = { json = { id = "v", status = "queued", created_at = 1764649117 } }
+local COMPLETED = { json = { id = "v", status = "completed", created_at = 1764649117 } }
+
+describe("a journal", function()
+  local srv, files, client
+
+  setup(function() srv, files = httpd.start(), folder.new() end)
+  before_each(function()
+    srv:reset()
+    client = rig.client(srv, { journal = files:at "journal" })
+  end)
+  after_each(function()
+    client:close()
+    files:clear()
+  end)
+  teardown(function()
+    srv:stop()
+    files:remove()
+  end)
+
+  -- The lines of the file; each must be whole.
+  local function lines()
+    local list, text = {}, files:read "journal" or ""
+    assert.is_truthy(text == "" or text:sub(-1) == "\n")
+    for line in text:gmatch "[^\n]+" do list[#list + 1] = cjson.decode(line) end
+    return list
+  end
+
+  local function events()
+    return table.concat(rig.pluck(lines(), "event"), " ")
+  end
+
+  local function unfinished()
+    return assert(client:unfinished())
+  end
+
+  local function finish(handle)
+    while not handle:done() do assert(client:update(1)) end
+    return handle:result()
+  end
+
+  -- How a create may be made; each gives the results.
+  local WAYS = {
+    waited = function(params, opts) return client:create_video(params, opts) end,
+    started = function(params, opts) return finish(assert(client:start("create_video", params, opts))) end,
+    hooked = function(params, opts)
+      client.pause = function(self, seconds) self:update(seconds) end
+      return client:create_video(params, opts)
+    end,
+  }
+
+  it("has the line before the server has answered", function()
+    srv:route("POST", "^", { hold = true })
+    local before = os.time()
+    local handle = assert(client:start("create_video", { prompt = "A fox\n\"quoted\"", secret = "s" }))
+    assert.equal("asked", events()) -- nothing was given to the network yet
+    while #srv:requests() == 0 do assert(client:update(0.01)) end
+    local line = lines()[1]
+    assert.same({ "asked", 'A fox\n"quoted"', srv.url .. "/v1" }, { line.event, line.prompt, line.base_url })
+    assert.is_true(line.created >= before and line.created <= os.time())
+    assert.equal(1, #lines())
+    handle:cancel()
+  end)
+
+  it("has the line before the server has answered a call that blocks", function()
+    srv:route("POST", "^", { hold = true })
+    local child = rig.spawn(([[
+      local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
+      client:create_video { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
+    local pid = child:read "*l"
+    srv:wait_requests(1)
+    assert.same({ "asked", "A fox" }, { events(), lines()[1].prompt })
+    os.execute("kill -KILL " .. pid)
+    child:close()
+    local tickets = unfinished()
+    assert.equal(1, #tickets)
+    assert.same({ true, "A fox", nil }, { tickets[1].ambiguous, tickets[1].prompt, tickets[1].id })
+  end)
+
+  for way, create in pairs(WAYS) do
+    it("has what became of the job, " .. way, function()
+      srv:route("POST", "^", QUEUED)
+      assert.equal("v", assert(create { prompt = "p" }).id)
+      local asked, made = unpack(lines())
+      assert.equal("asked made", events())
+      assert.equal(asked.key, made.key)
+      assert.same({ "v", "queued", 1764649117, srv.url .. "/v1" },
+        { made.id, made.state, made.created, made.base_url })
+      assert.same({ { id = "v", state = "queued", created = 1764649117, base_url = srv.url .. "/v1",
+        prompt = "p" } }, unfinished())
+    end)
+
+    it("keeps the line of a job that may be there, " .. way, function()
+      for _, answer in ipairs { { reset = true }, { close = true }, { status = 500 }, { body = "no JSON" },
+        { body = '{"id":"v",' } } do
+        srv:route("POST", "^", answer)
+        local _, err = create { prompt = "p" }
+        assert.is_true(err.ambiguous, tostring(err))
+      end
+      assert.equal("asked asked asked asked asked", events())
+      for _, ticket in ipairs(unfinished()) do
+        assert.same({ true, "p" }, { ticket.ambiguous, ticket.prompt })
+      end
+      assert.equal(5, #unfinished())
+    end)
+
+    it("closes the line of a job that was refused, " .. way, function()
+      for _, answer in ipairs { { status = 400 }, { status = 401 }, { status = 429 }, { status = 503 },
+        { json = { error = { message = "no" } } } } do
+        srv:route("POST", "^", answer)
+        local _, err = create { prompt = "p" }
+        assert.equal("api", err.kind)
+        assert.is_nil(err.ambiguous)
+      end
+      assert.equal(("asked refused "):rep(5), events() .. " ")
+      assert.same({}, unfinished())
+    end)
+
+    it("closes the line of a job that never left, " .. way, function()
+      client:close()
+      client = rig.client(httpd.refused_url(), { journal = files:at "journal" })
+      local _, err = create { prompt = "p" }
+      assert.equal("connect", err.kind)
+      assert.same({ "asked refused", {} }, { events(), unfinished() })
+    end)
+
+    it("has the job that is finished at once, and it is no unfinished one, " .. way, function()
+      srv:route("POST", "^", COMPLETED)
+      assert(create { prompt = "p" })
+      assert.same({ "asked made", {} }, { events(), unfinished() })
+    end)
+
+    it("says of a job without an id that it has to be found, " .. way, function()
+      srv:route("POST", "^", { json = { status = "queued" } })
+      assert(create { prompt = "p" })
+      local tickets = unfinished()
+      assert.equal(1, #tickets)
+      assert.same({ nil, true, "p" }, { tickets[1].id, tickets[1].ambiguous, tickets[1].prompt })
+    end)
+
+    it("that can't be written keeps the call from being made, " .. way, function()
+      srv:route("POST", "^", QUEUED)
+      for _, path in ipairs { files.path, files:at "none/journal", "/dev/full" } do
+        client:close()
+        client = rig.client(srv, { journal = path })
+        local good, job, err = pcall(create, { prompt = "p" })
+        if not good then -- start gives no handle
+          assert.matches("^sora: file: ", tostring(job))
+        else
+          assert.same({ nil, "file" }, { job, err.kind })
+          assert.is_truthy(err.message:find(path, 1, true))
+          assert.is_nil(err.ambiguous)
+        end
+      end
+      assert.same({ 0, 0 }, { #srv:requests(), srv:connections() })
+    end)
+
+    it("has no line of a call that is misused, " .. way, function()
+      assert.has_error(function() create { prompt = 5 } end)
+      assert.error_matches(function() create({ prompt = "p" }, { timeot = 1 }) end, "did you mean 'timeout'")
+      assert.error_matches(function() create({ prompt = "p" }, { timeout = -1 }) end, "option 'timeout'")
+      assert.error_matches(function() create({ prompt = "p" }, { on_done = 5 }) end, "option 'on_done'")
+      assert.error_matches(function() create({ prompt = "p" }, "x") end, "options: expected a table")
+      assert.same({}, lines())
+    end)
+
+    it("has no open line of a file that can't be read, " .. way, function()
+      local good, _, err = pcall(create, { prompt = "p", ref = { path = files:at "none" } })
+      if good then assert.equal("file", err.kind) end
+      assert.same({}, unfinished())
+      assert.equal(0, #srv:requests())
+    end)
+  end
+
+  it("calls on_done of a started create, too", function()
+    srv:route("POST", "^", { QUEUED, { status = 400, json = { error = { message = "No." } } } })
+    local heard = {}
+    for _ = 1, 2 do
+      finish(assert(client:start("create_video", { prompt = "p" }, { response = true,
+        on_done = function(video, err, response)
+          heard[#heard + 1] = { video and video.id, err and err.message, response.status, events() }
+        end })))
+    end
+    assert.same({ { "v", nil, 200, "asked made" }, { nil, "No.", 400, "asked made asked refused" } }, heard)
+  end)
+
+  it("keeps the line of a create that is cancelled or closed under way", function()
+    srv:route("POST", "^", { hold = true })
+    local handle = assert(client:start("create_video", { prompt = "a" }))
+    assert(client:start("create_video", { prompt = "b" }))
+    while #srv:requests() < 2 do assert(client:update(0.01)) end
+    handle:cancel()
+    assert(client:update())
+    client:close()
+    client = rig.client(srv, { journal = files:at "journal" })
+    assert.same({ "a", "b" }, rig.pluck(unfinished(), "prompt"))
+  end)
+
+  it("has every call that makes a job, and no other", function()
+    srv:route("*", "^", QUEUED)
+    assert(client:remix_video("v", { prompt = "remix" }))
+    assert(client:edit_video { video = "v", prompt = "edit" })
+    assert(client:extend_video { video = "v", prompt = "extend" })
+    assert(finish(assert(client:start("remix_video", "v", { prompt = "started" }))))
+    assert.equal(("asked made "):rep(4), events() .. " ")
+    assert.same({ "remix", "edit", "extend", "started" }, rig.pluck(unfinished(), "prompt"))
+    assert(client:create_character { name = "n", video = "v" })
+    assert(client:get_video "v")
+    assert(client:delete_video "w")
+    assert(client:list_videos())
+    assert.equal(8, #lines())
+  end)
+
+  describe("has the end that was seen by", function()
+    local ENDS = {
+      wait = function() client:wait "v" end,
+      poll = function() for _ in client:poll "v" do assert.is_truthy(client) end end,
+      wait_all = function() client:wait_all { "v" } end,
+      watch = function()
+        local job = assert(client:watch "v")
+        while not job:done() do assert(client:update(1)) end
+      end,
+      ["the watch of a ticket"] = function()
+        local job = assert(client:watch(unfinished()[1]))
+        while not job:done() do assert(client:update(1)) end
+      end,
+    }
+    for name, follow in pairs(ENDS) do
+      for _, word in ipairs { "completed", "failed", "cancelled", "expired" } do
+        it(name .. ": " .. word, function()
+          srv:route("POST", "^", { QUEUED })
+          srv:route("GET", "^", { json = { id = "v", status = word } })
+          assert(client:create_video { prompt = "p" })
+          assert.equal(1, #unfinished())
+          follow()
+          local last = lines()[#lines()]
+          assert.same({ "ended", "v", word, srv.url .. "/v1" },
+            { last.event, last.id, last.state, last.base_url })
+          assert.same({}, unfinished())
+        end)
+      end
+    end
+
+    it("create_and_wait", function()
+      srv:route("POST", "^", QUEUED)
+      srv:route("GET", "^", COMPLETED)
+      assert(client:create_and_wait { prompt = "p" })
+      assert.equal("asked made ended", events())
+      assert.same({}, unfinished())
+    end)
+
+    it("nobody: the deadline of a wait is no end", function()
+      srv:route("*", "^", QUEUED)
+      assert(client:create_video { prompt = "p" })
+      assert.equal("deadline", select(2, client:wait("v", { timeout = 0.05, interval = 0.02 })).kind)
+      client:watch("v"):cancel()
+      assert.equal("asked made", events())
+      assert.equal("v", unfinished()[1].id)
+    end)
+
+    it("whoever waits for a job that is a number", function()
+      srv:route("POST", "^", { body = '{"id":42,"status":"queued"}' })
+      srv:route("GET", "^", { body = '{"id":42,"status":"completed"}' })
+      local job = assert(client:create_video { prompt = "p" })
+      assert(client:wait(job.id))
+      assert.same({}, unfinished())
+    end)
+  end)
+
+  it("gives tickets that another client takes up", function()
+    srv:route("POST", "^", QUEUED)
+    assert(client:create_video { prompt = "p" })
+    client:close()
+    client = rig.client(srv, { journal = files:at "journal" })
+    srv:route("GET", "^", COMPLETED)
+    local job = assert(client:watch(unfinished()[1]))
+    while not job:done() do assert(client:update(1)) end
+    assert.equal("completed", assert(job:result()).status)
+  end)
+
+  it("is shared by clients of several servers, each of which sees its own", function()
+    srv:route("POST", "^", QUEUED)
+    local other = rig.client(srv, { base_url = srv.url .. "/v2", journal = files:at "journal" })
+    finally(function() other:close() end)
+    assert(client:create_video { prompt = "one" })
+    assert(other:create_video { prompt = "two" })
+    srv:route("GET", "^", COMPLETED)
+    assert(other:wait "v") -- the same id at the other server
+    assert.same({ "one" }, rig.pluck(unfinished(), "prompt"))
+    assert.same({}, (other:unfinished()))
+  end)
+
+  it("keeps line and job apart from what a crash has cut off", function()
+    local before = '{"event":"asked","key":"1","base_url":"http://h","created":17646'
+    files:write("journal", before)
+    srv:route("POST", "^", { close = true })
+    assert.is_true(select(2, client:create_video { prompt = "p" }).ambiguous)
+    assert.same({ "p" }, rig.pluck(unfinished(), "prompt"))
+    assert.equal(before, files:read("journal"):sub(1, #before))
+  end)
+
+  it("may hold lines that are none of ours", function()
+    files:write("journal", table.concat({ "", "junk", "[]", "{}", "5", '{"event":"made"}', "\0\255",
+      '{"event":"ended"}', ('{"event":"ended","base_url":"%s/v1"}'):format(srv.url),
+      ('{"event":"made","key":"x","base_url":"%s/v1"}'):format(srv.url), "" }, "\n"))
+    srv:route("POST", "^", QUEUED)
+    assert(client:create_video { prompt = "p" })
+    assert.same({ "v" }, rig.pluck(unfinished(), "id"))
+  end)
+
+  it("that is not there yet holds nothing", function()
+    assert.same({}, unfinished())
+    assert.is_nil(files:read "journal")
+  end)
+
+  it("that can't be read is a file error", function()
+    client:close()
+    client = rig.client(srv, { journal = files.path })
+    local tickets, err = client:unfinished()
+    assert.same({ nil, "file" }, { tickets, err.kind })
+  end)
+
+  it("is nobody's where the option is not given", function()
+    client:close()
+    client = rig.client(srv)
+    local tickets, err = client:unfinished()
+    assert.same({ nil, "config" }, { tickets, err.kind })
+    assert.matches("journal", err.message)
+    srv:route("POST", "^", QUEUED)
+    assert(client:create_video { prompt = "p" })
+    assert.equal("", files:list())
+    for _, path in ipairs { 5, "", {} } do
+      assert.error_matches(function() sora.new { base_url = srv.url, journal = path } end,
+        "option 'journal': expected the name of a file")
+    end
+  end)
+
+  it("can be read by its owner alone", function()
+    srv:route("POST", "^", QUEUED)
+    assert(client:create_video { prompt = "p" })
+    assert.equal("600\n", process.output("stat -c %a " .. files:at "journal"))
+  end)
+
+  it("never holds the key, whatever the server says", function()
+    local KEYS = { rig.KEY, "sk-header-0123456789", "sk-query-0123456789", "sk-function-0123456789" }
+    local function options(more)
+      local all = { journal = files:at "journal", headers = { ["X-Api-Key"] = KEYS[2] },
+        base_url = srv.url .. "/v1?token=" .. KEYS[3] }
+      for name, value in pairs(more) do all[name] = value end
+      return all
+    end
+    for _, more in ipairs { {}, { auth = "raw" }, { api_key = function() return KEYS[4] end } } do
+      client:close()
+      client = rig.client(srv, options(more))
+      for _, answer in ipairs { QUEUED, { close = true },
+        { status = 401, json = { error = { message = "no key " .. table.concat(KEYS, " ") } } } } do
+        srv:route("POST", "^", answer)
+        client:create_video { prompt = "p" }
+        finish(assert(client:start("create_video", { prompt = "p" })))
+      end
+      srv:route("GET", "^", COMPLETED)
+      assert(client:wait "v")
+      for _, key in ipairs(KEYS) do
+        assert.is_nil(files:read("journal"):find(key, 1, true))
+        assert.is_nil(rig.shown(unfinished()):find(key, 1, true))
+      end
+    end
+    assert.equal(3 * (6 + 4 + 1), #lines())
+  end)
+
+  it("is shared by several processes, whose lines are whole", function()
+    srv:route("POST", "^", QUEUED)
+    local CHILDREN, CREATES = 4, 100
+    local children = {}
+    for i = 1, CHILDREN do
+      children[i] = rig.spawn(([[
+        local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
+        while not io.open(%q) do client:update(0.001) end
+        local prompt = %q
+        for i = 1, %d do assert(client:create_video { prompt = prompt .. i }) end
+        print "done"]]):format(srv.url .. "/v1", files:at "journal", files:at "go", i .. ("x"):rep(2000 * i),
+        CREATES))
+      assert.is_truthy(children[i]:read "*l")
+    end
+    files:write("go", "")
+    for _, child in ipairs(children) do
+      assert.equal("done", child:read "*l")
+      child:close()
+    end
+    local prompts, keys, made = {}, {}, 0
+    for _, line in ipairs(lines()) do
+      if line.event == "asked" then
+        assert.is_nil(keys[line.key])
+        assert.is_nil(prompts[line.prompt])
+        keys[line.key], prompts[line.prompt] = true, true
+      else
+        assert.is_true(line.event == "made" and keys[line.key])
+        made = made + 1
+      end
+    end
+    assert.equal(CHILDREN * CREATES, made)
+    assert.equal(CHILDREN * CREATES * 2, #lines())
+    for i = 1, CHILDREN do
+      for n = 1, CREATES do assert.is_true(prompts[i .. ("x"):rep(2000 * i) .. n]) end
+    end
+  end)
+end)
+
+describe("a process that is killed", function()
+  local files
+
+  setup(function() files = folder.new() end)
+  after_each(function() files:clear() end)
+  teardown(function() files:remove() end)
+
+  local function read_prompts()
+    local asked, made = {}, {}
+    for line in (files:read "journal" or ""):gmatch "[^\n]+" do
+      local good, item = pcall(cjson.decode, line)
+      if good and item.event == "asked" then asked[item.prompt] = true end
+      if good and item.event == "made" then made[item.id] = true end
+    end
+    return asked, made
+  end
+
+  it("before the answer leaves a line, and the job is found by it", function()
+    local srv = httpd.start()
+    finally(function() srv:stop() end)
+    srv:route("POST", "^", { hold = true })
+    local child = rig.spawn(([[
+      local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
+      client:create_and_wait { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
+    local pid = child:read "*l"
+    srv:wait_requests(1)
+    os.execute("kill -KILL " .. pid)
+    child:close()
+    local client = rig.client(srv, { journal = files:at "journal" })
+    local ticket = assert(client:unfinished())[1]
+    assert.same({ "A fox", true }, { ticket.prompt, ticket.ambiguous })
+    srv:route("GET", "^", { json = { data = { { id = "w", prompt = "A dog", created_at = ticket.created },
+      { id = "v", prompt = "A fox", created_at = ticket.created } }, has_more = false } })
+    local found = assert(client:find_created { prompt = ticket.prompt, since = ticket.created - 60 })
+    assert.same({ "v" }, rig.pluck(found, "id"))
+    client:close()
+  end)
+
+  it("while it waits leaves the id, and the job is taken up", function()
+    local srv = httpd.start()
+    finally(function() srv:stop() end)
+    srv:route("POST", "^", QUEUED)
+    srv:route("GET", "^", { QUEUED, { hold = true } })
+    local child = rig.spawn(([[
+      local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
+      client:create_and_wait({ prompt = "A fox" }, { interval = 0.01 })]]):format(srv.url .. "/v1",
+      files:at "journal"))
+    local pid = child:read "*l"
+    srv:wait_requests(3)
+    os.execute("kill -KILL " .. pid)
+    child:close()
+    srv:route("GET", "^", COMPLETED)
+    local client = rig.client(srv, { journal = files:at "journal" })
+    local tickets = assert(client:unfinished())
+    assert.equal(1, #tickets)
+    assert.same({ "v", "A fox", nil }, { tickets[1].id, tickets[1].prompt, tickets[1].ambiguous })
+    local job = assert(client:watch(tickets[1]))
+    while not job:done() do assert(client:update(1)) end
+    assert.equal("completed", assert(job:result()).status)
+    assert.same({}, (client:unfinished()))
+    client:close()
+  end)
+
+  it("at any moment leaves no job without a line", function()
+    local server = process.serve { "--quiet", "--api-key", rig.KEY }
+    finally(function() server:stop() end)
+    local client = rig.client(server.origin, { journal = files:at "journal" })
+    local CODE = [[
+      io.stdout:setvbuf "no"
+      local client = require("sora").new { base_url = %q, api_key = %q, journal = %q }
+      local round = %d
+      for i = 1, 1e6 do
+        if round %% 2 == 0 then
+          assert(client:create_video { prompt = round .. "/" .. i })
+        else
+          local handle = assert(client:start("create_video", { prompt = round .. "/" .. i }))
+          while not handle:done() do assert(client:update(1)) end
+        end
+        print(i)
+      end]]
+    for round = 1, 10 do
+      local child = rig.spawn(CODE:format(server.url, rig.KEY, files:at "journal", round))
+      local pid = child:read "*l"
+      for _ = 1, round do assert.is_truthy(child:read "*l") end -- each time at another moment
+      os.execute("kill -KILL " .. pid)
+      child:close()
+    end
+    local asked, made = read_prompts()
+    local jobs, ambiguous = 0, {}
+    for _, ticket in ipairs(assert(client:unfinished())) do
+      if ticket.ambiguous then ambiguous[ticket.prompt] = true end
+    end
+    for video in client:videos { limit = 100 } do
+      jobs = jobs + 1
+      assert.is_true(asked[video.prompt], video.prompt)
+      assert.is_true(made[video.id] or ambiguous[video.prompt], video.prompt)
+      if ambiguous[video.prompt] then
+        local found = assert(client:find_created { prompt = video.prompt, since = os.time() - 600 })
+        assert.same({ video.id }, rig.pluck(found, "id"))
+      end
+    end
+    assert.is_true(jobs >= 10)
+    client:close()
+  end)
+end)

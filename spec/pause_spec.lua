@@ -1,0 +1,424 @@
+-- client.pause: the one hook through which every waiting call lets others run.
+local core = require "sora.core"
+local folder = require "spec.support.folder"
+local httpd = require "spec.support.httpd"
+local rig = require "spec.support.rig"
+
+local QUEUED = { json = { id = "v", status = "queued" } }
+local DONE = { json = { id = "v", status = "completed" } }
+local FILM = ("film"):rep(1000)
+local MP4 = { body = FILM, headers = { ["Content-Type"] = "video/mp4" } }
+local FAST = { interval = 0.01 }
+local LIMIT = 10 -- s; what takes longer is stuck
+
+local function late(answer)
+  local copy = { delay = 0.03 }
+  for name, value in pairs(answer) do copy[name] = value end
+  return copy
+end
+
+describe("client.pause", function()
+  local srv, client, files
+
+  setup(function()
+    srv = httpd.start()
+    files = folder.new()
+  end)
+  teardown(function()
+    srv:stop()
+    files:remove()
+  end)
+  before_each(function()
+    srv:reset()
+    files:clear()
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+
+  -- Every call that waits: its answers, and what it gives when all is well.
+  local CALLS = {
+    get_video = { { DONE }, "completed", function() return client:get_video("v").status end },
+    create_video = { { QUEUED }, "queued", function()
+      return client:create_video({ prompt = "p" }).status
+    end },
+    download_video = { { MP4 }, #FILM, function()
+      return client:download_video("v", files:at("f")).bytes
+    end },
+    wait = { { QUEUED, DONE }, "completed", function() return client:wait("v", FAST).status end },
+    poll = { { QUEUED, DONE }, "queued completed", function()
+      local states, next_snapshot = {}, client:poll("v", FAST)
+      for video in next_snapshot do states[#states + 1] = video.status end
+      return table.concat(states, " ")
+    end },
+    wait_all = { { QUEUED, QUEUED, DONE, DONE }, 2, function()
+      local results = client:wait_all({ "v", "w" }, FAST)
+      return (results[1].video and 1 or 0) + (results[2].video and 1 or 0)
+    end },
+  }
+
+  -- The call with its answers in the server's script.
+  local function prepare(name)
+    local case = CALLS[name]
+    for _, answer in ipairs(case[1]) do srv:reply(late(answer)) end
+    return case[3], case[2]
+  end
+
+  local function finish()
+    local deadline = core.now() + LIMIT
+    while client:update(0.05) > 0 do assert.is_true(core.now() < deadline, "it goes on and on") end
+  end
+
+  for name in pairs(CALLS) do
+    describe("in " .. name, function()
+      it("is what waits, with the client and at most so many seconds", function()
+        local call, expected = prepare(name)
+        local count, longest = 0, 0
+        client.pause = function(self, seconds)
+          assert.equal(client, self)
+          count, longest = count + 1, math.max(longest, seconds)
+          self:update(seconds)
+        end
+        assert.equal(expected, call())
+        assert.is_true(count > 0)
+        assert.is_true(longest > 0 and longest <= 0.1, longest)
+      end)
+
+      it("may return at once", function()
+        local call, expected = prepare(name)
+        local count = 0
+        client.pause = function() count = count + 1 end
+        local before = core.now()
+        assert.equal(expected, call())
+        assert.is_true(count > 0)
+        assert.is_true(core.now() - before < LIMIT / 2)
+      end)
+
+      it("may take longer than it was asked to", function()
+        local call, expected = prepare(name)
+        client.pause = function(self, seconds)
+          local deadline = core.now() + seconds + 0.05
+          repeat self:update(0.01) until core.now() >= deadline
+        end
+        assert.equal(expected, call())
+      end)
+
+      it("may raise: that goes through, and the client is as good as before", function()
+        local call = prepare(name)
+        local problem = {}
+        client.pause = function() error(problem, 0) end
+        local good, raised = pcall(call)
+        assert.is_false(good)
+        assert.equal(problem, raised)
+        finish()
+        client.pause = nil
+        srv:reset()
+        local again, expected = prepare(name)
+        assert.equal(expected, again())
+      end)
+
+      it("may be a coroutine's yield", function()
+        local call, expected = prepare(name)
+        client.pause = function(_, seconds) coroutine.yield(seconds) end
+        -- Lua 5.1 can't yield inside a for loop's iterator
+        if name == "poll" then
+          local next_snapshot = client:poll("v", FAST)
+          call = function() return next_snapshot().status .. " " .. next_snapshot().status end
+        end
+        local co, yields = coroutine.create(call), 0
+        local good, result
+        local deadline = core.now() + LIMIT
+        repeat
+          good, result = coroutine.resume(co)
+          assert.is_true(good, result)
+          assert.is_true(core.now() < deadline)
+          yields = yields + 1
+        until coroutine.status(co) == "dead"
+        assert.equal(expected, result)
+        assert.is_true(yields > 1)
+      end)
+
+      it("may close the client", function()
+        srv:route("*", "^", { hold = true })
+        local count = 0
+        client.pause = function(self)
+          count = count + 1
+          assert.is_true(count < 1000, "it waits for ever")
+          while #srv:requests() == 0 and self:update(0.01) do end -- luacheck: ignore 542
+          self:close()
+        end
+        local good, problem = pcall(CALLS[name][3]) -- `poll` raises it, the others return nil and are indexed
+        if name == "wait_all" then
+          assert.same({ true, 0 }, { good, problem })
+        else
+          assert.is_false(good)
+        end
+        assert.is_true(count < 1000)
+      end)
+    end)
+  end
+
+  describe("when it raises, the call goes on", function()
+    it("and a create's answer is delivered by a later update", function()
+      local events = {}
+      client:close()
+      client = rig.client(srv, { on_event = function(event) events[#events + 1] = event.event end })
+      srv:reply(late(QUEUED))
+      client.pause = function() error("no", 0) end
+      assert.is_false((pcall(client.create_video, client, { prompt = "p" })))
+      assert.equal(1, client:update(0))
+      finish()
+      assert.equal(1, #srv:requests())
+      assert.same({ "request", "response" }, events)
+    end)
+
+    it("and a download's file is put in place", function()
+      srv:reply(late(MP4))
+      client.pause = function() error("no", 0) end
+      assert.is_false((pcall(client.download_video, client, "v", files:at("f"))))
+      finish()
+      assert.equal(FILM, files:read("f"))
+      assert.equal("f", files:list())
+    end)
+
+    it("and what others started is delivered as well", function()
+      srv:route("*", "^", late(DONE))
+      local seen
+      client:start("get_video", "a", { on_done = function(video) seen = video end })
+      client.pause = function() error("no", 0) end
+      assert.is_false((pcall(client.get_video, client, "b")))
+      finish()
+      assert.same(DONE.json, seen)
+      assert.equal(2, #srv:requests())
+    end)
+
+    it("and a wait can be taken up again", function()
+      srv:reply(QUEUED, QUEUED, DONE)
+      local count = 0
+      client.pause = function(self, seconds)
+        count = count + 1
+        if count == 3 then error("no", 0) end
+        self:update(seconds)
+      end
+      assert.is_false((pcall(client.wait, client, "v", FAST)))
+      assert.same(DONE.json, client:wait("v", FAST))
+    end)
+  end)
+
+  describe("that returns at once", function()
+    it("loses nothing of what was started and is watched", function()
+      srv:route("*", "^", late(DONE))
+      local got = {}
+      client.pause = function() end
+      client:start("get_video", "a", { on_done = function(video) got.started = video.id end })
+      client:watch("b", { on_done = function(video) got.watched = video.id end })
+      got.waited = client:get_video("c").id
+      finish()
+      assert.same({ started = "v", watched = "v", waited = "v" }, got)
+    end)
+
+    it("does not hide what another's on_done raises", function()
+      local stderr, said = io.stderr, {}
+      local function write(_, ...) said[#said + 1] = table.concat { ... } end
+      io.stderr = { write = write } -- luacheck: ignore 122
+      finally(function() io.stderr = stderr end) -- luacheck: ignore 122
+      srv:route("GET", "/v1/videos/b", { json = DONE.json, delay = 0.3 })
+      for i = 1, 20 do
+        srv:route("GET", "/v1/videos/a" .. i, { json = DONE.json, delay = 0.1 + i / 200 })
+        client:start("get_video", "a" .. i, { on_done = function() error("oh no", 0) end })
+      end
+      client.pause = function() end
+      assert.equal("v", client:get_video("b").id)
+      assert.equal(20, #said)
+      assert.matches("oh no", said[1], 1, true)
+    end)
+
+    it("does not spin: the call takes a small part of its time", function()
+      srv:reply { json = DONE.json, delay = 0.3 }
+      local count = 0
+      client.pause = function() count = count + 1 end
+      assert(client:get_video("v"))
+      assert.is_true(count < 3000, count .. " pauses")
+    end)
+  end)
+
+  describe("as a field", function()
+    it("set to nil makes calls wait by themselves again", function()
+      srv:route("*", "^", DONE)
+      local count = 0
+      client.pause = function(self, seconds)
+        count = count + 1
+        self:update(seconds)
+      end
+      assert(client:get_video("v"))
+      local before = count
+      assert.is_true(before > 0)
+      client.pause = nil
+      for name in pairs(CALLS) do
+        if name ~= "download_video" then assert(CALLS[name][3]()) end
+      end
+      assert.equal(before, count)
+      assert.equal("function", type(client.pause))
+      assert.equal(0, client:pause(0))
+    end)
+
+    it("can be replaced, also from within", function()
+      srv:reply(late(DONE))
+      local order = {}
+      local function second(self, seconds)
+        order[#order + 1] = 2
+        self:update(seconds)
+      end
+      client.pause = function(self)
+        order[#order + 1] = 1
+        self.pause = second
+      end
+      assert(client:get_video("v"))
+      assert.same({ 1, 2 }, { order[1], order[2] })
+    end)
+
+    it("may be taken away from within", function()
+      srv:reply(late(DONE))
+      client.pause = function(self) self.pause = nil end
+      assert.same(DONE.json, (client:get_video("v")))
+    end)
+
+    it("is a function or nil: anything else raises and changes nothing", function()
+      srv:route("*", "^", DONE)
+      local count = 0
+      client.pause = function(self, seconds)
+        count = count + 1
+        self:update(seconds)
+      end
+      for name, bad in pairs { number = 5, string = "x", boolean = true, table = {} } do
+        local good, message = pcall(function() client.pause = bad end)
+        assert.is_false(good)
+        assert.matches("pause_spec.lua:%d+: client.pause: expected a function or nil, got " .. name, message)
+      end
+      assert(client:get_video("v"))
+      assert.is_true(count > 0)
+    end)
+
+    it("leaves other fields to the user", function()
+      client.mine = 5
+      assert.equal(5, client.mine)
+      client.pause = function() end
+      client.mine = 6
+      assert.equal(6, client.mine)
+      assert.matches(client.base_url, tostring(client), 1, true)
+    end)
+  end)
+
+  it("changes nothing about misuse", function()
+    local calls = {
+      function() return client:get_video("") end,
+      function() return client:get_video("v", 5) end,
+      function() return client:get_video("v", { timeoutt = 1 }) end,
+      function() return client:get_video("v", { on_done = print }) end,
+      function() return client:create_video(5) end,
+      function() return client:create_video({ prompt = "p" }, 5) end,
+      function() return client:create_video({ prompt = "p" }, { on_done = print }) end,
+      function() return client:download_video("v", files:at("f"), { timeoutt = 1 }) end,
+      function() return client:wait("") end,
+      function() return client:wait("v", { intervall = 1 }) end,
+      function() return client:wait_all(5) end,
+    }
+    -- Without the place, and without what only Lua knows: the name and the number of a C function's argument.
+    local function message_of(call)
+      local good, message = pcall(call)
+      assert.is_false(good)
+      return (message:gsub("^[^:]*:%d+: ", ""):gsub("^bad argument [^(]*", ""))
+    end
+    for i, call in ipairs(calls) do
+      client.pause = nil
+      local expected = message_of(call)
+      client.pause = function(self, seconds) self:update(seconds) end
+      assert.equal(expected, message_of(call), "call " .. i)
+    end
+    assert.same({}, srv:requests())
+  end)
+
+  it("gives the response as well, if asked for", function()
+    srv:reply({ json = DONE.json, headers = { ["x-request-id"] = "r1" } })
+    client.pause = function(self, seconds) self:update(seconds) end
+    local video, err, response = client:get_video("v", { response = true })
+    assert.same({ DONE.json, nil, "r1" }, { video, err, response.request_id })
+  end)
+
+  it("may end the call that waits", function()
+    srv:reply { hold = true }
+    client.pause = function(self, _, turn)
+      while #srv:requests() == 0 do self:update(0.01) end
+      turn.handle:cancel()
+    end
+    local video, err = client:get_video("v")
+    assert.same({ nil, "cancelled" }, { video, err.kind })
+  end)
+
+  describe("with 200 waiters in coroutines", function()
+    -- Resumes all, once a frame, until all are dead; returns how many frames.
+    local function run(tasks)
+      local frames, deadline = 0, core.now() + LIMIT
+      while #tasks > 0 do
+        assert.is_true(core.now() < deadline)
+        frames = frames + 1
+        for i = #tasks, 1, -1 do
+          local good, problem = coroutine.resume(tasks[i])
+          assert.is_true(good, problem)
+          if coroutine.status(tasks[i]) == "dead" then table.remove(tasks, i) end
+        end
+      end
+      return frames
+    end
+
+    local function crowd(work)
+      local tasks = {}
+      for i = 1, 200 do tasks[i] = coroutine.create(function() work(i) end) end
+      return tasks
+    end
+
+    before_each(function()
+      client.pause = function(_, seconds) coroutine.yield(seconds) end
+    end)
+
+    it("each gets its own answer", function()
+      for i = 1, 200 do
+        srv:route("GET", "/v1/videos/v" .. i, { json = { id = "v" .. i }, delay = i % 5 / 100 })
+      end
+      local right = 0
+      local frames = run(crowd(function(i)
+        if client:get_video("v" .. i).id == "v" .. i then right = right + 1 end
+      end))
+      assert.equal(200, right)
+      assert.is_true(frames > 1)
+      assert.equal(200, #srv:requests())
+    end)
+
+    it("waits of many polls go on beside each other", function()
+      for i = 1, 200 do
+        srv:route("GET", "/v1/videos/v" .. i, { QUEUED, { json = { id = "v" .. i, status = "completed" } } })
+      end
+      local right = 0
+      run(crowd(function(i)
+        if client:wait("v" .. i, { interval = 0.05 }).id == "v" .. i then right = right + 1 end
+      end))
+      assert.equal(200, right)
+      assert.equal(400, #srv:requests())
+    end)
+
+    it("half of whom are dropped harm nobody", function()
+      srv:route("*", "^", late(DONE))
+      local right = 0
+      local tasks = crowd(function()
+        if client:get_video("v") then right = right + 1 end
+      end)
+      for _, task in ipairs(tasks) do coroutine.resume(task) end
+      for i = 200, 101, -1 do tasks[i] = nil end
+      collectgarbage()
+      collectgarbage()
+      run(tasks)
+      assert.equal(100, right)
+      finish()
+      assert.equal(200, #srv:requests())
+    end)
+  end)
+end)
