@@ -449,8 +449,7 @@ describe("a watched job", function()
       srv:route("*", "^", { QUEUED, QUEUED, QUEUED, QUEUED, QUEUED, DONE })
       local ids = {}
       for i = 1, 20 do ids[i] = "v" .. i end
-      local client = new_client(2 + seconds / 2) -- for the one that hangs; under valgrind all take longer
-    local results = client:wait_all(ids, with(FAST, { max_rate = 100 }))
+      local results = client:wait_all(ids, with(FAST, { max_rate = 100 }))
       for i = 1, 20 do assert(results[i].video) end
       local at = times()
       assert.equal(25, #at)
