@@ -96,8 +96,8 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@test -n '$(LUA_INCDIR)' || $(PKG_CONFIG) --exists $(LUA_PC) libcurl 2>/dev/null || \
 	  echo "$(PKG_CONFIG) finds no $(LUA_PC) or no libcurl here: 'make deps LUA=$(LUA)' installs what is missing."
-	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(SHARED) $(LDFLAGS) $(LIBS) | $(SOURCES)' >$@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(SHARED) $(LDFLAGS) $(LIBS) | $(SOURCES)' >$@.$$$$ && \
+	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 
 -include $(wildcard $(BUILD)/obj/*.d)
 

@@ -211,6 +211,18 @@ describe("download_video finds the bytes", function()
       assert.equal(MP4, table.concat(pieces))
     end)
 
+    it("and ends as a sink says that raises, or gives false", function()
+      srv:route("GET", "^/v1/", job{ data = { { b64_json = base64(MP4) } } })
+      for _, sink in ipairs{ function() error("full", 0) end, function() return false end } do
+        local result, err = client:download_video("v", { sink = sink })
+        assert.same({ nil, "cancelled" }, { result, err.kind })
+      end
+      local seen
+      assert(client:download_video("v", { path = dir:at("a.mp4"),
+        on_progress = function(...) seen = { ... } end }))
+      assert.same({ #MP4, #MP4 }, seen)
+    end)
+
     it("but a page is no video", function()
       srv:route("GET", "^/v1/", job{ url = "data:video/mp4;base64," .. base64("<!DOCTYPE html><html>no") })
       fails()

@@ -44,6 +44,22 @@ describe("download_video", function()
       ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) } }
   end
 
+  it("never hands the beginning on twice, where the address expires in the middle", function()
+    local url = srv.url .. "/f.mp4"
+    for _, case in ipairs{ { resume = false, tag = TAG }, { resume = true } } do
+      srv:reset()
+      srv:route("GET", "^/v1/", { json = { id = "v", status = "completed", url = url } })
+      local broken = answer(FILE, 1000)
+      broken.headers.ETag = case.tag
+      srv:route("GET", "/f.mp4", { broken, { status = 403 }, answer(FILE) })
+      local pieces, sink = rig.collector()
+      local result, err = client:download_video("v", { sink = sink, resume = case.resume })
+      assert.is_nil(result)
+      assert.is_truthy(err.kind)
+      assert.is_true(table.concat(pieces) == FILE:sub(1, 1000))
+    end
+  end)
+
   -- The two ways of making the call; both give its results.
   local WAYS = {
     ["in a call that blocks"] = function(target, opts)
@@ -71,7 +87,7 @@ describe("download_video", function()
 
       it("hands them on while they come", function()
         local head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
-        srv:reply{ steps = { head .. "\0\0\0", 0.15, "\24f", 0.15, "12345" } }
+        srv:reply{ steps = { head .. "\0\0\0", 0.4, "\24f", 0.4, "12345" } }
         local pieces, at = {}, {}
         assert(download{ sink = function(chunk)
           pieces[#pieces + 1], at[#at + 1] = chunk, core.now()

@@ -206,7 +206,8 @@ void lfile_news(lua_State *L, struct lclient *client, int table) {
 void lfile_flush(lua_State *L, struct lcall *call, int index) {
   if (!call->listens) return;
   call->listens = 0;
-  if (call->request.file.news && call->request.kind == ERROR_NONE) tell(L, call, index);
+  /* Also where the call failed: what is counted as received must have been handed on. */
+  if (call->request.file.news && call->request.kind != ERROR_CANCELLED) tell(L, call, index);
 }
 
 /* --- small tools ----------------------------------------------------------------------- */

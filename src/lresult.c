@@ -108,15 +108,18 @@ static int push_file(lua_State *L, struct lcall *call) {
   return 1;
 }
 
-/* What a download that failed can go on with: { bytes =, validator = }, into the error on top. */
+/* How far a download that failed has come: { bytes =, validator = }, into the error on top. A part file stays only if it can be
+ * gone on with; what was handed on can't be taken back, so that is told in any case. */
 static void set_partial(lua_State *L, struct lcall *call) {
   struct file *f = &call->request.file;
-  if (!call->keeps_part || f->received == 0 || f->validator.len == 0) return;
-  call->sink.kept = 1;
+  if (f->received == 0 || (f->sink != NULL && (!call->keeps_part || f->validator.len == 0))) return;
+  call->sink.kept = f->sink != NULL;
   lua_newtable(L);
   set_integer(L, "bytes", f->received);
-  lua_pushlstring(L, f->validator.data, f->validator.len);
-  lua_setfield(L, -2, "validator");
+  if (f->validator.len != 0) {
+    lua_pushlstring(L, f->validator.data, f->validator.len);
+    lua_setfield(L, -2, "validator");
+  }
   lua_setfield(L, -2, "partial");
 }
 

@@ -120,7 +120,8 @@ function Client:watch(id, opts)
   local group = self._jobs or new_group(self)
   self._jobs = group
   if rules.max_rate then group.max_rate = rules.max_rate end
-  local job = group:add(id, rules, created)
+  group.rules = wait.share(rules, group.rules)
+  local job = group:add(id, group.rules, created)
   core.wake(self, group:next_due())
   return job
 end

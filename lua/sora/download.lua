@@ -32,16 +32,24 @@ local function from_data_url(url)
   return (data:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+-- Calls a listener, if there is one; what it raises, or `false`, ends the download with this error.
+local function hear(target, name, ...)
+  if not target[name] then return nil end
+  local good, result = pcall(target[name], ...)
+  if good and result ~= false then return nil end
+  return core.error { kind = "cancelled", message = good and name .. " stopped the download"
+    or ("%s raised an error: %s"):format(name, tostring(result)) }
+end
+
 -- Bytes that came inside JSON.
 local function deliver(target, bytes, err)
   if bytes:find("^[%s\239\187\191]*[{%[<]") then -- JSON or HTML, as receive.c tells them
     err.message = "what the answer holds is no video"
     return nil, err
   end
-  if target.sink then
-    target.sink(bytes)
-    return { bytes = #bytes }
-  end
+  local stopped = hear(target, "sink", bytes) or hear(target, "on_progress", #bytes, #bytes)
+  if stopped then return nil, stopped end
+  if target.sink then return { bytes = #bytes } end
   local saved, problem = core.save(target.path, bytes)
   if not saved then return nil, problem end
   return { path = target.path, bytes = #bytes }
@@ -138,6 +146,9 @@ function download.run(client, id, target, opts, perform, known)
     local file, err, response = perform(client, spec, opts)
     if file then return file, err, response end
     partial = err.partial
+    if partial and target.sink and not (partial.validator and target.resume ~= false) then
+      return finish(err, target, response) -- the sink would hear the beginning again
+    end
     local state = { url = spec.url, content = content, variant = target.variant }
     local place, bytes, problem = where(client, id, state, err, opts, known)
     if bytes then
