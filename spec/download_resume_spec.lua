@@ -103,8 +103,8 @@ describe("download_video whose transfer breaks", function()
     while #tasks > 0 do
       client:update(0.01)
       for i = #tasks, 1, -1 do
-        assert(coroutine.resume(tasks[i]))
-        if coroutine.status(tasks[i]) == "dead" then table.remove(tasks, i) end
+        if coroutine.status(tasks[i]) ~= "dead" then assert(coroutine.resume(tasks[i])) end
+        if coroutine.status(tasks[i]) == "dead" then table.remove(tasks, i) end -- perhaps when it began
       end
     end
     for _, request in ipairs(srv:requests()) do

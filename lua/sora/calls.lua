@@ -30,7 +30,8 @@ local function work(client, seconds)
   if raised then problem = problem or { err } end
   if not group then return running, nil, problem end
   local calls = running and running - group.calling -- before the step starts polls that it did not count
-  problem = problem or group:step()
+  local later = group:step()
+  problem = problem or later
   core.wake(client, group:next_due())
   return calls and calls + group.open, nil, problem
 end
