@@ -33,6 +33,7 @@ build = {
         "src/failure.c",
         "src/form.c",
         "src/head.c",
+        "src/lanes.c",
         "src/lblame.c",
         "src/lcall.c",
         "src/lclient.c",

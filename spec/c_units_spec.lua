@@ -11,7 +11,7 @@ local UNITS = {
   { "retry", "", 15717 },
   { "buffer", "", 10246 },
   { "head", "src/buffer.c", 70700 },
-  { "numbers", "src/buffer.c", 150107 },
+  { "numbers", "src/buffer.c", 170388 },
   { "timers", "", 13558 },
   { "sink", "", 60 },
 }

@@ -58,7 +58,7 @@ describe("a client", function()
     end)
 
     it("with its name", function()
-      assert.equal("sora-lua/" .. sora._VERSION, sent()["user-agent"])
+      assert.equal("sora/" .. sora._VERSION, sent()["user-agent"])
       assert.equal("game/1.0", sent{ user_agent = "game/1.0" }["user-agent"])
     end)
   end)

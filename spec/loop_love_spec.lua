@@ -86,7 +86,7 @@ describe("a frame", function()
     local certificates = tls.certificates()
     local server = httpd.start { tls = certificates.server }
     finally(function() server:stop() end)
-    server:route("GET", "^/v1/videos/", { json = { id = "v", status = "completed" } })
+    server:route("GET", "^/v1/videos/", { hold = true, json = { id = "v", status = "completed" } })
     local opened = 0
     local client = rig.client(server, { ca_file = certificates.ca, on_event = function(event)
       if event.event == "request" then opened = opened + 1 end
@@ -104,6 +104,8 @@ describe("a frame", function()
     most = 0
     for _ = 1, 2 do count() end
     assert.equal(2, most)
+    while opened < 9 do client:update(0.1) end
+    server:release()
     while client:update(0.1) > 0 do end -- luacheck: ignore 542
     for _, handle in ipairs(handles) do assert.equal("v", handle:result().id) end
     client:close()

@@ -30,8 +30,8 @@ describe("a request", function()
       assert(client:get_video("v"))
       local request = srv:requests()[1]
       assert.equal("GET /v1/videos/v HTTP/1.1\r\nHost: 127.0.0.1:" .. srv.port
-        .. "\r\nAccept: application/json\r\n"
-        .. "User-Agent: sora-lua/" .. sora._VERSION .. "\r\nAuthorization: Bearer " .. rig.KEY .. "\r\n\r\n",
+        .. "\r\nAccept: */*\r\n"
+        .. "User-Agent: sora/" .. sora._VERSION .. "\r\nAuthorization: Bearer " .. rig.KEY .. "\r\n\r\n",
         request.raw_head)
       assert.equal("", request.body)
     end)

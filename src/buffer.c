@@ -5,17 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int reserve(struct buffer *b, size_t more) {
-  size_t cap = b->cap != 0 ? b->cap : 512;
+#define FIRST_SIZE 64 /* bytes; most paths fit, and a request that waits in the queue keeps no more */
+
+/* Makes room for `more` bytes that don't fit. */
+static int grow(struct buffer *b, size_t more) {
+  size_t cap = b->cap != 0 ? b->cap : FIRST_SIZE;
   char *data;
   if (more > SIZE_MAX / 2 - b->len) return -1;
-  if (b->len + more <= b->cap) return 0;
   while (cap < b->len + more) cap *= 2;
   data = realloc(b->data, cap);
   if (data == NULL) return -1;
   b->data = data;
   b->cap = cap;
   return 0;
+}
+
+static int reserve(struct buffer *b, size_t more) {
+  return more <= b->cap - b->len ? 0 : grow(b, more);
 }
 
 int buffer_add(struct buffer *b, const void *bytes, size_t size) {

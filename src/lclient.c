@@ -73,6 +73,12 @@ static int collect(lua_State *L) {
   return lclient_close(L);
 }
 
+static void set_get_path(lua_State *L, struct lclient *client, const char *path) {
+  client->get_path.len = 0;
+  if (buffer_puts(&client->get_path, path) != 0 || buffer_string(&client->get_path) == NULL)
+    luaL_error(L, "out of memory");
+}
+
 /* core.new(options, who): see lsora.h. */
 int lclient_new(lua_State *L) {
   struct lclient *client;
@@ -104,7 +110,7 @@ int lclient_new(lua_State *L) {
   if (client->site == NULL) return lerror_return(L, ERROR_CONFIG, lua_pushfstring(L, "base_url %s", why));
   if (loop_open(&client->loop, client->site) != 0 || (client->listened && levents_open(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
-  if (buffer_puts(&client->get_path, "/videos/{id}") != 0) return luaL_error(L, "out of memory");
+  set_get_path(L, client, "/videos/{id}");
   lua_settop(L, 3);
   return 1;
 }
@@ -112,9 +118,7 @@ int lclient_new(lua_State *L) {
 /* core.set_get_path(client, template) */
 int lclient_set_get_path(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
-  const char *path = luaL_checkstring(L, 2);
-  client->get_path.len = 0;
-  if (buffer_puts(&client->get_path, path) != 0) return luaL_error(L, "out of memory");
+  set_get_path(L, client, luaL_checkstring(L, 2));
   return 0;
 }
 

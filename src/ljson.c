@@ -78,12 +78,12 @@ static int push_mended(lua_State *L, int marked) {
 }
 
 /* Mends the table on top, to any depth: assigning to a field that exists is allowed during lua_next. */
-static void mend(lua_State *L, int marked) {
+static void mend_all(lua_State *L, int marked) {
   luaL_checkstack(L, 6, "the answer is nested too deeply");
   lua_pushnil(L);
   while (lua_next(L, -2)) {
     if (lua_type(L, -1) == LUA_TTABLE) {
-      mend(L, marked);
+      mend_all(L, marked);
     } else if (push_mended(L, marked)) {
       lua_pushvalue(L, -3);
       lua_insert(L, -2);
@@ -93,10 +93,27 @@ static void mend(lua_State *L, int marked) {
   }
 }
 
+/* Mends the fields of the table on top that need it: 1.6k instructions less than to walk through a small answer. */
+static void mend_places(lua_State *L, const struct places *places) {
+  int i;
+  for (i = 0; i < places->count; i++) {
+    lua_pushlstring(L, places->member[i].key, places->member[i].len);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (push_mended(L, 0)) {
+      lua_remove(L, -2);
+      lua_rawset(L, -3);
+    } else {
+      lua_pop(L, 2);
+    }
+  }
+}
+
 int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch) {
+  struct places places;
   int marked;
   scratch->len = 0;
-  marked = numbers_mark(text, len, COMPAT_HAS_INTEGERS, mark, scratch);
+  marked = numbers_scan(text, len, COMPAT_HAS_INTEGERS, mark, scratch, &places);
   if (marked < 0) return luaL_error(L, "out of memory");
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   if (marked) {
@@ -107,7 +124,11 @@ int ljson_decode(lua_State *L, const char *text, size_t len, struct buffer *scra
   lua_call(L, 1, 2);
   if (lua_istable(L, -2)) {
     lua_pop(L, 1);
-    mend(L, marked);
+    if (places.elsewhere) {
+      mend_all(L, marked);
+    } else {
+      mend_places(L, &places);
+    }
     return 1;
   }
   if (lua_isnil(L, -2) && lua_isstring(L, -1)) {

@@ -1,8 +1,8 @@
 /* loop.c - drives requests; see loop.h.
  *
- * libcurl tells on_socket which sockets it waits for and on_timer when it
- * wants to be called (watch.c); loop_step waits for both, for the requests in the heap
- * and for room for those in the queue, and hands each finished attempt to
+ * libcurl tells which sockets it waits for and when it wants to be called
+ * (watch.c); loop_step waits for both, for the requests in the heap and for
+ * room for those in the queue (lanes.c), and hands each finished attempt to
  * request_end. */
 #define _GNU_SOURCE /* getpid */
 #include "loop.h"
@@ -16,7 +16,6 @@
 /* What a frame of 16 ms has room for: a TLS handshake takes about 1 ms, a plain connect 50 µs. */
 #define FRESH_SECURE 2
 #define FRESH_PLAIN 20
-#define STREAMS 100 /* requests that one HTTP/2 connection carries (the usual limit of servers) */
 
 /* xorshift64*: jitter needs no better. */
 double loop_random(uint64_t *seed) {
@@ -69,24 +68,23 @@ static void begin(struct loop *loop, struct request *r) {
     return;
   }
   tell(loop, r, LOOP_REQUEST, 0);
-  code = curl_multi_add_handle(loop->multi, request_easy(r));
+  code = (CURLMcode)lanes_enter(loop, r);
   if (code == CURLM_OK) {
-    watch_call_libcurl(loop);
+    watch_call_libcurl(r->lane);
   } else {
     loop_cancel(loop, r, ERROR_TRANSPORT, curl_multi_strerror(code));
   }
 }
 
-/* Whether the next request would open a connection: libcurl keeps those that no request uses. */
+/* Whether the request would open a connection: libcurl keeps those that no request uses. */
 static int needs_connection(const struct loop *loop, const struct request *r) {
-  return !r->repeatable || (!loop->many && loop->running.count >= site_sockets(loop->site));
+  return !r->repeatable || lanes_wanted(&loop->lanes, r) > site_sockets(loop->site);
 }
 
 /* Whether the request at the head of the queue may go now. A queue of our own: in libcurl's the wait would count
  * against the request's time-out. */
 static int has_room(const struct loop *loop) {
-  size_t most = loop->many ? loop->max_running * STREAMS : loop->max_running;
-  return loop->queued.first != NULL && loop->running.count < most;
+  return loop->queued.first != NULL && lanes_have_room(loop, loop->queued.first);
 }
 
 static void start_queued(struct loop *loop) {
@@ -102,7 +100,7 @@ void loop_cancel(struct loop *loop, struct request *r, enum error_kind kind, con
   if (r->state == REQUEST_PAUSED) timers_remove(&loop->timers, r);
   request_fail(r, kind, message);
   if (r->state == REQUEST_RUNNING) {
-    curl_multi_remove_handle(loop->multi, request_easy(r));
+    lanes_leave(loop, r);
     r->max_retries = 0;
     request_end(r, CURLE_ABORTED_BY_CALLBACK, 0, &delay);
   }
@@ -119,8 +117,18 @@ static void pause_request(struct loop *loop, struct request *r, double delay) {
   }
 }
 
+/* There was no descriptor for a connection. The request waits until another has ended, if there is one. */
+static int starved(struct loop *loop, struct request *r, CURLcode code) {
+  if (code != CURLE_COULDNT_CONNECT || !site_starved(loop->site) || loop->lanes.running == 0) return 0;
+  lanes_starve(&loop->lanes);
+  request_postpone(r);
+  move(r, &loop->queued);
+  return 1;
+}
+
 static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
   double delay = 0;
+  if (starved(loop, r, code)) return;
   switch (request_end(r, (int)code, loop_random(&loop->seed), &delay)) {
     case REQUEST_FINISHED: finish(loop, r); break;
     case REQUEST_AGAIN: begin(loop, r); break;
@@ -130,22 +138,31 @@ static void end_attempt(struct loop *loop, struct request *r, CURLcode code) {
 
 /* --- stepping --------------------------------------------------------------- */
 
-/* Ends the attempts that libcurl is done with; returns how many. */
-static int reap(struct loop *loop) {
+/* Ends the attempts that libcurl is done with in one lane; returns how many. */
+static int reap_lane(struct loop *loop, struct lane *lane) {
   CURLMsg *message;
   int left, ended = 0;
-  while ((message = curl_multi_info_read(loop->multi, &left)) != NULL) {
+  lane->stirred = 0;
+  while ((message = curl_multi_info_read(lane->multi, &left)) != NULL) {
     struct request *r = NULL;
     CURL *easy = message->easy_handle;
     CURLcode code = message->data.result;
     long version = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
     curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-    if (version == CURL_HTTP_VERSION_2_0) loop->many = 1;
-    curl_multi_remove_handle(loop->multi, easy); /* `message` is gone after this */
+    if (version != 0 && !r->away) lanes_learn(&loop->lanes, version);
+    lanes_leave(loop, r); /* `message` is gone after this */
     end_attempt(loop, r, code);
     ended++;
   }
+  return ended;
+}
+
+static int reap(struct loop *loop) {
+  unsigned i;
+  int ended = 0;
+  for (i = 0; i < loop->lanes.count; i++)
+    if (loop->lanes.lane[i]->stirred) ended += reap_lane(loop, loop->lanes.lane[i]);
   return ended;
 }
 
@@ -177,12 +194,20 @@ void loop_add(struct loop *loop, struct request *r) {
   settle(loop);
 }
 
+/* Takes over a time that comes before *until; negative ones are none. */
+static void earlier(double *until, double time) {
+  if (time >= 0 && (*until < 0 || time < *until)) *until = time;
+}
+
 double loop_timeout(const struct loop *loop) {
   const struct request *first = timers_first(&loop->timers);
-  double until = loop->alarm, now;
+  double until = -1, now;
+  unsigned i;
   if (loop->done.first != NULL || has_room(loop)) return 0;
-  if (first != NULL && (until < 0 || first->due < until)) until = first->due;
-  if (loop->wake >= 0 && (until < 0 || loop->wake < until)) until = loop->wake;
+  for (i = 0; i < loop->lanes.count; i++) earlier(&until, loop->lanes.lane[i]->alarm);
+  if (first != NULL) earlier(&until, first->due);
+  if (loop->queued.first != NULL && loop->lanes.scarce != 0) earlier(&until, loop->lanes.scarce);
+  earlier(&until, loop->wake);
   if (until < 0) return -1;
   now = request_clock();
   return until > now ? until - now : 0;
@@ -197,14 +222,12 @@ static int wait_time(const struct loop *loop, double seconds) {
   return seconds < 3600 ? (int)(seconds * 1000 + 0.999) : 3600 * 1000;
 }
 
-int loop_step(struct loop *loop, double seconds) {
-  int result = 0;
+void loop_step(struct loop *loop, double seconds) {
   loop->fresh = seconds > 0 ? INT_MAX : site_is_secure(loop->site) ? FRESH_SECURE : FRESH_PLAIN;
   settle(loop);
-  if (seconds <= 0 && loop->running.count == 0) return 0;
-  result = watch_wait(loop, wait_time(loop, seconds));
+  if (seconds <= 0 && loop->running.count == 0) return;
+  watch_wait(loop, wait_time(loop, seconds));
   settle(loop);
-  return result;
 }
 
 struct request *loop_take_done(struct loop *loop) {
@@ -230,18 +253,13 @@ void loop_arm(struct loop *loop) {
 /* --- life ------------------------------------------------------------------- */
 
 int loop_open(struct loop *loop, struct site *site) {
-  int most = site_limits(site)->max_connections;
   loop->site = site;
   loop->watcher = loop->timer = -1;
-  loop->alarm = loop->armed = loop->wake = -1;
-  loop->max_running = (size_t)most;
+  loop->armed = loop->wake = -1;
   loop->fresh = site_is_secure(site) ? FRESH_SECURE : FRESH_PLAIN;
   loop->seed = loop_seed(loop);
-  loop->multi = curl_multi_init();
-  if (loop->multi == NULL) return -1;
-  if (curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)most) == CURLM_OK && watch_open(loop) == 0)
-    return 0;
-  loop_close(loop, 0);
+  if (watch_open(loop) == 0 && lanes_open(loop, (size_t)site_limits(site)->max_connections) == 0) return 0;
+  watch_close(loop);
   return -1;
 }
 
@@ -260,13 +278,12 @@ static void close_all(struct loop *loop, struct list *list, int forked) {
 }
 
 void loop_close(struct loop *loop, int forked) {
-  if (loop->multi == NULL) return;
+  if (loop->lanes.count == 0) return;
   close_all(loop, &loop->queued, forked);
   close_all(loop, &loop->paused, forked);
   close_all(loop, &loop->running, forked);
   close_all(loop, &loop->done, forked);
-  if (!forked) curl_multi_cleanup(loop->multi);
-  loop->multi = NULL;
+  lanes_close(&loop->lanes, forked);
   timers_free(&loop->timers);
   watch_close(loop);
 }

@@ -1,6 +1,6 @@
-/* loop.h - drives requests: libcurl's multi handle over one epoll descriptor.
+/* loop.h - drives requests: libcurl's multi handles over one epoll descriptor.
  *
- * Owns the multi handle, the descriptor that watches its sockets and a timer,
+ * Owns the lanes, the descriptor that watches their sockets and a timer,
  * the queue of requests that wait for their turn and the heap of those that
  * wait for their next attempt. Elsewhere than on Linux curl_multi_poll watches.
  * Invariant: a request is in one of the lists from loop_add until it is done
@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "lanes.h"
 #include "request.h"
 #include "timers.h"
 
@@ -24,20 +25,17 @@ enum loop_event { LOOP_REQUEST, LOOP_RETRY, LOOP_RESPONSE };
 typedef void loop_observer(void *context, const struct request *r, enum loop_event event, double delay);
 
 struct loop {
-  void *multi;                         /* CURLM */
+  struct lanes lanes;
   struct site *site;                   /* whose sockets are counted */
   int watcher;                         /* epoll descriptor, or -1 */
   int timer;                           /* timerfd, or -1 until somebody asks for the descriptor */
   double armed;                        /* monotonic: when the timer fires, or -1 */
-  double alarm;                        /* monotonic: when libcurl wants to be called, or -1 */
   double wake;                         /* monotonic: when the owner has work of its own, or -1 */
-  struct list queued, running, paused; /* `running` are in the multi handle */
+  struct list queued, running, paused; /* `running` are in a lane */
   struct list done;                    /* announced and not yet taken */
   struct timers timers;                /* of the paused */
-  size_t max_running;
-  int fresh;     /* new connections that may still be opened in this step */
-  int many;      /* answers came over HTTP/2, so a connection carries many requests */
-  uint64_t seed; /* of the jitter */
+  int fresh;                           /* new connections that may still be opened in this step */
+  uint64_t seed;                       /* of the jitter */
   loop_observer *observer;
   void *context;
 };
@@ -53,9 +51,8 @@ int loop_open(struct loop *loop, struct site *site);
 void loop_add(struct loop *loop, struct request *r);
 
 /* Waits at most `seconds` for something to happen and does what there is to do; with 0 it never waits, and
- * opens only so many new connections that a frame of a game has room for them. Returns -1 when a signal ended the wait,
- * else 0. */
-int loop_step(struct loop *loop, double seconds);
+ * opens only so many new connections that a frame of a game has room for them. A signal ends the wait. */
+void loop_step(struct loop *loop, double seconds);
 
 /* The next announced request that is done, or NULL. */
 struct request *loop_take_done(struct loop *loop);

@@ -322,7 +322,7 @@ void loptions_client(lua_State *L, int index, const char *who, struct lclient *c
   s->max_response_bytes = 8 * 1024 * 1024;
   s->max_connections = 64;
   s->verify = 1;
-  s->user_agent = "sora-lua/" SORA_VERSION;
+  s->user_agent = "sora/" SORA_VERSION;
   read_options(L, index, 1, who, client_options, s);
   client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);

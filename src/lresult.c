@@ -108,8 +108,8 @@ static int push_file(lua_State *L, struct lcall *call) {
   return 1;
 }
 
-/* How far a download that failed has come: { bytes =, validator = }, into the error on top. A part file stays only if it can be
- * gone on with; what was handed on can't be taken back, so that is told in any case. */
+/* How far a download that failed has come: { bytes =, validator = }, into the error on top. A part file stays only if
+ * it can be gone on with; what was handed on can't be taken back, so that is told in any case. */
 static void set_partial(lua_State *L, struct lcall *call) {
   struct file *f = &call->request.file;
   if (f->received == 0 || (f->sink != NULL && (!call->keeps_part || f->validator.len == 0))) return;

@@ -25,11 +25,12 @@ struct levents;
 struct lclient {
   struct site *site; /* NULL: closed */
   struct loop loop;
-  unsigned generation;      /* of the process that may use it */
-  int asks_key;             /* api_key is a function, in the client's table */
-  int listened;             /* on_event is there, in the client's table */
-  struct buffer get_path;   /* where get_video finds a job: a path, perhaps with a query, with "{id}" in it */
-  int listening;            /* calls that listen and are not done */
+  unsigned generation; /* of the process that may use it */
+  int asks_key;        /* api_key is a function, in the client's table */
+  int listened;        /* on_event is there, in the client's table */
+  struct buffer
+      get_path;  /* where get_video finds a job: a path as a C string, perhaps with a query, with "{id}" in it */
+  int listening; /* calls that listen and are not done */
   struct levents *events;   /* what on_event has yet to hear */
   struct settings settings; /* only while the client is made */
 };

@@ -48,17 +48,21 @@ int lvideo_escape(lua_State *L) {
 }
 
 /* Appends a template to the path and, behind a '?', to the query, with the id where "{id}" stands. */
-static int add_address(struct request *r, const struct buffer *template, const char *id, size_t len) {
+static int add_address(struct request *r, const char *template, const char *id, size_t len) {
   struct buffer *to = &r->path;
-  const char *at = template->data, *end = at + template->len;
-  for (; at < end; at++) {
-    if (*at == '?') {
-      to = &r->query;
-    } else if (end - at >= 4 && memcmp(at, "{id}", 4) == 0) {
+  const char *at = template;
+  while (*at != '\0') {
+    size_t plain = strcspn(at, "?{");
+    if (buffer_add(to, at, plain) != 0) return -1;
+    at += plain;
+    if (strncmp(at, "{id}", 4) == 0) {
       if (buffer_add_encoded(to, id, len, ALSO_IN_IDS) != 0) return -1;
-      at += 3;
-    } else if (buffer_add(to, at, 1) != 0) {
-      return -1;
+      at += 4;
+    } else if (*at == '?') {
+      to = &r->query;
+      at++;
+    } else if (*at == '{') {
+      if (buffer_add(to, at++, 1) != 0) return -1;
     }
   }
   return 0;
@@ -77,7 +81,7 @@ static int get_video(lua_State *L, int client_index, int id_index, int starting)
   if (!lclient_usable(L, client)) return 2;
   table = lclient_push_table(L, client_index);
   call = lcall_new(L, client, table, "GET");
-  if (add_address(&call->request, &client->get_path, id, len) != 0) return luaL_error(L, "out of memory");
+  if (add_address(&call->request, client->get_path.data, id, len) != 0) return luaL_error(L, "out of memory");
   has_opts = !lua_isnil(L, id_index + 1);
   if (has_opts) loptions_call(L, id_index + 1, who, call, starting);
   if (starting) return lcall_start(L, client, table, call, has_opts ? id_index + 1 : 0);

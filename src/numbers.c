@@ -1,18 +1,17 @@
-/* numbers.c - marks the JSON numbers that a double would change; see numbers.h. */
+/* numbers.c - finds what a decoder into doubles would get wrong; see numbers.h. */
 #include "numbers.h"
 
 #include <string.h>
 
 #define EXACT_DIGITS 15 /* any integer of so many digits is a double */
 
-/* The place after the string that begins at `at`, or `end`. */
+/* The place after the string that begins at `at`, or `end`. A quote is escaped by an odd number of backslashes. */
 static const char *skip_string(const char *at, const char *end) {
-  for (at++; at < end; at += 2) {
-    const char *quote = memchr(at, '"', (size_t)(end - at));
-    const char *escape = quote != NULL ? memchr(at, '\\', (size_t)(quote - at)) : NULL;
-    if (quote == NULL) return end;
-    if (escape == NULL) return quote + 1;
-    at = escape; /* and over what it escapes */
+  const char *quote = at;
+  while ((quote = memchr(quote + 1, '"', (size_t)(end - quote - 1))) != NULL) {
+    const char *escape = quote;
+    while (escape[-1] == '\\') escape--;
+    if ((quote - escape) % 2 == 0) return quote + 1;
   }
   return end;
 }
@@ -49,27 +48,66 @@ static const char *read_number(const char *at, const char *end, int floats, int 
   return stop;
 }
 
-int numbers_mark(const char *text, size_t len, int floats, const char *mark, struct buffer *out) {
-  const char *at = text, *end = text + len, *copied = text;
-  int found = 0;
-  while (at < end) {
-    const char *start = at;
-    int marked;
-    if (*at == '"') {
-      at = skip_string(at, end);
-    } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
-      at = read_number(at, end, floats, &marked);
-      if (!marked) continue;
-      found = 1;
-      if (buffer_add(out, copied, (size_t)(start - copied)) != 0 || buffer_puts(out, "\"") != 0 ||
-          buffer_puts(out, mark) != 0 || buffer_add(out, start, (size_t)(at - start)) != 0 ||
-          buffer_puts(out, "\"") != 0)
-        return -1;
-      copied = at;
-    } else {
-      at++;
-    }
+/* How far the scan is. */
+struct scan {
+  const char *at, *end;
+  const char *copied;              /* so far `out` has the text */
+  const char *string, *string_end; /* the last one, with its quotes */
+  const char *key, *key_end;       /* of the outermost object's member that `at` is in, likewise */
+  int depth;
+  struct places *places;
+};
+
+/* A number or a null begins here. */
+static void note_place(struct scan *s) {
+  struct places *p = s->places;
+  if (s->depth != 1 || s->key == NULL || p->count == NUMBERS_PLACES ||
+      memchr(s->key, '\\', (size_t)(s->key_end - s->key)) != NULL) {
+    p->elsewhere = 1;
+    return;
   }
-  if (found && buffer_add(out, copied, (size_t)(end - copied)) != 0) return -1;
-  return found;
+  p->member[p->count].key = s->key + 1;
+  p->member[p->count++].len = (size_t)(s->key_end - s->key) - 2;
+}
+
+/* Copies what has not been copied yet, and the number from `start` to `at` with its mark. */
+static int add_marked(struct scan *s, const char *start, const char *mark, struct buffer *out) {
+  if (buffer_add(out, s->copied, (size_t)(start - s->copied)) != 0 || buffer_puts(out, "\"") != 0 ||
+      buffer_puts(out, mark) != 0 || buffer_add(out, start, (size_t)(s->at - start)) != 0 ||
+      buffer_puts(out, "\"") != 0)
+    return -1;
+  s->copied = s->at;
+  s->places->elsewhere = 1;
+  return 0;
+}
+
+int numbers_scan(const char *text, size_t len, int integers, const char *mark, struct buffer *out,
+                 struct places *places) {
+  struct scan s = {0};
+  s.at = s.copied = text;
+  s.end = text + len;
+  s.places = places;
+  places->count = places->elsewhere = 0;
+  while (s.at < s.end) {
+    const char *start = s.at;
+    int marked = 0;
+    if (*start == '"') {
+      s.string = start;
+      s.string_end = s.at = skip_string(start, s.end);
+      continue;
+    }
+    if (*start == '-' || (*start >= '0' && *start <= '9')) {
+      s.at = read_number(start, s.end, integers, &marked);
+      if (integers) note_place(&s);
+      if (marked && add_marked(&s, start, mark, out) != 0) return -1;
+      continue;
+    }
+    if (*start == 'n') note_place(&s);
+    if (*start == '{' || *start == '[') s.depth++;
+    if (*start == '}' || *start == ']') s.depth--;
+    if (*start == ':' && s.depth == 1) s.key = s.string, s.key_end = s.string_end;
+    s.at++;
+  }
+  if (s.copied == text) return 0;
+  return buffer_add(out, s.copied, (size_t)(s.end - s.copied)) == 0 ? 1 : -1;
 }

@@ -13,8 +13,6 @@
 #define MAX_HEAD (256 * 1024)      /* bytes of response headers */
 #define MAX_ERROR_BODY (64 * 1024) /* bytes kept of an answer that is not a 2xx */
 #define MAX_PENDING (256 * 1024)   /* bytes that wait for the owner before the transfer is held */
-#define JSON_BUFFER (16 * 1024L)
-#define FILE_BUFFER (256 * 1024L)
 
 /* "HTTP/1.1 200 OK" begins a new header block (after a 100, or a proxy's own answer). */
 static size_t on_header(char *line, size_t size, size_t count, void *context) {
@@ -212,22 +210,23 @@ int receive_wire(struct request *r) {
   CURLcode code = CURLE_OK;
   const struct file *f = &r->file;
   char range[32];
-  if (!r->slot->wired) {
+  if (r->slot->wired == NULL) {
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_XFERINFOFUNCTION, on_progress);
-    SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    r->slot->wired = 1;
   }
-  SET(CURLOPT_HEADERDATA, r);
-  SET(CURLOPT_WRITEDATA, r);
-  if (!f->expected && !r->slot->for_file) return (int)code;
-  r->slot->for_file = f->expected;
+  if (r->slot->wired != r) {
+    SET(CURLOPT_HEADERDATA, r);
+    SET(CURLOPT_WRITEDATA, r);
+    SET(CURLOPT_XFERINFODATA, r);
+    SET(CURLOPT_PRIVATE, r);
+    r->slot->wired = r;
+  }
+  if (!f->expected) return (int)code;
   snprintf(range, sizeof range, "%lld-", f->received);
-  SET(CURLOPT_XFERINFODATA, r);
-  SET(CURLOPT_NOPROGRESS, f->expected ? 0L : 1L);
-  SET(CURLOPT_LOW_SPEED_TIME, f->expected ? (site_milliseconds(r->timeout) + 999) / 1000 : 0L);
-  SET(CURLOPT_BUFFERSIZE, f->expected ? FILE_BUFFER : JSON_BUFFER);
+  SET(CURLOPT_NOPROGRESS, 0L);
+  SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+  SET(CURLOPT_LOW_SPEED_TIME, (site_milliseconds(r->timeout) + 999) / 1000);
   SET(CURLOPT_RANGE, f->ranged ? range : NULL);
   return (int)code;
 }

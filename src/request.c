@@ -159,7 +159,6 @@ static CURLcode set_call(struct request *r) {
   CURLcode code = slot->verb == r->verb ? CURLE_OK : set_method(slot, r->verb);
   if (code == CURLE_OK) code = (CURLcode)receive_wire(r);
   if (r->file.expected && r->file.ranged && r->if_range == NULL && set_if_range(r) != 0) return CURLE_OUT_OF_MEMORY;
-  SET(CURLOPT_PRIVATE, r);
   /* A file may take as long as it takes, so its time-out is for a transfer that stands still. */
   SET(CURLOPT_TIMEOUT_MS, r->file.expected ? 0L : site_milliseconds(r->timeout));
   SET(CURLOPT_HTTPHEADER, header_list(r));
@@ -214,7 +213,7 @@ int request_begin(struct request *r) {
   r->message[0] = '\0';
   r->wish = -1;
   if (r->slot == NULL) {
-    r->slot = site_take(r->site);
+    r->slot = site_take(r->site, r->file.expected);
     r->away = r->redirects = 0;
     r->verb = r->method;
     r->attempts++;
@@ -233,6 +232,12 @@ int request_begin(struct request *r) {
   r->state = REQUEST_DONE;
   release(r);
   return -1;
+}
+
+void request_postpone(struct request *r) {
+  release(r);
+  r->attempts--;
+  r->state = REQUEST_QUEUED;
 }
 
 /* "Expect:" with nothing behind it keeps libcurl from asking before it sends a large body: servers that don't know the

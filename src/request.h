@@ -14,6 +14,7 @@
 #include "site.h"
 
 struct curl_slist;
+struct lane;
 
 enum request_state {
   REQUEST_IDLE,    /* being filled in */
@@ -69,6 +70,8 @@ struct request {
   int announced; /* loop_take_done gives it once it is done */
   struct request *prev, *next;
   struct list *list; /* that it is in, or NULL */
+  struct lane *lane; /* while it is running */
+  int sole;          /* shares no connection there */
   double due;        /* monotonic: when a paused request goes on */
   size_t place;      /* in the loop's heap */
 };
@@ -95,6 +98,9 @@ void *request_easy(const struct request *r);
 /* Reads the outcome of an attempt whose handle has left the multi handle. `random` is in [0, 1). With REQUEST_LATER,
  * *delay says how many seconds. */
 enum request_step request_end(struct request *r, int code, double random, double *delay);
+
+/* Instead of request_end: takes back an attempt that could not be made for want of a descriptor. */
+void request_postpone(struct request *r);
 
 /* Says why a request failed, when that is for a reason of our own. */
 void request_fail(struct request *r, enum error_kind kind, const char *message);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* SOCK_CLOEXEC */
 #include "site.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "head.h"
 #include "slot.h"
 
-#define SPARE_SLOTS 8 /* kept for the next request; more are only needed while more run */
+#define SPARE_SLOTS 8 /* kept beside as many as are in use: a new one costs as much as a third of a request */
 
 struct site {
   int holders;
@@ -31,9 +32,11 @@ struct site {
   struct limits limits;
   char *proxy, *ca_file, *ca_path, *user_agent;
   int verify;
+  CURLSH *share; /* names that were resolved, and TLS sessions: for all the loop's lanes */
   struct slot *spare;
-  int spares;
+  size_t spares, used;
   size_t sockets; /* open */
+  int starved;
 };
 
 const char *site_address(const struct site *site) {
@@ -42,6 +45,10 @@ const char *site_address(const struct site *site) {
 
 size_t site_sockets(const struct site *site) {
   return site->sockets;
+}
+
+int site_starved(const struct site *site) {
+  return site->starved;
 }
 
 int site_is_secure(const struct site *site) {
@@ -205,10 +212,11 @@ static int add_key(struct curl_slist **list, const struct site *site, const stru
   return result;
 }
 
+/* The Accept header is libcurl's own, any type: that fits JSON and files alike. (A byte of a header costs 95
+ * instructions.) */
 struct curl_slist *site_make_headers(const struct site *site, const struct buffer *lines, const char *key) {
   struct curl_slist *list = NULL;
-  if (add_own(&list, &site->lines, lines, "Accept", "application/json") == 0 &&
-      add_own(&list, &site->lines, lines, "User-Agent", site->user_agent) == 0 &&
+  if (add_own(&list, &site->lines, lines, "User-Agent", site->user_agent) == 0 &&
       add_key(&list, site, lines, key) == 0 && add_lines(&list, &site->lines, lines) == 0 &&
       (lines == NULL || add_lines(&list, lines, NULL) == 0))
     return list;
@@ -349,7 +357,11 @@ static const char *fill(struct site *site, const struct settings *settings) {
       buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 || collect_secrets(site) != 0)
     return memory;
   site->headers = site_make_headers(site, NULL, NULL);
-  if (site->headers == NULL || add_header(&site->public_headers, "Accept", 6, "*/*", 3) != 0 ||
+  site->share = curl_share_init();
+  if (site->share == NULL || curl_share_setopt(site->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
+      curl_share_setopt(site->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+    return memory;
+  if (site->headers == NULL ||
       add_header(&site->public_headers, "User-Agent", 10, site->user_agent, strlen(site->user_agent)) != 0)
     return memory;
   return NULL;
@@ -371,17 +383,21 @@ static void slot_free(struct slot *slot) {
   free(slot);
 }
 
+static struct slot *take_spare(struct site *site) {
+  struct slot *slot = site->spare;
+  site->spare = slot->next;
+  site->spares--;
+  return slot;
+}
+
 void site_hold(struct site *site) {
   site->holders++;
 }
 
 void site_drop(struct site *site) {
   if (--site->holders > 0) return;
-  while (site->spare != NULL) {
-    struct slot *slot = site->spare;
-    site->spare = slot->next;
-    slot_free(slot);
-  }
+  while (site->spare != NULL) slot_free(take_spare(site));
+  curl_share_cleanup(site->share);
   curl_url_cleanup(site->base);
   curl_slist_free_all(site->headers);
   curl_slist_free_all(site->public_headers);
@@ -411,6 +427,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
   fd = socket(address->family, address->socktype, address->protocol);
   if (fd != CURL_SOCKET_BAD) fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
+  site->starved = fd == CURL_SOCKET_BAD && (errno == EMFILE || errno == ENFILE);
   if (fd != CURL_SOCKET_BAD) site->sockets++;
   return fd;
 }
@@ -449,7 +466,11 @@ static CURLcode set_up(struct site *site, struct slot *slot) {
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT, 1L); /* a time-out during DNS must not wait for the resolver's thread */
 #endif
+  SET(CURLOPT_BUFFERSIZE, slot->for_file ? FILE_BUFFER : JSON_BUFFER);
+  SET(CURLOPT_SHARE, site->share);
   if (site->proxy != NULL) SET(CURLOPT_PROXY, site->proxy);
+  /* Where there is no proxy, there are no exceptions from it to ask the environment for (700 instructions). */
+  if (site->proxy != NULL && site->proxy[0] == '\0') SET(CURLOPT_NOPROXY, "");
   if (site->ca_file != NULL) SET(CURLOPT_CAINFO, site->ca_file);
   if (site->ca_path != NULL) SET(CURLOPT_CAPATH, site->ca_path);
   if (!site->verify) {
@@ -459,15 +480,10 @@ static CURLcode set_up(struct site *site, struct slot *slot) {
   return code;
 }
 
-struct slot *site_take(struct site *site) {
-  struct slot *slot = site->spare;
-  if (slot != NULL) {
-    site->spare = slot->next;
-    site->spares--;
-    return slot;
-  }
-  slot = calloc(1, sizeof *slot);
+static struct slot *new_slot(struct site *site, int for_file) {
+  struct slot *slot = calloc(1, sizeof *slot);
   if (slot == NULL) return NULL;
+  slot->for_file = for_file;
   slot->easy = curl_easy_init();
   slot->url = curl_url_dup(site->base);
   if (slot->easy != NULL && slot->url != NULL && set_up(site, slot) == CURLE_OK) return slot;
@@ -475,12 +491,20 @@ struct slot *site_take(struct site *site) {
   return NULL;
 }
 
+struct slot *site_take(struct site *site, int for_file) {
+  struct slot *slot = site->spare != NULL && !for_file ? take_spare(site) : new_slot(site, for_file);
+  if (slot != NULL) site->used++;
+  return slot;
+}
+
 void site_give(struct site *site, struct slot *slot) {
-  if (slot->moved || site->spares >= SPARE_SLOTS) {
+  site->used--;
+  if (slot->moved || slot->for_file) {
     slot_free(slot);
-    return;
+  } else {
+    slot->next = site->spare;
+    site->spare = slot;
+    site->spares++;
   }
-  slot->next = site->spare;
-  site->spare = slot;
-  site->spares++;
+  while (site->spares > site->used + SPARE_SLOTS) slot_free(take_spare(site));
 }

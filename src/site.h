@@ -76,12 +76,15 @@ int site_add_secret(struct buffer *secrets, const char *text);
 /* Overwrites every secret in `text` with asterisks. */
 void site_redact(const struct buffer *secrets, char *text, size_t len);
 
-/* How many sockets are open, and whether the base URL is https. */
+/* How many sockets are open, and whether the last one could not be opened for want of a descriptor. */
 size_t site_sockets(const struct site *site);
+int site_starved(const struct site *site);
+
+/* Whether the base URL is https. */
 int site_is_secure(const struct site *site);
 
-/* Takes an easy handle that is set up for this site, or NULL; gives it back. */
-struct slot *site_take(struct site *site);
+/* Takes an easy handle that is set up for this site and for a file or JSON, or NULL; gives it back. */
+struct slot *site_take(struct site *site, int for_file);
 void site_give(struct site *site, struct slot *slot);
 
 #endif

@@ -7,17 +7,24 @@
 
 #include <curl/curl.h>
 
+struct request;
 struct site;
+
+/* libcurl's receive buffer, in bytes. Each request has one while it runs: with libcurl's own 16 KiB, that is three
+ * quarters of what a request in flight takes, and most heads and answers come in one piece of 1 KiB. The size can't be
+ * changed later: a handle whose request shared a connection keeps its buffer. */
+#define JSON_BUFFER 1024L
+#define FILE_BUFFER (256 * 1024L)
 
 struct slot {
   CURL *easy;
   CURLU *url;
   struct slot *next;
-  int wired;        /* the request's callbacks are set */
-  int for_file;     /* set up for a file */
-  int moved;        /* points somewhere else after a redirect */
-  int queried;      /* the query is not the base's */
-  const char *verb; /* the method that the handle is set to */
+  struct request *wired; /* whose data the callbacks have */
+  int for_file;          /* with the larger buffer; not used again */
+  int moved;             /* points somewhere else after a redirect */
+  int queried;           /* the query is not the base's */
+  const char *verb;      /* the method that the handle is set to */
   char error[CURL_ERROR_SIZE];
 };
 

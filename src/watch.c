@@ -7,7 +7,6 @@
 #include "watch.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +14,7 @@
 
 #include "loop.h"
 
-#define EVENTS_A_STEP 64
+#define EVENTS_A_STEP 256
 #define TIMER_SLACK 0.0005 /* s; the timer is not set anew for less */
 
 #if defined(SORA_NO_EPOLL)
@@ -29,23 +28,45 @@
 #define SORA_POLL
 #endif
 
+static void perform(struct lane *lane) {
+  int running;
+  lane->stirred = 1;
+  curl_multi_perform(lane->multi, &running);
+}
+
+static void poll_lane(struct lane *lane, int ms) {
+  curl_multi_poll(lane->multi, NULL, 0, ms, NULL);
+  perform(lane);
+}
+
+#ifndef SORA_POLL
+
+static void act(struct lane *lane, curl_socket_t fd, int what) {
+  int running;
+  lane->stirred = 1;
+  curl_multi_socket_action(lane->multi, fd, what, &running);
+}
+
+#endif
 #ifdef SORA_EPOLL /* --- Linux: epoll, and a timerfd in it ------------------------------------------------------- */
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+
+#define TIMER_EVENT UINT64_MAX /* sockets have the lane's index and the descriptor */
 
 static int open_watcher(void) {
   return epoll_create1(EPOLL_CLOEXEC);
 }
 
 /* `known`: the socket is in the set. */
-static int set_socket(int watcher, int fd, int what, int known) {
+static int set_socket(const struct lane *lane, int fd, int what, int known) {
   struct epoll_event event;
   memset(&event, 0, sizeof event);
-  event.data.fd = fd;
+  event.data.u64 = (uint64_t)lane->index << 32 | (uint32_t)fd;
   if (what & CURL_POLL_IN) event.events |= EPOLLIN;
   if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
-  return epoll_ctl(watcher,
+  return epoll_ctl(lane->loop->watcher,
                    what == CURL_POLL_REMOVE ? EPOLL_CTL_DEL
                    : known                  ? EPOLL_CTL_MOD
                                             : EPOLL_CTL_ADD,
@@ -57,7 +78,7 @@ static int open_timer(int watcher) {
   int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   memset(&event, 0, sizeof event);
   event.events = EPOLLIN;
-  event.data.fd = timer;
+  event.data.u64 = TIMER_EVENT;
   if (timer < 0 || epoll_ctl(watcher, EPOLL_CTL_ADD, timer, &event) == 0) return timer;
   close(timer);
   return -1;
@@ -87,20 +108,20 @@ static void quiet_timer(struct loop *loop) {
   loop->armed = -1;
 }
 
-static int wait_for_events(struct loop *loop, int ms) {
+static void wait_for_events(struct loop *loop, int ms) {
   struct epoll_event events[EVENTS_A_STEP];
-  int count = epoll_wait(loop->watcher, events, EVENTS_A_STEP, ms), running, i;
+  int count = epoll_wait(loop->watcher, events, EVENTS_A_STEP, ms), i;
   for (i = 0; i < count; i++) {
     uint32_t had = events[i].events;
     int what = (had & EPOLLIN ? CURL_CSELECT_IN : 0) | (had & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                (had & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-    if (events[i].data.fd == loop->timer) {
+    uint64_t which = events[i].data.u64;
+    if (which == TIMER_EVENT) {
       quiet_timer(loop);
     } else {
-      curl_multi_socket_action(loop->multi, events[i].data.fd, what, &running);
+      act(loop->lanes.lane[which >> 32], (curl_socket_t)(which & 0xFFFFFFFF), what);
     }
   }
-  return count;
 }
 
 #endif
@@ -118,12 +139,12 @@ static int open_watcher(void) {
 }
 
 /* Each direction is an event of its own; taking out one that is not there fails, and that is as good. */
-static int set_socket(int watcher, int fd, int what, int known) {
+static int set_socket(struct lane *lane, int fd, int what, int known) {
   struct kevent change;
-  int result = 0;
-  EV_SET(&change, fd, EVFILT_READ, what & CURL_POLL_IN ? EV_ADD : EV_DELETE, 0, 0, 0);
+  int result = 0, watcher = lane->loop->watcher;
+  EV_SET(&change, fd, EVFILT_READ, what & CURL_POLL_IN ? EV_ADD : EV_DELETE, 0, 0, lane);
   if (kevent(watcher, &change, 1, NULL, 0, NULL) != 0 && (what & CURL_POLL_IN)) result = -1;
-  EV_SET(&change, fd, EVFILT_WRITE, what & CURL_POLL_OUT ? EV_ADD : EV_DELETE, 0, 0, 0);
+  EV_SET(&change, fd, EVFILT_WRITE, what & CURL_POLL_OUT ? EV_ADD : EV_DELETE, 0, 0, lane);
   if (kevent(watcher, &change, 1, NULL, 0, NULL) != 0 && (what & CURL_POLL_OUT)) result = -1;
   (void)known;
   return what == CURL_POLL_REMOVE ? 0 : result;
@@ -145,10 +166,10 @@ static void close_timer(int timer) {
   (void)timer;
 }
 
-static int wait_for_events(struct loop *loop, int ms) {
+static void wait_for_events(struct loop *loop, int ms) {
   struct kevent events[EVENTS_A_STEP];
   struct timespec limit;
-  int count, running, i;
+  int count, i;
   limit.tv_sec = ms / 1000;
   limit.tv_nsec = ms % 1000 * 1000000L;
   count = kevent(loop->watcher, NULL, 0, events, EVENTS_A_STEP, &limit);
@@ -157,10 +178,9 @@ static int wait_for_events(struct loop *loop, int ms) {
     if (events[i].filter == EVFILT_TIMER) {
       loop->armed = -1;
     } else {
-      curl_multi_socket_action(loop->multi, (curl_socket_t)events[i].ident, what, &running);
+      act(events[i].udata, (curl_socket_t)events[i].ident, what);
     }
   }
-  return count;
 }
 
 #endif
@@ -171,15 +191,21 @@ int watch_open(struct loop *loop) {
   return 0;
 }
 
-void watch_call_libcurl(struct loop *loop) {
-  int running;
-  curl_multi_perform(loop->multi, &running);
+int watch_lane(struct lane *lane) {
+  (void)lane;
+  return 0;
 }
 
-int watch_wait(struct loop *loop, int ms) {
-  curl_multi_poll(loop->multi, NULL, 0, ms, NULL);
-  watch_call_libcurl(loop);
+int watch_has_lanes(void) {
   return 0;
+}
+
+void watch_call_libcurl(struct lane *lane) {
+  perform(lane);
+}
+
+void watch_wait(struct loop *loop, int ms) {
+  poll_lane(loop->lanes.lane[0], ms);
 }
 
 int watch_fileno(struct loop *loop) {
@@ -200,45 +226,54 @@ void watch_close(struct loop *loop) {
 
 /* `known` is not NULL once the socket is in the set. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
-  struct loop *loop = context;
+  struct lane *lane = context;
   (void)easy;
-  if (set_socket(loop->watcher, fd, what, known != NULL) != 0 && what != CURL_POLL_REMOVE) return -1;
-  if (known == NULL && what != CURL_POLL_REMOVE) curl_multi_assign(loop->multi, fd, loop);
+  if (set_socket(lane, fd, what, known != NULL) != 0 && what != CURL_POLL_REMOVE) return -1;
+  if (known == NULL && what != CURL_POLL_REMOVE) curl_multi_assign(lane->multi, fd, lane);
   return 0;
 }
 
 static int on_timer(CURLM *multi, long ms, void *context) {
-  struct loop *loop = context;
+  struct lane *lane = context;
   (void)multi;
-  loop->alarm = ms < 0 ? -1 : request_clock() + (double)ms / 1000;
+  lane->alarm = ms < 0 ? -1 : request_clock() + (double)ms / 1000;
   return 0;
 }
 
 int watch_open(struct loop *loop) {
-  CURLMcode code;
   loop->watcher = open_watcher();
-  if (loop->watcher < 0) return -1;
-  code = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  if (code == CURLM_OK) code = curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
+  return loop->watcher < 0 ? -1 : 0;
+}
+
+int watch_lane(struct lane *lane) {
+  CURLMcode code = curl_multi_setopt(lane->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  if (code == CURLM_OK) code = curl_multi_setopt(lane->multi, CURLMOPT_SOCKETDATA, lane);
+  if (code == CURLM_OK) code = curl_multi_setopt(lane->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  if (code == CURLM_OK) code = curl_multi_setopt(lane->multi, CURLMOPT_TIMERDATA, lane);
   return code == CURLM_OK ? 0 : -1;
 }
 
-void watch_call_libcurl(struct loop *loop) {
-  int running;
-  if (loop->alarm < 0 || request_clock() < loop->alarm) return;
-  loop->alarm = -1;
-  curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+int watch_has_lanes(void) {
+  return 1;
 }
 
-int watch_wait(struct loop *loop, int ms) {
-  int count, failure;
-  errno = 0;
-  count = wait_for_events(loop, ms);
-  failure = errno;
-  watch_call_libcurl(loop);
-  return count < 0 && failure == EINTR ? -1 : 0;
+void watch_call_libcurl(struct lane *lane) {
+  if (lane->polled) {
+    perform(lane);
+  } else if (lane->alarm >= 0 && request_clock() >= lane->alarm) {
+    lane->alarm = -1;
+    act(lane, CURL_SOCKET_TIMEOUT, 0);
+  }
+}
+
+void watch_wait(struct loop *loop, int ms) {
+  unsigned i;
+  if (loop->lanes.lane[0]->polled) {
+    poll_lane(loop->lanes.lane[0], ms);
+    return;
+  }
+  wait_for_events(loop, ms);
+  for (i = 0; i < loop->lanes.count; i++) watch_call_libcurl(loop->lanes.lane[i]);
 }
 
 int watch_fileno(struct loop *loop) {

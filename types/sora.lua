@@ -24,7 +24,7 @@
 ---@field ca_file? string the file of certificates to trust
 ---@field ca_path? string the folder of certificates to trust
 ---@field verify? boolean `false` trusts any certificate (`true`)
----@field user_agent? string what the client calls itself (`"sora-lua/…"`)
+---@field user_agent? string what the client calls itself (`"sora/…"`)
 ---@field on_event? fun(event: sora.Event) called with each request, retry and response
 ---@field dialect? sora.Dialect a preset where several things differ at once; what is given goes first
 ---@field paths? sora.Paths where calls are, below the base URL

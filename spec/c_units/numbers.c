@@ -22,11 +22,73 @@ static struct buffer with_marks(const char *text) {
 /* Works on a copy that is exactly as large as the text, so that the sanitizer sees a read past its end. */
 static int mark(const char *text, size_t len, int floats, struct buffer *out) {
   char *copy = malloc(len != 0 ? len : 1);
-  int result;
+  struct places places;
+  int result, i;
   memcpy(copy, text, len);
-  result = numbers_mark(copy, len, floats, NUMBER_MARK, out);
+  result = numbers_scan(copy, len, floats, NUMBER_MARK, out, &places);
+  for (i = 0; i < places.count; i++) { /* every key lies inside, in its quotes */
+    const char *key = places.member[i].key;
+    size_t size = places.member[i].len;
+    CHECK(key > copy && key + size < copy + len && key[-1] == '"' && key[size] == '"');
+  }
+  CHECK(result != 1 || places.elsewhere);
   free(copy);
   return result;
+}
+
+/* The places in `text` as "key,key", with a '+' behind them if there are others elsewhere. */
+static void check_places(const char *text, int integers, const char *wanted) {
+  struct buffer out = {0}, got = {0};
+  struct places places;
+  int i;
+  CHECK(numbers_scan(text, strlen(text), integers, NUMBER_MARK, &out, &places) >= 0);
+  for (i = 0; i < places.count; i++) {
+    if (i > 0) buffer_puts(&got, ",");
+    buffer_add(&got, places.member[i].key, places.member[i].len);
+  }
+  if (places.elsewhere) buffer_puts(&got, "+");
+  CHECK_CASE(strcmp(buffer_string(&got), wanted) == 0, "%s (integers %d): %s", text, integers, got.data);
+  buffer_free(&got);
+  buffer_free(&out);
+}
+
+static void places(void) {
+  static const struct {
+    const char *text, *nulls, *all;
+  } table[] = {
+      {"{}", "", ""},
+      {"{\"a\":\"b\",\"c\":true}", "", ""},
+      {"{\"a\":1}", "", "a"},
+      {"{ \"a\" : 1 , \"b\" : null , \"c\" : -2.5 }", "b", "a,b,c"},
+      {"{\"\":null}", "", ""}, /* the empty key: told by the count alone, below */
+      {"{\"a\":null,\"a\":1}", "a", "a,a"},
+      {"{\"a\":\"null 1\",\"b\":null}", "b", "b"},
+      {"{\"a\":{\"b\":null},\"c\":null}", "c+", "c+"},
+      {"{\"a\":{\"b\":1},\"c\":null}", "c", "c+"},
+      {"{\"a\":{\"b\":\"x\"},\"c\":null}", "c", "c"},
+      {"{\"a\":[],\"c\":3}", "", "c"},
+      {"{\"a\":[null],\"c\":3}", "+", "c+"},
+      {"[null]", "+", "+"},
+      {"[1]", "", "+"},
+      {"null", "+", "+"},
+      {"{\"a\\\\b\":null}", "+", "+"}, /* a key with escapes is not what Lua will have */
+      {"{\"a\":\"\\\\\",\"b\":null}", "b", "b"},
+      {"{\"a\":9007199254740993}", "+", "a+"},
+      {"{\"a\":4.0,\"b\":null}", "b", "a,b+"},
+      {"{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":1,\"l\":1,\"m\":1,"
+       "\"n\":1,\"o\":1,\"p\":1}", "", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"},
+      {"{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":1,\"l\":1,\"m\":1,"
+       "\"n\":1,\"o\":1,\"p\":1,\"q\":1}", "", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p+"},
+  };
+  size_t i;
+  struct buffer out = {0};
+  struct places found;
+  for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+    check_places(table[i].text, 0, table[i].nulls);
+    check_places(table[i].text, 1, table[i].all);
+  }
+  CHECK(numbers_scan("{\"\":null}", 9, 0, NUMBER_MARK, &out, &found) == 0);
+  CHECK(found.count == 1 && found.member[0].len == 0 && !found.elsewhere);
 }
 
 static void check_case(const char *text, int floats, const char *wanted) {
@@ -175,6 +237,7 @@ static void anything(void) {
 
 int main(void) {
   cases();
+  places();
   truncated();
   anything();
   return summary();

@@ -58,8 +58,9 @@ function nginx.build()
   assert(output:find("status 0", 1, true), output)
 end
 
--- Debian has the Lua module apart, OpenResty built in. Absolute, because paths count from the prefix.
-local function load_modules()
+--- The lines that load the Lua module: Debian has it apart, OpenResty built in. Absolute, because paths count
+-- from the prefix.
+function nginx.modules()
   local folder = output_of("nginx -V"):match("%-%-modules%-path=(%S+)") or "/usr/lib/nginx/modules"
   local lines = {}
   for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
@@ -162,7 +163,7 @@ end
 -- `level` of the error log ("warn")
 -- @treturn table with `port`, `url`, `pid` (of the master) and `dir`
 function nginx.start(options)
-  local values = { MODULES = load_modules(), WORKERS = tostring(options.workers or 1), ROOT = nginx.root,
+  local values = { MODULES = nginx.modules(), WORKERS = tostring(options.workers or 1), ROOT = nginx.root,
     USER = output_of("id -u"):match("^0\n") and "user root;\n" or "", LEVEL = options.level or "warn",
     MAIN = options.main or "", HTTP = options.http or "", SERVER = options.server or "" }
   return nginx.run((CONFIG:gsub("@(%u+)@", values)))
