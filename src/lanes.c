@@ -168,8 +168,8 @@ void lanes_leave(struct loop *loop, struct request *r) {
   if (--lane->running == 0 && lane->index > 0) lane->emptied = request_clock();
 }
 
-void lanes_learn(struct lanes *l, long version) {
-  l->protocol = version == CURL_HTTP_VERSION_2_0 ? PROTOCOL_HTTP_2 : PROTOCOL_HTTP_1;
+void lanes_learn(struct lanes *l, int version) {
+  l->protocol = version == 2 ? PROTOCOL_HTTP_2 : PROTOCOL_HTTP_1;
 }
 
 void lanes_starve(struct lanes *l) {

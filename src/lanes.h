@@ -52,7 +52,7 @@ int lanes_enter(struct loop *loop, struct request *r);
 void lanes_leave(struct loop *loop, struct request *r);
 
 /* Told that an answer came by HTTP/`version`, and that there was no descriptor for another connection. */
-void lanes_learn(struct lanes *l, long version);
+void lanes_learn(struct lanes *l, int version);
 void lanes_starve(struct lanes *l);
 
 /* Closes all connections. */

@@ -37,6 +37,7 @@ static int collect(lua_State *L) {
 struct lcall *lcall_box(lua_State *L) {
   struct lcall *call = compat_newuserdata(L, sizeof *call);
   memset(call, 0, sizeof *call);
+  call->anchor = call->waiter = LUA_NOREF;
   sink_init(&call->sink);
   luaL_getmetatable(L, CALL_TYPE);
   lua_setmetatable(L, -2);
@@ -116,13 +117,13 @@ void lcall_anchor(lua_State *L, int table, struct lcall *call, int index) {
   luaL_checkstack(L, 3, NULL);
   if (call->listens) call->client->listening += index != 0 ? 1 : -1;
   lua_rawgeti(L, table, FIELD_STARTED);
-  lua_pushlightuserdata(L, call);
   if (index != 0) {
     lua_pushvalue(L, index);
+    call->anchor = luaL_ref(L, -2);
   } else {
-    lua_pushnil(L);
+    luaL_unref(L, -1, call->anchor);
+    call->anchor = LUA_NOREF;
   }
-  lua_rawset(L, -3);
   lua_pop(L, 1);
 }
 
@@ -150,10 +151,10 @@ int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *c
   lcall_anchor(L, table, call, self);
   luaL_checkstack(L, 4, NULL);
   if (opts != 0) {
-    lua_rawgeti(L, table, FIELD_ON_DONE);
-    lua_pushlightuserdata(L, call);
+    lua_rawgeti(L, table, FIELD_STARTED);
     lua_getfield(L, opts, "on_done");
-    lua_rawset(L, -3);
+    call->waiter = luaL_ref(L, -2);
+    lua_pop(L, 1);
   }
   call->request.announced = 1;
   loop_add(&client->loop, &call->request);

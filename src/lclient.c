@@ -93,8 +93,6 @@ int lclient_new(lua_State *L) {
   lua_newtable(L);
   lua_newtable(L);
   lua_rawseti(L, 4, FIELD_STARTED);
-  lua_newtable(L);
-  lua_rawseti(L, 4, FIELD_ON_DONE);
   lua_pushvalue(L, 4);
   compat_settable(L, 3);
   luaL_getmetatable(L, CLIENT_TYPE);
@@ -127,10 +125,12 @@ int lclient_set_get_path(lua_State *L) {
 /* Runs the hooks that are due, such as the one that Ctrl-C sets in the stand-alone interpreter: that one is
  * the main thread's, so in a coroutine it is borrowed. Returns 0, or pushes what a hook raised. */
 static int run_hooks(lua_State *L) {
-  lua_State *main = compat_mainthread(L);
+  lua_State *main = NULL;
   lua_Hook borrowed = NULL;
-  int failed;
-  if (main != NULL && main != L && lua_gethook(L) == NULL) borrowed = lua_gethook(main);
+  int failed, is_main = lua_pushthread(L);
+  lua_pop(L, 1);
+  if (!is_main) main = compat_mainthread(L);
+  if (main != NULL && lua_gethook(L) == NULL) borrowed = lua_gethook(main);
   if (borrowed == NULL && lua_gethook(L) == NULL) return 0;
   if (borrowed != NULL) lua_sethook(L, borrowed, lua_gethookmask(main), lua_gethookcount(main));
   lua_getfield(L, LUA_REGISTRYINDEX, TICK_FIELD);
@@ -144,24 +144,29 @@ static int woken(const struct loop *loop) {
   return loop->wake >= 0 && loop->wake <= request_clock();
 }
 
+/* A hook has raised in the middle of a wait: ends the call that was waited for, and goes on raising. */
+static void interrupt(lua_State *L, struct lclient *client, int table, struct lcall *call) {
+  if (call != NULL && client->site != NULL && call->request.state != REQUEST_DONE)
+    loop_cancel(&client->loop, &call->request, ERROR_CANCELLED, "the call was interrupted");
+  if (call != NULL && call->listens) lcall_anchor(L, table, call, 0);
+  if (call != NULL) sink_close(&call->sink);
+  lua_error(L);
+}
+
 void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds) {
-  double deadline = request_clock() + seconds;
+  double deadline = until == NULL ? request_clock() + seconds : 0;
   luaL_checkstack(L, 4, NULL);
-  while (client->site != NULL) {
-    double left = until != NULL ? SLICE : deadline - request_clock();
-    if (until != NULL && until->request.state == REQUEST_DONE) break;
-    if (until == NULL && (left <= 0 || client->loop.done.first != NULL || woken(&client->loop))) break;
-    loop_step(&client->loop, left < SLICE ? left : SLICE);
-    levents_drain(L, client, table);
+  for (;;) {
+    double left;
+    levents_drain(L, client, table); /* before the wait: who listens may want to know what it is for */
     lfile_news(L, client, table);
-    if (run_hooks(L) == 0) continue;
-    if (until != NULL && client->site != NULL && until->request.state != REQUEST_DONE)
-      loop_cancel(&client->loop, &until->request, ERROR_CANCELLED, "the call was interrupted");
-    if (until != NULL && until->listens) lcall_anchor(L, table, until, 0);
-    if (until != NULL) sink_close(&until->sink);
-    lua_error(L);
+    if (run_hooks(L) != 0) interrupt(L, client, table, until);
+    if (client->site == NULL) return;
+    left = until != NULL ? SLICE : deadline - request_clock();
+    if (until != NULL && until->request.state == REQUEST_DONE) return;
+    if (until == NULL && (left <= 0 || client->loop.done.first != NULL || woken(&client->loop))) return;
+    loop_step(&client->loop, left < SLICE ? left : SLICE);
   }
-  levents_drain(L, client, table); /* a call may have been done before there was anything to wait for */
 }
 
 void lclient_open(lua_State *L) {

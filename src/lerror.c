@@ -196,11 +196,11 @@ void lerror_push_call(lua_State *L, struct lcall *call) {
   site_redact(site_secrets(r->site), r->answer.data, r->answer.len);
   site_redact(&r->secrets, r->answer.data, r->answer.len);
   set_request_id(L, call);
-  if (r->kind == ERROR_API && r->message[0] == '\0') {
+  if (r->kind == ERROR_API && request_message(r)[0] == '\0') {
     read_body(L, call);
     set_default_message(L, r);
   } else {
-    set_text(L, call, "message", r->message, strlen(r->message));
+    set_text(L, call, "message", request_message(r), strlen(request_message(r)));
   }
   if (r->status != 0) set_number(L, "status", r->status);
   if (r->code != 0) {

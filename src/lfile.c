@@ -98,6 +98,7 @@ static void read_listeners(lua_State *L, int spec, struct lcall *call) {
 }
 
 int lfile_read(lua_State *L, int spec, struct lcall *call) {
+  char message[512];
   struct file *f = &call->request.file;
   const char *path;
   if (!read_parts(L, spec, &call->request.form)) return 0;
@@ -121,9 +122,9 @@ int lfile_read(lua_State *L, int spec, struct lcall *call) {
   lua_pop(L, 1);
   f->sink = path != NULL ? &call->sink : NULL;
   if (path == NULL || sink_open(&call->sink, path, f->received) == 0) return 1;
-  sink_explain(&call->sink, call->request.message, sizeof call->request.message);
+  sink_explain(&call->sink, message, sizeof message);
   sink_close(&call->sink);
-  lerror_return(L, ERROR_FILE, call->request.message);
+  lerror_return(L, ERROR_FILE, message);
   return 0;
 }
 
@@ -196,8 +197,7 @@ void lfile_news(lua_State *L, struct lclient *client, int table) {
   struct lcall *call;
   while (client->listening > 0 && client->site != NULL && (call = with_news(&client->loop)) != NULL) {
     lua_rawgeti(L, table, FIELD_STARTED);
-    lua_pushlightuserdata(L, call);
-    lua_rawget(L, -2);
+    lua_rawgeti(L, -1, call->anchor);
     tell(L, call, lua_gettop(L));
     lua_pop(L, 2);
   }

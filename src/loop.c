@@ -147,10 +147,8 @@ static int reap_lane(struct loop *loop, struct lane *lane) {
     struct request *r = NULL;
     CURL *easy = message->easy_handle;
     CURLcode code = message->data.result;
-    long version = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
-    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-    if (version != 0 && !r->away) lanes_learn(&loop->lanes, version);
+    if (r->headed && !r->away) lanes_learn(&loop->lanes, r->version);
     lanes_leave(loop, r); /* `message` is gone after this */
     end_attempt(loop, r, code);
     ended++;

@@ -34,11 +34,9 @@ static int is_empty(lua_State *L) {
   return 0;
 }
 
-/* Whether the table on top is "no" said with a 200. A job with id and status never is; the rest is for
- * sora.normalize to judge. */
+/* Whether the table on top is "no" said with a 200: sora.normalize judges. */
 static int is_refusal(lua_State *L) {
   int refused;
-  if (has_string(L, "id") && has_string(L, "status")) return 0;
   lua_getglobal(L, "require");
   lua_pushliteral(L, "sora.normalize");
   lua_call(L, 1, 1);
@@ -60,6 +58,8 @@ static int push_json(lua_State *L, struct lcall *call) {
   }
   if (!ljson_decode(L, r->answer.data, r->answer.len, &call->scratch)) {
     fail(r, ERROR_DECODE, lua_tostring(L, -1));
+  } else if (has_string(L, "id") && has_string(L, "status")) {
+    return 1; /* a job, which is never a refusal */
   } else if (is_empty(L)) {
     fail(r, ERROR_DECODE, "the answer is an empty object");
   } else if (is_refusal(L)) {
@@ -87,13 +87,12 @@ static int read_text(lua_State *L, struct lcall *call) {
 static int push_file(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
   struct file *f = &r->file;
-  char type[128];
+  char type[128], text[512];
   if (f->content != CONTENT_FILE && r->answer.len != 0) return read_text(L, call);
   if (f->received == 0) return fail(r, ERROR_DECODE, "the file is empty");
   if (f->sink != NULL && sink_commit(f->sink) != 0) {
-    sink_explain(f->sink, r->message, sizeof r->message);
-    r->kind = ERROR_FILE;
-    return 0;
+    sink_explain(f->sink, text, sizeof text);
+    return fail(r, ERROR_FILE, text);
   }
   lua_newtable(L);
   if (f->sink != NULL) {

@@ -5,19 +5,15 @@
 #include "compat.h"
 #include "lsora.h"
 
-/* Pushes the function that waits for the call, or nil, and forgets the call. */
-static void take_on_done(lua_State *L, int table, struct lcall *call) {
-  static const int fields[] = {FIELD_STARTED, FIELD_ON_DONE};
-  int i;
-  for (i = 0; i < 2; i++) {
-    lua_rawgeti(L, table, fields[i]);
-    lua_pushlightuserdata(L, call);
-    lua_rawget(L, -2);
-    lua_pushlightuserdata(L, call);
-    lua_pushnil(L);
-    lua_rawset(L, -4);
-    lua_remove(L, -2);
-  }
+/* Pushes the call and the function that waits for it, or nil, and forgets them. */
+static void take_started(lua_State *L, int table, struct lcall *call) {
+  lua_rawgeti(L, table, FIELD_STARTED);
+  lua_rawgeti(L, -1, call->anchor);
+  lua_rawgeti(L, -2, call->waiter);
+  luaL_unref(L, -3, call->anchor);
+  luaL_unref(L, -3, call->waiter);
+  call->anchor = call->waiter = LUA_NOREF;
+  lua_remove(L, -3);
 }
 
 /* on_done(results): called protected, with the function and the call as arguments. A file is put in place by this even
@@ -36,7 +32,7 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
   struct request *r;
   luaL_checkstack(L, 8, NULL);
   while (client->site != NULL && (r = loop_take_done(&client->loop)) != NULL) {
-    take_on_done(L, table, (struct lcall *)r);
+    take_started(L, table, (struct lcall *)r);
     if (((struct lcall *)r)->listens) client->listening--;
     if (lua_isnil(L, -1) && !r->file.expected) {
       lua_pop(L, 2);

@@ -21,6 +21,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
   if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
     const char *space = memchr(line, ' ', len);
     r->status = r->headed = 0;
+    r->version = line[5] - '0';
     r->head.len = 0;
     if (space == NULL) return len;
     for (space++; space < line + len && *space >= '0' && *space <= '9' && r->status < 1000; space++)
@@ -49,8 +50,9 @@ static enum content sniff(const struct request *r, const char *data, size_t len)
 }
 
 static int fail_at_sink(struct request *r) {
-  r->kind = ERROR_FILE;
-  sink_explain(r->file.sink, r->message, sizeof r->message);
+  char text[512];
+  sink_explain(r->file.sink, text, sizeof text);
+  request_fail(r, ERROR_FILE, text);
   return -1;
 }
 
@@ -152,9 +154,10 @@ static int keep_bytes(struct request *r, const char *data, size_t len) {
 
 static size_t keep_answer(struct request *r, const char *data, size_t len) {
   size_t most = site_limits(r->site)->max_response_bytes;
+  char text[80];
   if (len <= most - r->answer.len) return buffer_add(&r->answer, data, len) == 0 ? len : 0;
-  snprintf(r->message, sizeof r->message, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
-  r->kind = ERROR_TOO_LARGE;
+  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
+  request_fail(r, ERROR_TOO_LARGE, text);
   return 0;
 }
 

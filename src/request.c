@@ -65,6 +65,7 @@ void request_forget(struct request *r) {
   buffer_free(&r->body);
   buffer_free(&r->secrets);
   buffer_free(&r->head);
+  buffer_free(&r->message);
   buffer_free(&r->answer);
 }
 
@@ -89,7 +90,12 @@ void request_free(struct request *r) {
 
 void request_fail(struct request *r, enum error_kind kind, const char *message) {
   r->kind = kind;
-  snprintf(r->message, sizeof r->message, "%s", message);
+  r->message.len = 0;
+  if (buffer_puts(&r->message, message) != 0 || buffer_string(&r->message) == NULL) r->message.len = 0;
+}
+
+const char *request_message(const struct request *r) {
+  return r->message.len != 0 ? r->message.data : "";
 }
 
 /* --- an attempt ----------------------------------------------------------- */
@@ -157,14 +163,19 @@ static CURLcode set_call(struct request *r) {
   struct slot *slot = r->slot;
   CURL *easy = slot->easy;
   CURLcode code = slot->verb == r->verb ? CURLE_OK : set_method(slot, r->verb);
+  struct curl_slist *headers;
   if (code == CURLE_OK) code = (CURLcode)receive_wire(r);
   if (r->file.expected && r->file.ranged && r->if_range == NULL && set_if_range(r) != 0) return CURLE_OUT_OF_MEMORY;
+  headers = header_list(r);
   /* A file may take as long as it takes, so its time-out is for a transfer that stands still. */
-  SET(CURLOPT_TIMEOUT_MS, r->file.expected ? 0L : site_milliseconds(r->timeout));
-  SET(CURLOPT_HTTPHEADER, header_list(r));
+  if (slot->timeout != r->timeout) SET(CURLOPT_TIMEOUT_MS, r->file.expected ? 0L : site_milliseconds(r->timeout));
+  if (slot->headers != headers) SET(CURLOPT_HTTPHEADER, headers);
   /* libcurl sends a request again by itself when a kept-alive connection turns out to be dead. For
    * one that may be paid for, only a connection that is new keeps it from doing so. */
-  SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
+  if (slot->fresh != !r->repeatable) SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
+  slot->timeout = r->timeout;
+  slot->headers = headers;
+  slot->fresh = !r->repeatable;
   if (code == CURLE_OK && strcmp(r->verb, "POST") == 0) code = set_body(r);
   return code;
 }
@@ -188,13 +199,26 @@ static CURLcode set_url(struct request *r) {
   return CURLE_OK;
 }
 
-/* Changing the path of a URL object that libcurl has seen is 12.8k instructions cheaper than a new URL. */
+/* Changing the path of a URL object that libcurl has seen is 12.8k instructions cheaper than a new URL; and polls of a
+ * job have the same path again and again. */
+static CURLcode set_path(struct slot *slot, const struct buffer *path) {
+  const char *text;
+  if (slot->path.len == path->len && memcmp(slot->path.data, path->data, path->len) == 0) return CURLE_OK;
+  slot->path.len = 0;
+  if (buffer_add(&slot->path, path->data, path->len) != 0 || (text = buffer_string(&slot->path)) == NULL)
+    return CURLE_OUT_OF_MEMORY;
+  if (curl_url_set(slot->url, CURLUPART_PATH, text, 0) == CURLUE_OK) return CURLE_OK;
+  slot->path.len = 0;
+  return CURLE_URL_MALFORMAT;
+}
+
 static CURLcode set_address(struct request *r) {
   struct slot *slot = r->slot;
   const char *base = site_query(r->site);
+  CURLcode code;
   if (r->url.len != 0) return set_url(r);
-  if (buffer_string(&r->path) == NULL) return CURLE_OUT_OF_MEMORY;
-  if (curl_url_set(slot->url, CURLUPART_PATH, r->path.data, 0) != CURLUE_OK) return CURLE_URL_MALFORMAT;
+  code = set_path(slot, &r->path);
+  if (code != CURLE_OK) return code;
   if (r->query.len == 0 && !slot->queried) return CURLE_OK;
   slot->queried = r->query.len != 0;
   if (curl_url_set(slot->url, CURLUPART_QUERY, base, 0) != CURLUE_OK) return CURLE_URL_MALFORMAT;
@@ -210,7 +234,7 @@ int request_begin(struct request *r) {
   r->kind = ERROR_NONE;
   r->status = r->headed = 0;
   r->head.len = r->answer.len = 0;
-  r->message[0] = '\0';
+  r->message.len = 0;
   r->wish = -1;
   if (r->slot == NULL) {
     r->slot = site_take(r->site, r->file.expected);

@@ -54,12 +54,13 @@ struct request {
 
   /* the answer; `kind` is ERROR_NONE for a 2xx */
   enum error_kind kind;
-  int code;   /* CURLcode */
-  int status; /* HTTP */
-  int headed; /* the headers came to their end */
+  int code;    /* CURLcode */
+  int status;  /* HTTP */
+  int headed;  /* the headers came to their end */
+  int version; /* of HTTP, without what is behind its point */
   struct buffer head, answer;
-  char message[256];
-  double wish; /* seconds the server asked to wait, or -1 */
+  struct buffer message; /* why it failed: see request_message */
+  double wish;           /* seconds the server asked to wait, or -1 */
   int retryable, ambiguous;
 
   struct file file;
@@ -104,6 +105,7 @@ void request_postpone(struct request *r);
 
 /* Says why a request failed, when that is for a reason of our own. */
 void request_fail(struct request *r, enum error_kind kind, const char *message);
+const char *request_message(const struct request *r);
 
 /* Seconds the answer asks to wait before the next poll (openai-poll-after-ms, retry-after-ms, Retry-After), or -1. */
 double request_poll_hint(const struct request *r);

@@ -380,6 +380,7 @@ struct site *site_new(const struct settings *settings, char *why, size_t size) {
 static void slot_free(struct slot *slot) {
   curl_easy_cleanup(slot->easy);
   curl_url_cleanup(slot->url);
+  buffer_free(&slot->path);
   free(slot);
 }
 
@@ -469,8 +470,13 @@ static CURLcode set_up(struct site *site, struct slot *slot) {
   SET(CURLOPT_BUFFERSIZE, slot->for_file ? FILE_BUFFER : JSON_BUFFER);
   SET(CURLOPT_SHARE, site->share);
   if (site->proxy != NULL) SET(CURLOPT_PROXY, site->proxy);
-  /* Where there is no proxy, there are no exceptions from it to ask the environment for (700 instructions). */
-  if (site->proxy != NULL && site->proxy[0] == '\0') SET(CURLOPT_NOPROXY, "");
+  if (site->proxy != NULL && site->proxy[0] == '\0') {
+    /* Where there is no proxy, there are no exceptions from it to ask the environment for, and no certificates to trust
+     * it by to be copied for each request (1k instructions). */
+    SET(CURLOPT_NOPROXY, "");
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL); /* a libcurl that has no such option copies nothing */
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+  }
   if (site->ca_file != NULL) SET(CURLOPT_CAINFO, site->ca_file);
   if (site->ca_path != NULL) SET(CURLOPT_CAPATH, site->ca_path);
   if (!site->verify) {
@@ -484,6 +490,7 @@ static struct slot *new_slot(struct site *site, int for_file) {
   struct slot *slot = calloc(1, sizeof *slot);
   if (slot == NULL) return NULL;
   slot->for_file = for_file;
+  slot->timeout = -1;
   slot->easy = curl_easy_init();
   slot->url = curl_url_dup(site->base);
   if (slot->easy != NULL && slot->url != NULL && set_up(site, slot) == CURLE_OK) return slot;

@@ -236,7 +236,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 static int on_timer(CURLM *multi, long ms, void *context) {
   struct lane *lane = context;
   (void)multi;
-  lane->alarm = ms < 0 ? -1 : request_clock() + (double)ms / 1000;
+  lane->alarm = ms < 0 || lane->polled ? -1 : request_clock() + (double)ms / 1000; /* curl_multi_poll knows its own */
   return 0;
 }
 
