@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all lint memcheck asan docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all lint memcheck asan bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -126,7 +126,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install what they miss (tools/deps.sh says what and why), then build in a second make, which
 # sees what the first one installed.
 
-deps: ## install what a GOAL needs: build (the default), demo, test, lint, memcheck, docs, ci
+deps: ## install what a GOAL needs: build (the default), demo, test, lint, memcheck, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -147,10 +147,10 @@ LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG
 lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, against every Lua installed
 	@$(DEPS) lint
 	luacheck --quiet --no-color $(wildcard lua spec examples bench bin/* tools/*.lua .luacheckrc)
-	shellcheck tools/*.sh examples/*.sh .ci/run
+	shellcheck tools/*.sh examples/*.sh bench/clients/*.sh .ci/run
 	@set -e; for lua in $(LINT_LUAS); do for cc in gcc clang; do \
 	  echo "$$cc -Werror, headers of $$lua"; \
-	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES); \
+	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c; \
 	done; done
 
 memcheck: ## run the specs under valgrind; any error or leak fails
@@ -173,6 +173,27 @@ asan: ## run the specs with the compiler's address and undefined behaviour sanit
 	    "$$loader" "$$($(CC) -print-file-name=libasan.so)" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
 	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 $(BUILD)/lua $(BUSTED)
 
+# ---- measuring ---------------------------------------------------------------------------------------------------
+# bench/run.lua says what WHAT, CLIENTS, ROUNDS and SCALE may be: make bench WHAT=one CLIENTS=easy,sora
+
+BENCH_PROGRAMS = build/bench/easy build/bench/multi
+BENCH_WORDS = $(foreach word,WHAT CLIENTS ROUNDS SCALE,$(if $($(word)),$(word)=$($(word))))
+
+build/bench/%: bench/clients/%.c bench/clients/program.c bench/clients/program.h
+	@mkdir -p $(@D)
+	$(call say,compile,$@)
+	$(Q)$(CC) -std=c99 $(WARNINGS) $(CURL_CFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^) $(CURL_LIBS)
+
+bench: ## measure sora beside C + libcurl and other clients, for bench/RESULTS.md
+	@$(DEPS) bench
+	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
+	@$(RUN) $(LUA) bench/run.lua $(BENCH_WORDS)
+
+bench-check: ## count the instructions of a call and of a poll; above their bars it fails
+	@$(DEPS) bench-check
+	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
+	@$(RUN) $(LUA) bench/check.lua
+
 docs: ## write the API reference to build/doc
 	@$(DEPS) docs
 	ldoc --fatalwarnings .
@@ -181,5 +202,5 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1#/p' Makefile | while IFS='#' read -r t what; do printf '  %-10s %s\n' "$$t" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1#/p' Makefile | while IFS='#' read -r t what; do printf '  %-11s %s\n' "$$t" "$$what"; done
 	@echo '  with LUA=lua5.1 … lua5.5 or luajit (default $(LUA)), CC, CFLAGS, LUA_INCDIR, PREFIX, DESTDIR'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tools/deps.sh GOAL: makes sure that what GOAL needs is on this machine. Run it through make (`make deps GOAL=test`).
 #
-#   GOAL  build | demo | test | lint | memcheck | docs | ci
+#   GOAL  build | demo | test | lint | memcheck | docs | bench | bench-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and LUA_PATH and LUA_CPATH as the goal will have them
 #
 # A need is found by trying it, not by asking a package manager, so that what was installed by hand or by LuaRocks
@@ -30,6 +30,7 @@ has_command() { command -v "$1" >/dev/null 2>&1; }
 has_file() { [ -e "$1" ]; }
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_module() { "$LUA" -e "require '$1'" >/dev/null 2>&1; }
+has_module_of_5_1() { lua5.1 -e "require '$1'" >/dev/null 2>&1; }
 has_headers() {
   if [ -n "${LUA_INCDIR:-}" ]; then has_file "$LUA_INCDIR/lua.h"; else has_library "$1"; fi
 }
@@ -115,9 +116,43 @@ need_docs() {
   need command ldoc lua-ldoc "ldoc (luarocks install ldoc)" "writes the API reference"
 }
 
+need_bench_check() {
+  need_build
+  need module cqueues lua-cqueues "cqueues (luarocks install cqueues)" "finds ports, and waits for servers to start"
+  need openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" "OpenResty, or nginx with its Lua module" \
+    "the server that is measured against"
+  need command openssl openssl openssl "makes its certificate"
+  need valgrind true valgrind "valgrind, and debugging symbols of the C library" "counts instructions"
+}
+
+need_bench() {
+  need_bench_check
+  want module http.client lua-http - "sora is measured beside it"
+  want module socket.http lua-socket - "sora is measured beside it"
+  want module ssl.https lua-sec - "lets LuaSocket speak https"
+  want module luv lua-luv - "sora is measured beside it"
+  want command lua5.1 lua5.1 - "the Lua that Debian's lua-curl is for"
+  want module_of_5_1 curl lua-curl - "sora is measured beside it"
+  want command node nodejs - "openai-node runs in it"
+  want command curl curl - "sora is measured beside it"
+  want command jq jq - "reads what the curl command gets"
+}
+
+# Node.js packages are in no distribution. This one comes from npm, into build/, and only if somebody has npm.
+openai=build/bench/node_modules/openai
+fetch_bench() {
+  if has_file "$openai"; then return
+  elif ! has_command npm; then echo "There is no npm here: openai-node is left out."
+  else
+    echo "Installing openai-node into build/ with npm …"
+    npm install --prefix build/bench --no-audit --no-fund --silent openai || echo "It failed: openai-node is left out."
+  fi
+}
+
 need_ci() {
   need_lint
   need_memcheck
+  need_bench_check
   need_docs
   need command luarocks luarocks LuaRocks "installs the rock, as users do"
   want command ffprobe ffmpeg - "plays the development server's video"
@@ -191,17 +226,22 @@ tell_elsewhere() {
   echo "with LUA= the interpreter's name, and luarocks for the rest."
 }
 
-missing=
+# Ends well if nothing is missing.
+look() {
+  missing=
+  "need_$(echo "$goal" | tr - _)"
+  [ -z "$missing" ] || return
+  [ "$goal" != bench ] || fetch_bench
+  exit 0
+}
+
 case $goal in
-  build | demo | test | lint | memcheck | docs | ci) "need_$goal" ;;
+  build | demo | test | lint | memcheck | docs | bench | bench-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
-[ -z "$missing" ] && exit 0
 if has_command apt-get && has_command dpkg-query; then
   install_debian
-  missing=
-  "need_$goal"
-  [ -z "$missing" ] && exit 0
+  look
 fi
 tell_elsewhere
 exit 1

@@ -1,0 +1,118 @@
+--- Runs a client program and reads its line of figures.
+-- Owns the command line and the environment that each client gets. Invariant: every run is bounded in time,
+-- on the clients' core, and with as many open files as the system allows.
+local machine = require "bench.machine"
+local process = require "spec.support.process"
+
+local client = {}
+
+local LONGEST = 120 -- s; callgrind takes 50 times as long as the program itself
+local CORE = #machine.cores() > 1 and machine.cores()[1] or "" -- that no server uses
+local CANNOT = 3 -- the exit status of a client that has no such WHAT
+--- The lengths of two runs under callgrind, whose difference is counted.
+client.LENGTHS = { 50, 200 }
+
+-- $1 is the time limit, $2 the core or "". The status comes last, since Lua 5.1 does not get it from a pipe.
+local SHELL = [[
+limit=$1 core=$2; shift 2
+ulimit -n "$(ulimit -Hn)" 2>/dev/null
+[ -z "$core" ] || set -- taskset -c "$core" "$@"
+timeout -k 5 "$limit" "$@" </dev/null
+echo "status $?"]]
+
+local function words(list)
+  local quoted = {}
+  for i, word in ipairs(list) do quoted[i] = process.quote(word) end
+  return table.concat(quoted, " ")
+end
+
+-- What a command wrote to stdout and stderr, and its exit status.
+local function run(command)
+  local line = words { "sh", "-c", SHELL, "sh", LONGEST, CORE } .. " " .. words(command)
+  local output, status = process.output(line .. " 2>&1"):match("^(.-)status (%d+)\n$")
+  return output, tonumber(status)
+end
+
+local function environment(job)
+  local list = { "env" }
+  if job.ca then
+    list[#list + 1] = "BENCH_CA=" .. job.ca
+    list[#list + 1] = "NODE_EXTRA_CA_CERTS=" .. job.ca -- Node.js reads it before the client's first line
+  end
+  if job.http2 then list[#list + 1] = "BENCH_HTTP=2" end
+  return list
+end
+
+local function join(...)
+  local all = {}
+  for _, list in ipairs { ... } do
+    for _, word in ipairs(list) do all[#all + 1] = word end
+  end
+  return all
+end
+
+-- Runs the program with `count` requests, behind other words.
+local function start(program, job, count, before)
+  local arguments = { job.what, job.url, count, job.flight or 1, program.extra or job.extra }
+  return run(join(environment(job), before or {}, program.command, arguments))
+end
+
+--- Whether a client is there.
+-- @tparam table program `command`, a list of words
+-- @treturn[1] string its version
+-- @treturn[2] nil
+-- @treturn[2] string the last line of its complaint
+function client.probe(program)
+  local output, status = run(join(program.command, { "probe" }))
+  output = (output or ""):gsub("%s+$", "")
+  if status == 0 then return output end
+  return nil, output:match("[^\n]*$")
+end
+
+--- Runs a client once.
+-- @tparam table program `command`, and `extra` where it has one of its own
+-- @tparam table job `what`, `url`, `count`, and where they matter `flight`, `extra`, `ca`, `http2`
+-- @treturn[1] table { count, wall, cpu, rss, growth, flight }: requests, seconds, KiB, and the job's own
+-- @treturn[2] nil
+-- @treturn[2] string|false why there is none; false: this client does not do that
+function client.measure(program, job)
+  local output, status = start(program, job, job.count)
+  if status == CANNOT then return nil, false end
+  local count, wall, cpu, rss, growth = (output or ""):match("(%d+) ([%d.]+) ([%d.]+) (%d+) (%-?%d+)%s*$")
+  if status ~= 0 or not count then
+    return nil, ("status %s: %s"):format(status, (output or ""):sub(-300))
+  end
+  return { count = tonumber(count), wall = tonumber(wall), cpu = tonumber(cpu), rss = tonumber(rss),
+    growth = tonumber(growth), flight = job.flight }
+end
+
+-- All instructions of one run.
+local function instructions(program, job, count)
+  local out = process.folder()
+  local output, status = start(program, job, count,
+    { "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. out .. "/out" })
+  local total = (process.slurp(out .. "/out") or ""):match("\ntotals: (%d+)")
+  process.output(words { "rm", "-r", out })
+  if status == CANNOT then return nil, false end
+  if status ~= 0 or not total then return nil, ("status %s: %s"):format(status, (output or ""):sub(-300)) end
+  return tonumber(total)
+end
+
+--- Counts the instructions of one request: the difference of two runs of different lengths, so that what is
+-- done once does not count.
+-- @tparam table program as for `measure`
+-- @tparam table job as for `measure`; its count does not matter
+-- @tparam ?{number,number} lengths of the two runs
+-- @treturn[1] number
+-- @treturn[2] nil
+-- @treturn[2] string|false as `measure` gives it
+function client.count(program, job, lengths)
+  local short, long = (lengths or client.LENGTHS)[1], (lengths or client.LENGTHS)[2]
+  local few, why = instructions(program, job, short)
+  if not few then return nil, why end
+  local many, problem = instructions(program, job, long)
+  if not many then return nil, problem end
+  return (many - few) / (long - short)
+end
+
+return client

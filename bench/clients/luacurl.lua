@@ -1,0 +1,74 @@
+#!/usr/bin/env lua5.1
+--- lua-curl 0.3.0, the binding that Debian has (module `curl`; for Lua 5.1 and 5.2 alone), with cjson: one
+-- easy handle for all calls. It binds easy_init, setopt and perform, and neither libcurl's multi interface
+-- (so there is no `many`) nor getinfo (so FAILONERROR watches the status). It stands on the libcurl that has
+-- GnuTLS in place of OpenSSL, and takes no HTTP version above 1.1. The clock is luasocket's, since the
+-- binding has none.
+local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
+local curl = require "curl"
+local json = require "cjson"
+local socket = require "socket"
+
+local FILE_BUFFER = 256 * 1024 -- bytes read at once into a file, as in easy.c; libcurl's default is 16 KiB
+
+-- A handle that gives each piece of an answer to `take`.
+local function open(job, take)
+  if job.http2 then common.cannot("no HTTP/2") end
+  local easy = curl.easy_init()
+  local function set(option, value) easy:setopt(curl["OPT_" .. option], value) end
+  set("URL", job.url)
+  set("HTTPHEADER", { "Authorization: Bearer " .. common.KEY, "Accept: " .. common.ACCEPT,
+    "User-Agent: " .. common.USER_AGENT })
+  set("HTTP_VERSION", curl.HTTP_VERSION_1_1)
+  set("FAILONERROR", 1)
+  set("NOSIGNAL", 1)
+  if job.ca then set("CAINFO", job.ca) end
+  set("WRITEFUNCTION", function(data, size)
+    take(data)
+    return size
+  end)
+  return easy, set
+end
+
+local function perform(easy)
+  local code, why = easy:perform()
+  if code ~= 0 then error(why, 0) end
+end
+
+local function one(job)
+  local parts = {}
+  local easy, set = open(job, function(data) parts[#parts + 1] = data end)
+  local function call()
+    parts = {}
+    set("URL", job.url)
+    perform(easy)
+    job:expect(json.decode(table.concat(parts)).id)
+  end
+  job:warm_up(call)
+  job:start()
+  for _ = 1, job.count do call() end
+  job:finish()
+end
+
+local function download(job)
+  local file, announced
+  local easy, set = open(job, function(data) assert(file:write(data)) end)
+  set("BUFFERSIZE", FILE_BUFFER)
+  set("HEADERFUNCTION", function(line, size)
+    announced = line:lower():match("^content%-length:%s*(%d+)") or announced
+    return size
+  end)
+  job:start()
+  for _ = 1, job.count do
+    file = assert(io.open(job.extra, "wb"))
+    perform(easy)
+    assert(file:close())
+    job:expect(common.size(job.extra), tonumber(announced))
+  end
+  job:finish()
+end
+
+common.main {
+  version = ("lua-curl %s, %s, %s"):format(curl._VERSION, curl.version():match("^%S+ %S+"), _VERSION),
+  clock = socket.gettime, one = one, download = download,
+}
