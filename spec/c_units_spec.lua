@@ -12,6 +12,7 @@ local UNITS = {
   { "buffer", "", 10246 },
   { "head", "src/buffer.c", 70700 },
   { "numbers", "src/buffer.c", 170388 },
+  { "secrets", "src/buffer.c src/head.c", 27482 },
   { "timers", "", 13558 },
   { "sink", "", 60 },
 }

@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "lsora.h"
+#include "secrets.h"
 
 /* Whether the loop has it; only then is the client looked at. */
 static int is_active(const struct lcall *call) {
@@ -85,7 +86,7 @@ static int ask_key(lua_State *L, struct lcall *call, int table) {
     lerror_return(L, ERROR_CONFIG, "the api_key function must return a string with no control characters");
     return 0;
   }
-  if (site_add_secret(&call->request.secrets, key) != 0) luaL_error(L, "out of memory");
+  if (secrets_add(&call->request.secrets, key, len) != 0) luaL_error(L, "out of memory");
   return 1;
 }
 
@@ -97,7 +98,7 @@ static int make_headers(lua_State *L, struct lclient *client, int table, struct 
     key = lua_tostring(L, -1);
   }
   call->request.headers = site_make_headers(client->site, &call->lines, key);
-  if (call->request.headers == NULL || site_collect_secrets(&call->request.secrets, &call->lines) != 0)
+  if (call->request.headers == NULL || secrets_collect(&call->request.secrets, &call->lines) != 0)
     luaL_error(L, "out of memory");
   return 1;
 }
@@ -105,8 +106,7 @@ static int make_headers(lua_State *L, struct lclient *client, int table, struct 
 /* What has to be there before the call is sent. 1, or pushes nil, err and returns 0. */
 static int prepare(lua_State *L, struct lclient *client, int table, struct lcall *call) {
   struct request *r = &call->request;
-  if (r->query.len != 0 &&
-      (buffer_string(&r->query) == NULL || site_collect_query_secrets(&r->secrets, r->query.data) != 0))
+  if (r->query.len != 0 && (buffer_string(&r->query) == NULL || secrets_collect_query(&r->secrets, r->query.data) != 0))
     return luaL_error(L, "out of memory");
   if (!(client->asks_key || call->lines.len != 0) || make_headers(L, client, table, call)) return 1;
   sink_close(&call->sink);
@@ -174,7 +174,7 @@ int lcall_results(lua_State *L, int index) {
   if (!call->kept) {
     lfile_flush(L, call, index);
     count = lresult_push(L, call);
-    lua_newtable(L);
+    lua_createtable(L, count, 0);
     for (i = count; i >= 1; i--) {
       lua_insert(L, -2);
       lua_rawseti(L, -2, i);

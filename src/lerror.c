@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "head.h"
 #include "lsora.h"
+#include "secrets.h"
 
 #define ERROR_TYPE "sora.error"
 #define SHOWN_BODY 1024 /* bytes of the answer that an error carries */
@@ -84,8 +85,8 @@ static void push_clean(lua_State *L, struct lcall *call, const char *text, size_
   struct buffer *b = &call->scratch;
   b->len = 0;
   if (buffer_add(b, text, len) != 0) luaL_error(L, "out of memory");
-  site_redact(site_secrets(call->request.site), b->data, b->len);
-  site_redact(&call->request.secrets, b->data, b->len);
+  secrets_redact(site_secrets(call->request.site), b->data, b->len);
+  secrets_redact(&call->request.secrets, b->data, b->len);
   lua_pushlstring(L, b->len != 0 ? b->data : "", b->len);
 }
 
@@ -193,8 +194,8 @@ void lerror_push_call(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
   lerror_push(L, r->kind, "");
   /* Before anything is cut from it: half a key is a secret too. What JSON writes otherwise is found by push_clean. */
-  site_redact(site_secrets(r->site), r->answer.data, r->answer.len);
-  site_redact(&r->secrets, r->answer.data, r->answer.len);
+  secrets_redact(site_secrets(r->site), r->answer.data, r->answer.len);
+  secrets_redact(&r->secrets, r->answer.data, r->answer.len);
   set_request_id(L, call);
   if (r->kind == ERROR_API && request_message(r)[0] == '\0') {
     read_body(L, call);

@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "lsora.h"
+#include "secrets.h"
 
 struct event {
   struct event *next;
@@ -31,8 +32,8 @@ static void write_url(char *url, const struct request *r, size_t address_len) {
   memcpy(url, site_address(r->site), address_len);
   memcpy(url + address_len, r->path.data, r->path.len);
   url[address_len + r->path.len] = '\0';
-  site_redact(site_secrets(r->site), url, address_len + r->path.len);
-  site_redact(&r->secrets, url, address_len + r->path.len);
+  secrets_redact(site_secrets(r->site), url, address_len + r->path.len);
+  secrets_redact(&r->secrets, url, address_len + r->path.len);
 }
 
 /* An event that memory has no room for is not told. */

@@ -51,7 +51,7 @@ void request_reset(struct request *r, const char *method) {
   r->attempts = 0;
   r->announced = 0;
   r->ended = 0;
-  (void)buffer_puts(&r->path, site_path(r->site)); /* checked by request_begin: a path has a '/' */
+  (void)buffer_puts(&r->path, r->site->path); /* checked by request_begin: a path has a '/' */
 }
 
 void request_forget(struct request *r) {
@@ -214,7 +214,7 @@ static CURLcode set_path(struct slot *slot, const struct buffer *path) {
 
 static CURLcode set_address(struct request *r) {
   struct slot *slot = r->slot;
-  const char *base = site_query(r->site);
+  const char *base = r->site->query;
   CURLcode code;
   if (r->url.len != 0) return set_url(r);
   code = set_path(slot, &r->path);

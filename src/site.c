@@ -1,54 +1,16 @@
 /* site.c - what the requests of one client share; see site.h. */
-#define _GNU_SOURCE /* SOCK_CLOEXEC */
 #include "site.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#ifndef SOCK_CLOEXEC
-#include <fcntl.h>
-#endif
 
 #include "head.h"
+#include "secrets.h"
 #include "slot.h"
-
-#define SPARE_SLOTS 8 /* kept beside as many as are in use: a new one costs as much as a third of a request */
-
-struct site {
-  int holders;
-  CURLU *base;
-  char *address; /* scheme, host and port */
-  char *key;     /* NULL: none */
-  char *path;    /* the base path without a slash at its end */
-  char *query;   /* the base query, or NULL */
-  struct curl_slist *headers, *public_headers;
-  struct buffer lines;   /* the client's own headers */
-  struct buffer secrets; /* each with its '\0' */
-  enum auth auth;
-  struct limits limits;
-  char *proxy, *ca_file, *ca_path, *user_agent;
-  int verify;
-  CURLSH *share; /* names that were resolved, and TLS sessions: for all the loop's lanes */
-  struct slot *spare;
-  size_t spares, used;
-  size_t sockets; /* open */
-  int starved;
-};
 
 const char *site_address(const struct site *site) {
   return site->address;
-}
-
-size_t site_sockets(const struct site *site) {
-  return site->sockets;
-}
-
-int site_starved(const struct site *site) {
-  return site->starved;
 }
 
 int site_is_secure(const struct site *site) {
@@ -69,93 +31,6 @@ struct curl_slist *site_headers(const struct site *site) {
 
 struct curl_slist *site_public_headers(const struct site *site) {
   return site->public_headers;
-}
-
-/* --- secrets ------------------------------------------------------------ */
-
-static int sensitive(const char *name, size_t len) {
-  static const char *const words[] = {"auth", "key", "token", "secret", "cookie", "password", "signature"};
-  size_t i, at;
-  for (i = 0; i < sizeof words / sizeof words[0]; i++)
-    for (at = 0; at + strlen(words[i]) <= len; at++)
-      if (head_same(words[i], name + at, strlen(words[i]))) return 1;
-  return 0;
-}
-
-/* The secret itself. */
-static int add_plain(struct buffer *secrets, const char *text, size_t len) {
-  return buffer_add(secrets, text, len) != 0 || buffer_add(secrets, "", 1) != 0 ? -1 : 0;
-}
-
-/* The secret as JSON may write it: with a backslash before '"', '\\' and, in some encoders, '/'. */
-static int add_escaped(struct buffer *secrets, const char *text, size_t len, const char *escaped) {
-  size_t i, start = secrets->len;
-  for (i = 0; i < len; i++)
-    if ((strchr(escaped, text[i]) != NULL && buffer_add(secrets, "\\", 1) != 0) ||
-        buffer_add(secrets, text + i, 1) != 0)
-      return -1;
-  if (secrets->len - start != len) return buffer_add(secrets, "", 1);
-  secrets->len = start; /* it is the plain one */
-  return 0;
-}
-
-/* One spelling, and as JSON writes it. */
-static int add_spelling(struct buffer *secrets, const char *text, size_t len) {
-  return add_escaped(secrets, text, len, "\"\\/") != 0 || add_escaped(secrets, text, len, "\"\\") != 0 ||
-                 add_plain(secrets, text, len) != 0
-             ? -1
-             : 0;
-}
-
-/* All its spellings: an answer may echo any of them. In a URL it is percent-encoded, and the other side reads it
- * decoded. */
-static int add_secret(struct buffer *secrets, const char *text, size_t len) {
-  int decoded_len = 0, result;
-  char *decoded;
-  if (len == 0) return 0;
-  if (add_spelling(secrets, text, len) != 0) return -1;
-  if (memchr(text, '%', len) == NULL) return 0;
-  decoded = curl_easy_unescape(NULL, text, (int)len, &decoded_len);
-  if (decoded == NULL) return -1;
-  result = add_spelling(secrets, decoded, strlen(decoded));
-  curl_free(decoded);
-  return result;
-}
-
-int site_add_secret(struct buffer *secrets, const char *text) {
-  return add_secret(secrets, text, strlen(text));
-}
-
-int site_collect_secrets(struct buffer *secrets, const struct buffer *lines) {
-  struct head_field field;
-  size_t at = 0;
-  while (head_next(lines, &at, &field)) {
-    const char *space = memchr(field.value, ' ', field.value_len);
-    if (!sensitive(field.name, field.name_len)) continue;
-    /* "Bearer abc": the word abc must not be shown by itself either. */
-    if (space != NULL && add_secret(secrets, space + 1, field.value_len - (size_t)(space + 1 - field.value)) != 0)
-      return -1;
-    if (add_secret(secrets, field.value, field.value_len) != 0) return -1;
-  }
-  return 0;
-}
-
-int site_collect_query_secrets(struct buffer *secrets, const char *query) {
-  while (query != NULL && *query != '\0') {
-    size_t len = strcspn(query, "&"), name = strcspn(query, "=&");
-    if (name < len && sensitive(query, name) && add_secret(secrets, query + name + 1, len - name - 1) != 0) return -1;
-    query += len + (query[len] == '&');
-  }
-  return 0;
-}
-
-void site_redact(const struct buffer *secrets, char *text, size_t len) {
-  const char *secret = secrets->data, *end = secrets->data + secrets->len;
-  for (; secret != end; secret += strlen(secret) + 1) {
-    size_t size = strlen(secret), at;
-    for (at = 0; at + size <= len; at++)
-      if (memcmp(text + at, secret, size) == 0) memset(text + at, '*', size);
-  }
 }
 
 /* --- headers ------------------------------------------------------------ */
@@ -285,14 +160,6 @@ static const char *parse_base(struct site *site, const char *text) {
   return NULL;
 }
 
-const char *site_path(const struct site *site) {
-  return site->path;
-}
-
-const char *site_query(const struct site *site) {
-  return site->query;
-}
-
 int site_is_origin(const struct site *site, CURLU *url) {
   static const CURLUPart parts[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
   size_t i;
@@ -322,13 +189,13 @@ static int collect_proxy_secret(struct buffer *secrets, const char *proxy) {
   start = start != NULL ? start + 3 : proxy;
   at = strrchr(start, '@');
   colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
-  return colon != NULL ? add_secret(secrets, colon + 1, (size_t)(at - colon - 1)) : 0;
+  return colon != NULL ? secrets_add(secrets, colon + 1, (size_t)(at - colon - 1)) : 0;
 }
 
 static int collect_secrets(struct site *site) {
-  if (site->key != NULL && add_secret(&site->secrets, site->key, strlen(site->key)) != 0) return -1;
-  if (site_collect_secrets(&site->secrets, &site->lines) != 0) return -1;
-  if (site_collect_query_secrets(&site->secrets, site->query) != 0) return -1;
+  if (site->key != NULL && secrets_add(&site->secrets, site->key, strlen(site->key)) != 0) return -1;
+  if (secrets_collect(&site->secrets, &site->lines) != 0) return -1;
+  if (secrets_collect_query(&site->secrets, site->query) != 0) return -1;
   return collect_proxy_secret(&site->secrets, site->proxy);
 }
 
@@ -377,27 +244,13 @@ struct site *site_new(const struct settings *settings, char *why, size_t size) {
   return NULL;
 }
 
-static void slot_free(struct slot *slot) {
-  curl_easy_cleanup(slot->easy);
-  curl_url_cleanup(slot->url);
-  buffer_free(&slot->path);
-  free(slot);
-}
-
-static struct slot *take_spare(struct site *site) {
-  struct slot *slot = site->spare;
-  site->spare = slot->next;
-  site->spares--;
-  return slot;
-}
-
 void site_hold(struct site *site) {
   site->holders++;
 }
 
 void site_drop(struct site *site) {
   if (--site->holders > 0) return;
-  while (site->spare != NULL) slot_free(take_spare(site));
+  site_free_slots(site);
   curl_share_cleanup(site->share);
   curl_url_cleanup(site->base);
   curl_slist_free_all(site->headers);
@@ -413,105 +266,4 @@ void site_drop(struct site *site) {
   free(site->ca_path);
   free(site->user_agent);
   free(site);
-}
-
-/* --- easy handles ------------------------------------------------------- */
-
-/* A socket that a child process does not inherit. */
-static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
-  struct site *site = context;
-  curl_socket_t fd;
-  (void)purpose;
-#ifdef SOCK_CLOEXEC
-  fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-#else
-  fd = socket(address->family, address->socktype, address->protocol);
-  if (fd != CURL_SOCKET_BAD) fcntl(fd, F_SETFD, FD_CLOEXEC);
-#endif
-  site->starved = fd == CURL_SOCKET_BAD && (errno == EMFILE || errno == ENFILE);
-  if (fd != CURL_SOCKET_BAD) site->sockets++;
-  return fd;
-}
-
-static int close_socket(void *context, curl_socket_t fd) {
-  struct site *site = context;
-  site->sockets--;
-  return close(fd);
-}
-
-static CURLcode limit_protocols(CURL *easy) {
-#if LIBCURL_VERSION_NUM >= 0x075500
-  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-  return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-}
-
-#define SET(option, value) (code != CURLE_OK ? code : (code = curl_easy_setopt(easy, option, value)))
-
-static CURLcode set_up(struct site *site, struct slot *slot) {
-  CURL *easy = slot->easy;
-  CURLcode code = limit_protocols(easy);
-  SET(CURLOPT_CURLU, slot->url);
-  SET(CURLOPT_ERRORBUFFER, slot->error);
-  SET(CURLOPT_NOSIGNAL, 1L);
-  SET(CURLOPT_PATH_AS_IS, 1L);
-  /* To wait and see whether a connection carries many requests pays only where HTTP/2 can be agreed upon. */
-  SET(CURLOPT_PIPEWAIT, site_is_secure(site) ? 1L : 0L);
-  SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-  SET(CURLOPT_OPENSOCKETDATA, site);
-  SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-  SET(CURLOPT_CLOSESOCKETDATA, site);
-  SET(CURLOPT_CONNECTTIMEOUT_MS, site_milliseconds(site->limits.connect_timeout));
-#if LIBCURL_VERSION_NUM >= 0x075700
-  SET(CURLOPT_QUICK_EXIT, 1L); /* a time-out during DNS must not wait for the resolver's thread */
-#endif
-  SET(CURLOPT_BUFFERSIZE, slot->for_file ? FILE_BUFFER : JSON_BUFFER);
-  SET(CURLOPT_SHARE, site->share);
-  if (site->proxy != NULL) SET(CURLOPT_PROXY, site->proxy);
-  if (site->proxy != NULL && site->proxy[0] == '\0') {
-    /* Where there is no proxy, there are no exceptions from it to ask the environment for, and no certificates to trust
-     * it by to be copied for each request (1k instructions). */
-    SET(CURLOPT_NOPROXY, "");
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL); /* a libcurl that has no such option copies nothing */
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
-  }
-  if (site->ca_file != NULL) SET(CURLOPT_CAINFO, site->ca_file);
-  if (site->ca_path != NULL) SET(CURLOPT_CAPATH, site->ca_path);
-  if (!site->verify) {
-    SET(CURLOPT_SSL_VERIFYPEER, 0L);
-    SET(CURLOPT_SSL_VERIFYHOST, 0L);
-  }
-  return code;
-}
-
-static struct slot *new_slot(struct site *site, int for_file) {
-  struct slot *slot = calloc(1, sizeof *slot);
-  if (slot == NULL) return NULL;
-  slot->for_file = for_file;
-  slot->timeout = -1;
-  slot->easy = curl_easy_init();
-  slot->url = curl_url_dup(site->base);
-  if (slot->easy != NULL && slot->url != NULL && set_up(site, slot) == CURLE_OK) return slot;
-  slot_free(slot);
-  return NULL;
-}
-
-struct slot *site_take(struct site *site, int for_file) {
-  struct slot *slot = site->spare != NULL && !for_file ? take_spare(site) : new_slot(site, for_file);
-  if (slot != NULL) site->used++;
-  return slot;
-}
-
-void site_give(struct site *site, struct slot *slot) {
-  site->used--;
-  if (slot->moved || slot->for_file) {
-    slot_free(slot);
-  } else {
-    slot->next = site->spare;
-    site->spare = slot;
-    site->spares++;
-  }
-  while (site->spares > site->used + SPARE_SLOTS) slot_free(take_spare(site));
 }

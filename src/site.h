@@ -66,16 +66,6 @@ struct curl_slist *site_public_headers(const struct site *site);
  * if that is NULL, the client's key. NULL when memory is out. Freed with curl_slist_free_all. */
 struct curl_slist *site_make_headers(const struct site *site, const struct buffer *lines, const char *key);
 
-/* Adds to `secrets` the values of those `lines` whose names say that they are credentials. 0 or -1. */
-int site_collect_secrets(struct buffer *secrets, const struct buffer *lines);
-
-/* The same for the values in a query ("a=1&key=abc"), and for a key itself. */
-int site_collect_query_secrets(struct buffer *secrets, const char *query);
-int site_add_secret(struct buffer *secrets, const char *text);
-
-/* Overwrites every secret in `text` with asterisks. */
-void site_redact(const struct buffer *secrets, char *text, size_t len);
-
 /* How many sockets are open, and whether the last one could not be opened for want of a descriptor. */
 size_t site_sockets(const struct site *site);
 int site_starved(const struct site *site);

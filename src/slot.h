@@ -1,4 +1,4 @@
-/* slot.h - the inside of an easy handle's slot, for the files that speak to libcurl.
+/* slot.h - the inside of a site and of its easy handles' slots, for the files that speak to libcurl.
  *
  * Invariant: `easy` reads its address from `url`; `moved` is set while `url`
  * is not the site's base with another path and query. */
@@ -8,9 +8,9 @@
 #include <curl/curl.h>
 
 #include "buffer.h"
+#include "site.h"
 
 struct request;
-struct site;
 
 /* libcurl's receive buffer, in bytes. Each request has one while it runs: with libcurl's own 16 KiB, that is three
  * quarters of what a request in flight takes, and most heads and answers come in one piece of 1 KiB. The size can't be
@@ -35,9 +35,29 @@ struct slot {
   char error[CURL_ERROR_SIZE];
 };
 
-/* The base URL's path without a slash at its end, and its query (NULL if it has none). */
-const char *site_path(const struct site *site);
-const char *site_query(const struct site *site);
+struct site {
+  int holders;
+  CURLU *base;
+  char *address; /* scheme, host and port */
+  char *key;     /* NULL: none */
+  char *path;    /* the base path without a slash at its end */
+  char *query;   /* the base query, or NULL */
+  struct curl_slist *headers, *public_headers;
+  struct buffer lines;   /* the client's own headers */
+  struct buffer secrets; /* each with its '\0' */
+  enum auth auth;
+  struct limits limits;
+  char *proxy, *ca_file, *ca_path, *user_agent;
+  int verify;
+  CURLSH *share; /* names that were resolved, and TLS sessions: for all the loop's lanes */
+  struct slot *spare;
+  size_t spares, used;
+  size_t sockets; /* open */
+  int starved;
+};
+
+/* Frees those that wait for the next request. */
+void site_free_slots(struct site *site);
 
 /* A time option as libcurl takes it; at least 1 for any positive time. */
 long site_milliseconds(double seconds);
