@@ -48,6 +48,7 @@ build = {
         "src/lupdate.c",
         "src/lvideo.c",
         "src/numbers.c",
+        "src/outcome.c",
         "src/receive.c",
         "src/request.c",
         "src/retry.c",

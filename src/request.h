@@ -103,6 +103,9 @@ enum request_step request_end(struct request *r, int code, double random, double
 /* Instead of request_end: takes back an attempt that could not be made for want of a descriptor. */
 void request_postpone(struct request *r);
 
+/* Lets go of what belongs to an attempt; libcurl must be done with it. */
+void request_release(struct request *r);
+
 /* Says why a request failed, when that is for a reason of our own. */
 void request_fail(struct request *r, enum error_kind kind, const char *message);
 const char *request_message(const struct request *r);

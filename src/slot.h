@@ -62,7 +62,8 @@ void site_free_slots(struct site *site);
 /* A time option as libcurl takes it; at least 1 for any positive time. */
 long site_milliseconds(double seconds);
 
-/* Whether a URL has the scheme, host and port of the base URL. */
+/* Whether a URL has this scheme; whether it has the scheme, host and port of the base URL. */
+int slot_is_scheme(CURLU *url, const char *scheme);
 int site_is_origin(const struct site *site, CURLU *url);
 
 #endif

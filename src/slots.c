@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* SOCK_CLOEXEC */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -95,6 +96,13 @@ static CURLcode set_up(struct site *site, struct slot *slot) {
     SET(CURLOPT_SSL_VERIFYHOST, 0L);
   }
   return code;
+}
+
+int slot_is_scheme(CURLU *url, const char *scheme) {
+  char *text = NULL;
+  int same = curl_url_get(url, CURLUPART_SCHEME, &text, 0) == CURLUE_OK && strcmp(text, scheme) == 0;
+  curl_free(text);
+  return same;
 }
 
 static struct slot *new_slot(struct site *site, int for_file) {
