@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "loop.h"
 #include "watch.h"
@@ -86,11 +88,15 @@ static struct lane *open_lane(struct loop *loop) {
   return NULL;
 }
 
-/* How many connections there are descriptors for. Those that are open lie below the newest, the loop's own; some are
- * left for files, the resolver and whatever else the process does. */
-static size_t affordable(const struct loop *loop) {
+/* How many connections there are descriptors for. Those that are open lie below the next one; some are left for files,
+ * the resolver and whatever else the process does. */
+static size_t affordable(void) {
   struct rlimit limit;
-  rlim_t taken = (rlim_t)(loop->watcher < 0 ? 0 : loop->watcher) + KEPT_DESCRIPTORS;
+  rlim_t taken;
+  int next = socket(AF_INET, SOCK_STREAM, 0);
+  if (next < 0) return 1;
+  close(next);
+  taken = (rlim_t)next + KEPT_DESCRIPTORS;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
   if (limit.rlim_cur <= taken) return 1;
   return (size_t)(limit.rlim_cur - taken) -
@@ -98,7 +104,7 @@ static size_t affordable(const struct loop *loop) {
 }
 
 int lanes_open(struct loop *loop, size_t most) {
-  size_t least = affordable(loop);
+  size_t least = affordable();
   loop->lanes.most = most < least ? most : least;
   return open_lane(loop) != NULL ? 0 : -1;
 }

@@ -117,9 +117,11 @@ static void pause_request(struct loop *loop, struct request *r, double delay) {
   }
 }
 
-/* There was no descriptor for a connection. The request waits until another has ended, if there is one. */
+/* There was no descriptor for a connection. The request waits until there is one again: until another has ended, or the
+ * process has closed something else, but with nothing else under way no longer than an attempt may take. */
 static int starved(struct loop *loop, struct request *r, CURLcode code) {
-  if (code != CURLE_COULDNT_CONNECT || !site_starved(loop->site) || loop->lanes.running == 0) return 0;
+  if (code != CURLE_COULDNT_CONNECT || !site_starved(loop->site)) return 0;
+  if (loop->lanes.running == 0 && request_clock() - r->started > r->timeout) return 0;
   lanes_starve(&loop->lanes);
   request_postpone(r);
   move(r, &loop->queued);
