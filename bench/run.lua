@@ -9,7 +9,7 @@ local machine = require "bench.machine"
 local report = require "bench.report"
 local servers = require "bench.servers"
 
-local ORDER = { "one", "many", "spread", "download" }
+local ORDER = { "one", "many", "spread", "jobs", "download" }
 local SPARE_FILES = 100 -- that a client has open beside its connections
 
 local SHORT = { 20, 120 } -- runs under callgrind, for those of many instructions

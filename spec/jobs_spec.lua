@@ -236,6 +236,15 @@ describe("a watched job", function()
       for i = 1, 5 do assert.same(DONE.json, good[i]:result()) end
     end)
 
+    it("that raises at the end loses no video, nor asks for it again", function()
+      srv:reply(DONE)
+      local job = client:watch("v", with(FAST, { on_progress = function() error("oh no", 0) end }))
+      assert.error_matches(finish, "^oh no$")
+      finish()
+      assert.same(DONE.json, job:result())
+      assert.equal(1, #srv:requests())
+    end)
+
     it("may cancel its own job, and others", function()
       srv:route("*", "^", QUEUED)
       local kinds, jobs = {}, {}
@@ -456,6 +465,22 @@ describe("a watched job", function()
       assert.is_true(at[25] - at[1] >= 0.22, at[25] - at[1])
     end)
 
+    it("at once the first time, and then at any time of the interval, if there are many", function()
+      srv:route("*", "^", QUEUED)
+      local INTERVAL, COUNT = 1.5, 60
+      for i = 1, COUNT do client:watch("v" .. i, { interval = INTERVAL, max_interval = INTERVAL }) end
+      local deadline = core.now() + INTERVAL
+      pump(function() return core.now() > deadline end)
+      local targets, at, seen, thirds = rig.pluck(srv:requests(), "target"), times(), {}, { 0, 0, 0 }
+      for i = 1, COUNT do seen[targets[i]] = true end
+      for i = 1, COUNT do assert.is_true(seen["/v1/videos/v" .. i]) end
+      for i = COUNT + 1, #at do
+        local third = math.floor((at[i] - at[1]) / INTERVAL * 3) + 1
+        if thirds[third] then thirds[third] = thirds[third] + 1 end
+      end
+      for i = 1, 3 do assert.is_true(thirds[i] > 0, "nobody was polled in third " .. i) end
+    end)
+
     it("256 at a time at most, and the others as soon as one is answered", function()
       client:close()
       client = rig.client(srv, { max_connections = 400, timeout = LIMIT })
@@ -486,15 +511,15 @@ describe("a watched job", function()
       return collectgarbage("count") * 1024
     end
 
-    it("costs at most 1 KiB, and nothing while it waits", function()
+    local function check(options_of)
       srv:route("*", "^", EXAMPLE)
       local ids, list, seen = {}, {}, 0
-      local opts = with(LONG, { on_progress = function() seen = seen + 1 end })
+      local function see() seen = seen + 1 end
       for i = 1, COUNT do ids[i], list[i] = ("video_%048d"):format(i), false end
-      client:watch("warm", opts)
+      client:watch("warm", options_of(see, 0))
       pump(function() return seen == 1 end)
       local before = memory()
-      for i = 1, COUNT do list[i] = client:watch(ids[i], opts) end
+      for i = 1, COUNT do list[i] = client:watch(ids[i], options_of(see, i)) end
       for _ = 1, COUNT do -- each update that finds something to do ends after a step
         if seen == COUNT + 1 then break end
         client:update(1)
@@ -507,6 +532,17 @@ describe("a watched job", function()
       assert.is_true(cqueues.poll(eye, 0.05) ~= eye)
       assert.equal(COUNT + 1, client:update(0))
       assert.is_true(each <= 1024, ("%.0f bytes each"):format(each))
+    end
+
+    -- not LONG: of so many jobs some would be due soon
+    it("costs at most 1 KiB, and nothing while it waits", function()
+      check(function(see) return { interval = 1e9, on_progress = see } end)
+    end)
+
+    it("costs no more than that with functions of its own", function()
+      check(function(see, i)
+        return { interval = 1e9, on_progress = see, on_done = function() return i end }
+      end)
     end)
   end)
 end)

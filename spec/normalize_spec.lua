@@ -313,3 +313,20 @@ describe("poll_after", function()
     assert.is_nil(normalize.poll_after "5")
   end)
 end)
+
+describe("follow", function()
+  it("says what a wait needs, as the others do", function()
+    for _, body in ipairs { {}, { id = "v", status = "queued" }, { id = "v", status = "Completed" },
+      { id = "v", status = "in_progress", poll_after_seconds = 5 }, { data = { id = "v", status = "FAIL" } },
+      { id = "v", object = "video.deleted", deleted = true }, { id = "v", video_url = "https://h.example/v" },
+      { id = "v", error = { message = "no" } }, { id = "v", error = "no" },
+      { type = "video.completed", data = { id = "v" } },
+      { code = 0, data = { task_id = "v", poll_after = 7, task_status = "processing" } } } do
+      local expected = normalize.video(body)
+      local terminal, poll_after = normalize.terminal(expected.state), normalize.poll_after(body)
+      assert.same({ terminal, poll_after, expected }, { normalize.follow(body, true) })
+      assert.same({ terminal, poll_after, terminal and expected or nil }, { normalize.follow(body, false) })
+    end
+    assert.same({ false }, { normalize.follow("text", false) })
+  end)
+end)

@@ -238,3 +238,64 @@ describe("the options of a wait", function()
     assert.matches("option names are strings, got a?%s?number", misuse{ "interval" })
   end)
 end)
+
+describe("a crowd of waits", function()
+  -- The same numbers in every run.
+  local function source(seed)
+    return function()
+      seed = seed * 16807 % 2147483647
+      return seed / 2147483647
+    end
+  end
+
+  local function assert_even(polls, from, to)
+    local most, least = simulation.evenness(polls, from, to)
+    assert.is_true(most < 1.35, ("%d to %d s: %.2f of the mean"):format(from, to, most))
+    assert.is_true(least > 0.65, ("%d to %d s: %.2f of the mean"):format(from, to, least))
+  end
+
+  local function check(name, interval, opts, world)
+    it(name, function()
+      world.random, world.seconds = source(4711), 6 * interval
+      local polls = simulation.crowd(3000, opts, world)
+      for k = world.even_after or 1, 5 do assert_even(polls, k * interval, (k + 1) * interval) end
+    end)
+  end
+
+  check("that began together is polled evenly from its second interval on", 10,
+    { interval = 10, max_interval = 10 }, {})
+  check("is polled evenly once its intervals are as long as they get", 15, nil, { even_after = 2 })
+  check("that the server asks to wait for the same time is, too", 10, nil, { hint = 10, even_after = 2 })
+  check("that was left alone for a while is polled evenly again soon after", 10,
+    { interval = 10, max_interval = 10 }, { stall = { 12, 25 }, even_after = 4 })
+
+  it("is polled no sooner than the server asks, and else no later than its interval", function()
+    local jobs, random = {}, source(5)
+    for i = 1, 100 do
+      jobs[i] = wait.start("v", wait.rules({ interval = 4 }, "watch"), 0)
+      wait.answer(jobs[i], QUEUED.video, i > 50 and 7 or nil, 0, random(), random())
+    end
+    for i = 1, 50 do assert.is_true(jobs[i].due > 0 and jobs[i].due <= 4) end
+    for i = 51, 100 do assert.is_true(jobs[i].due >= 7 and jobs[i].due < 14) end
+  end)
+
+  it("keeps the time that the server wishes afterwards", function()
+    local job = wait.start("v", wait.rules(nil, "watch"), 0)
+    wait.answer(job, QUEUED.video, 7, 0, 0.5, 0.5)
+    near({ 10.5 }, { job.due })
+    assert.equal("poll", (wait.next(job, 10.6)))
+    wait.answer(job, QUEUED.video, 7, 10.6, 0.5, 0.5)
+    near({ 17.6 }, { job.due })
+  end)
+
+  it("has pauses that grow to the longest, and not beyond", function()
+    local job, now, random = wait.start("v", wait.rules(nil, "watch"), 0), 0, source(9)
+    for _ = 1, 40 do
+      wait.answer(job, QUEUED.video, nil, now, random(), random())
+      assert.is_true(job.due - now <= 15)
+      now = job.due
+      wait.next(job, now)
+    end
+    assert.equal(15, job.interval)
+  end)
+end)

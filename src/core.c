@@ -67,6 +67,7 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
       {"get_video_from", lvideo_get_from},
       {"call", lvideo_call},
       {"start_get_video", lvideo_start_get},
+      {"start_poll", lvideo_start_poll},
       {"start", lvideo_start},
       {"escape", lvideo_escape},
       {"check_call", lcall_check},

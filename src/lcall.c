@@ -1,8 +1,8 @@
 /* lcall.c - the call userdata: one request, from its options to its end.
  *
  * Invariant: a call that is collected or raises on its way takes its transfer
- * with it. Each client keeps one finished call to use again, so that call after
- * call makes no garbage but its answer. */
+ * with it. Calls that nobody else has are used again, so that call after call
+ * and poll after poll make no garbage but their answers. */
 #include <string.h>
 
 #include "compat.h"
@@ -53,14 +53,28 @@ int lcall_check(lua_State *L) {
   return 0;
 }
 
-struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method) {
-  struct lcall *call;
-  lua_rawgeti(L, table, FIELD_SPARE);
-  call = lua_touserdata(L, -1);
-  if (call != NULL) {
+void lcall_spare(lua_State *L, struct lclient *client, int table, int index) {
+  lua_rawgeti(L, table, FIELD_SPARES);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, ++client->spares);
+  lua_pop(L, 1);
+}
+
+/* Pushes a call that is used again, or nil. */
+static struct lcall *take_spare(lua_State *L, struct lclient *client, int table) {
+  lua_rawgeti(L, table, FIELD_SPARES);
+  lua_rawgeti(L, -1, client->spares);
+  if (client->spares > 0) {
     lua_pushnil(L);
-    lua_rawseti(L, table, FIELD_SPARE);
-  } else {
+    lua_rawseti(L, -3, client->spares--);
+  }
+  lua_remove(L, -2);
+  return lua_touserdata(L, -1);
+}
+
+struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method) {
+  struct lcall *call = take_spare(L, client, table);
+  if (call == NULL) {
     lua_pop(L, 1);
     call = lcall_box(L);
     request_init(&call->request, client->site);
@@ -69,7 +83,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
   }
   request_reset(&call->request, method);
   call->lines.len = 0;
-  call->wants_response = call->keeps_part = call->listens = call->kept = 0;
+  call->wants_response = call->keeps_part = call->listens = call->kept = call->polls = 0;
   return call;
 }
 
@@ -137,8 +151,7 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
   lfile_flush(L, call, self);
   if (client->site != NULL) loop_arm(&client->loop); /* others may have been brought further */
   results = lresult_push(L, call);
-  lua_pushvalue(L, self);
-  lua_rawseti(L, table, FIELD_SPARE);
+  lcall_spare(L, client, table, self);
   return results;
 }
 

@@ -92,6 +92,8 @@ int lclient_new(lua_State *L) {
   client->generation = core_generation();
   lua_newtable(L);
   lua_newtable(L);
+  lua_rawseti(L, 4, FIELD_SPARES);
+  lua_newtable(L);
   lua_rawseti(L, 4, FIELD_STARTED);
   lua_pushvalue(L, 4);
   compat_settable(L, 3);

@@ -31,6 +31,7 @@ struct lclient {
   struct buffer
       get_path;  /* where get_video finds a job: a path as a C string, perhaps with a query, with "{id}" in it */
   int listening; /* calls that listen and are not done */
+  int spares;    /* how many there are in FIELD_SPARES */
   struct levents *events;   /* what on_event has yet to hear */
   struct settings settings; /* only while the client is made */
 };
@@ -48,13 +49,15 @@ struct lcall {
   int keeps_part; /* what came of a file stays on disk if the rest does not */
   int listens;    /* functions for its bytes and its progress are in the call's table */
   int kept;       /* the results are in the call's table */
+  int polls;      /* it asks after a watched job: see lresult_push_poll */
+  double seen;    /* the digest of the answer before, or -1 */
   /* Its own place in FIELD_STARTED, and its on_done's, or LUA_NOREF. By number: a table whose keys are addresses is
    * laid out anew again and again while calls come and go, which was 20k instructions a call with 2,000 of them. */
   int anchor, waiter;
 };
 
 /* Fields of the client's table (its user value). */
-#define FIELD_SPARE 1   /* a call that waits to be used again */
+#define FIELD_SPARES 1  /* a list of calls that wait to be used again */
 #define FIELD_KEY 2     /* the function that gives the api_key */
 #define FIELD_EVENT 3   /* on_event */
 #define FIELD_STARTED 4 /* calls that are started and not yet delivered, and their on_done: what keeps them alive */
@@ -123,6 +126,9 @@ struct lcall *lcall_box(lua_State *L); /* pushes one that has no client: an owne
 struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method);
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call);
 
+/* Keeps the call at `index`, which nobody else has, for another one. */
+void lcall_spare(lua_State *L, struct lclient *client, int table, int index);
+
 /* Starts the call on top of the stack instead, with on_done from the options at `opts` (0: none); pushes the handle, or
  * nil, err. */
 int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts);
@@ -148,15 +154,19 @@ int lfile_append(lua_State *L);                                   /* core.append
 int lhmac_sha256(lua_State *L); /* core.hmac_sha256(key, data) */
 int lhmac_equal(lua_State *L);  /* core.equal(a, b) */
 
-/* lresult.c: pushes the results of a call that is done; returns how many. */
+/* lresult.c: pushes the results of a call that is done; returns how many. Those of a poll are the answer, or true where
+ * it is the one before, byte for byte, or nil; the error or nil; how many seconds the server asks to wait, or nil; and
+ * the digest of the answer. */
 int lresult_push(lua_State *L, struct lcall *call);
+int lresult_push_poll(lua_State *L, struct lcall *call);
 
 /* lvideo.c: the calls that Lua can make. */
 int lvideo_get(lua_State *L);       /* core.get_video(client, id [, opts]) */
 int lvideo_get_from(lua_State *L);  /* core.get_video_from(default) -> sora.get_video */
 int lvideo_call(lua_State *L);      /* core.call(client, spec [, opts]) */
 int lvideo_start_get(lua_State *L); /* core.start_get_video(client, id [, opts]) -> handle */
-int lvideo_start(lua_State *L);     /* core.start(client, spec [, opts]) -> handle */
-int lvideo_escape(lua_State *L);    /* core.escape(id) */
+int lvideo_start_poll(lua_State *L);
+int lvideo_start(lua_State *L);  /* core.start(client, spec [, opts]) -> handle */
+int lvideo_escape(lua_State *L); /* core.escape(id) */
 
 #endif

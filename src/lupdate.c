@@ -16,10 +16,12 @@ static void take_started(lua_State *L, int table, struct lcall *call) {
   lua_remove(L, -3);
 }
 
-/* on_done(results): called protected, with the function and the call as arguments. A file is put in place by this even
- * if nobody listens. */
+/* on_done(results): called protected, with the function, the call and the client's table as arguments. A file is put in
+ * place by this even if nobody listens. */
 static int call_on_done(lua_State *L) {
-  int count = lcall_results(L, 2);
+  struct lcall *call = lua_touserdata(L, 2);
+  int count = call->polls ? lresult_push_poll(L, call) : lcall_results(L, 2);
+  if (call->polls) lcall_spare(L, call->client, 3, 2);
   if (lua_isnil(L, 1)) return 0;
   lua_pushvalue(L, 1);
   lua_insert(L, -count - 1);
@@ -41,7 +43,8 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
     lua_pushcfunction(L, call_on_done);
     lua_insert(L, -3);
     lua_insert(L, -2);
-    if (lua_pcall(L, 2, 0, 0) == 0) continue;
+    lua_pushvalue(L, table);
+    if (lua_pcall(L, 3, 0, 0) == 0) continue;
     if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
       lua_pushliteral(L, "an on_done raised nil");

@@ -68,13 +68,15 @@ static int add_address(struct request *r, const char *template, const char *id, 
   return 0;
 }
 
+enum way { WAITED_FOR, STARTED, POLLED };
+
 /* GET of a job, with the client at `client_index`, the id at `id_index` and options after it. */
-static int get_video(lua_State *L, int client_index, int id_index, int starting) {
+static int get_video(lua_State *L, int client_index, int id_index, enum way way) {
   struct lclient *client = lclient_check(L, client_index);
   struct lcall *call;
   size_t len;
   const char *id = read_id(L, id_index, &len);
-  int table, has_opts;
+  int table, has_opts, starting = way != WAITED_FOR;
   const char *who = starting ? "get_video" : NULL; /* whom the user called "start" for */
   if (id == NULL && starting) return lblame_raise(L, who, 0, lua_tostring(L, -1));
   if (id == NULL) return luaL_argerror(L, id_index, lua_tostring(L, -1));
@@ -84,18 +86,29 @@ static int get_video(lua_State *L, int client_index, int id_index, int starting)
   if (add_address(&call->request, client->get_path.data, id, len) != 0) return luaL_error(L, "out of memory");
   has_opts = !lua_isnil(L, id_index + 1);
   if (has_opts) loptions_call(L, id_index + 1, who, call, starting);
+  if (way == POLLED) {
+    call->polls = 1;
+    call->seen = luaL_optnumber(L, id_index + 2, -1);
+  }
   if (starting) return lcall_start(L, client, table, call, has_opts ? id_index + 1 : 0);
   return lcall_run(L, client, table, call);
 }
 
 int lvideo_get(lua_State *L) {
   lua_settop(L, 3);
-  return get_video(L, 1, 2, 0);
+  return get_video(L, 1, 2, WAITED_FOR);
 }
 
 int lvideo_start_get(lua_State *L) {
   lua_settop(L, 3);
-  return get_video(L, 1, 2, 1);
+  return get_video(L, 1, 2, STARTED);
+}
+
+/* core.start_poll(client, id, opts, seen): the same for a watched job, whose answer before has the digest `seen`, if
+ * there was one. on_done gets what lresult_push_poll says, and must let go of the handle: it is used again. */
+int lvideo_start_poll(lua_State *L) {
+  lua_settop(L, 4);
+  return get_video(L, 1, 2, POLLED);
 }
 
 /* sora.get_video(id [, opts]): the same with the default client, which upvalue 1 gives. */
@@ -105,7 +118,7 @@ static int get_from_default(lua_State *L) {
   lua_call(L, 0, 2);
   if (lua_isnil(L, 3)) return 2;
   lua_settop(L, 3);
-  return get_video(L, 3, 1, 0);
+  return get_video(L, 3, 1, WAITED_FOR);
 }
 
 int lvideo_get_from(lua_State *L) {

@@ -120,8 +120,8 @@ function Client:watch(id, opts)
   local group = self._jobs or new_group(self)
   self._jobs = group
   if rules.max_rate then group.max_rate = rules.max_rate end
-  group.rules = wait.share(rules, group.rules)
-  local job = group:add(id, group.rules, created)
+  local shared, on_done = group:share(rules)
+  local job = group:add(id, shared, on_done, created)
   core.wake(self, group:next_due())
   return job
 end
@@ -137,7 +137,7 @@ function Client:wait_all(ids, opts)
   local rules = wait.rules(opts, "wait_all")
   for _, id in ipairs(ids) do videos.check_id(id, "wait_all") end
   local group, watched, results = new_group(self), {}, {}
-  group.max_rate = rules.max_rate
+  group.max_rate, rules = rules.max_rate, group:share(rules)
   for i, id in ipairs(ids) do watched[i] = group:add(id, rules) end
   while true do
     local problem = group:step()

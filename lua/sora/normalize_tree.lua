@@ -73,6 +73,16 @@ function tree.each(read)
   end
 end
 
+--- Whether a table holds no other, as most answers don't: nothing need be looked for inside.
+-- @tparam table layer
+-- @treturn boolean
+function tree.is_flat(layer)
+  for _, value in next, layer do
+    if type(value) == "table" then return false end
+  end
+  return true
+end
+
 --- The tables in which a table's fields may stand: itself, then those under `holders` (objects and the items
 -- of arrays), then those under these, and so on outwards.
 -- @tparam table root

@@ -13,9 +13,10 @@ local wait = {}
 local complain = core.complain
 
 local BACKOFF = 1.5         -- each pause is so much longer than the one before
-local JITTER = 0.25         -- at most this part is taken off, so that many waits spread out
+local JITTER = 0.25         -- at most this part is taken off, so that waits that began together part
 local LEAST_HINT = 0.2      -- s; a server's own wish is kept between these two
 local LONGEST_HINT = 60     -- s
+local LATE = -math.huge     -- the due time of a job that is polled so late that others are polled with it
 local FRESH = 10            -- s; so long a 404 may mean that the job is not there yet
 
 local function positive(value)
@@ -40,7 +41,10 @@ local CHECKS = {
   on_done = callable,
   max_rate = positive,
 }
-local CALL_OPTIONS = { "max_retries", "headers", "query", "response" }
+
+-- The options of a call, and those of a poll where the wait was given none of them.
+local CALL_OPTIONS = { max_retries = true, headers = true, query = true, response = true }
+local POLL = { max_retries = 0, response = true }
 
 -- Options that only some functions have.
 local ONLY = {
@@ -51,24 +55,20 @@ local ONLY = {
 
 local DEFAULTS = { interval = 2, max_interval = 15, timeout = 1800, max_failures = 10 }
 
+local function is_known(name, who)
+  return not (ONLY[name] and not ONLY[name][who]) and (CHECKS[name] or CALL_OPTIONS[name])
+end
+
 -- The options that a function has.
 local function words_of(who)
   local words = {}
-  for name in pairs(CHECKS) do words[#words + 1] = name end
-  for _, name in ipairs(CALL_OPTIONS) do words[#words + 1] = name end
-  for i = #words, 1, -1 do
-    local only = ONLY[words[i]]
-    if only and not only[who] then table.remove(words, i) end
+  for _, list in ipairs { CHECKS, CALL_OPTIONS } do
+    for name in pairs(list) do
+      if is_known(name, who) then words[#words + 1] = name end
+    end
   end
   table.sort(words)
   return words
-end
-
-local function is_known(name, who)
-  for _, word in ipairs(words_of(who)) do
-    if word == name then return true end
-  end
-  return false
 end
 
 local function check(name, value, who)
@@ -85,8 +85,14 @@ local function check(name, value, who)
   end
 end
 
+local function copy(list)
+  local twin = {}
+  for name, value in pairs(list) do twin[name] = value end
+  return twin
+end
+
 local function same(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  if a == b or type(a) ~= "table" or type(b) ~= "table" then return a == b end
   for key, value in pairs(a) do
     if not same(value, b[key]) then return false end
   end
@@ -110,7 +116,7 @@ function wait.rules(opts, who)
   if opts ~= nil and type(opts) ~= "table" then
     complain(who, "options: expected a table, got " .. type(opts))
   end
-  local rules = { call = { max_retries = 0, response = true } }
+  local rules, call = {}, nil
   for name, value in pairs(opts or {}) do
     check(name, value, who)
     if CHECKS[name] then
@@ -119,10 +125,12 @@ function wait.rules(opts, who)
       core.check_call({ response = value }, who)
       rules.response = value
     else
-      rules.call[name] = value
+      call = call or copy(POLL)
+      call[name] = value
     end
   end
-  core.check_call(rules.call, who)
+  if call then core.check_call(call, who) end -- 15k instructions, which most waits can do without
+  rules.call = call or POLL
   for name, value in pairs(DEFAULTS) do
     if rules[name] == nil then rules[name] = value end
   end
@@ -149,13 +157,19 @@ local function fail(job, kind, message)
 end
 
 -- Sets the time of the next poll: the server's wish, or our own interval, which grows.
-local function schedule(job, hint, now, random)
-  local delay
-  if hint then
-    delay = math.min(math.max(hint, LEAST_HINT), LONGEST_HINT)
-  else
-    delay = job.interval * (1 - JITTER * random)
-    job.interval = math.min(job.interval * BACKOFF, math.max(job.rules.interval, job.rules.max_interval))
+-- Jobs of a crowd, which have a `chance` in [0, 1), are not to be polled in step, as by jitter alone they are
+-- for dozens of intervals: of 1,000 that begin together, a twentieth of the second interval brings up to 3.3
+-- times its share of polls, and 1.2 times so. The first pause is any part of a usual one, or up to twice what
+-- the server wishes; that after a late poll is up to twice as long; and pauses grow by a factor from 1 to 2.
+local function schedule(job, hint, now, random, chance, first)
+  local delay = hint and math.min(math.max(hint, LEAST_HINT), LONGEST_HINT)
+    or job.interval * (1 - JITTER * random)
+  if chance and (first or job.due == LATE) then
+    delay = delay * (first and not hint and chance or 1 + chance)
+  end
+  if not hint then
+    local growth = chance and 1 + chance or BACKOFF
+    job.interval = math.min(job.interval * growth, math.max(job.rules.interval, job.rules.max_interval))
   end
   job.due = math.min(now + delay, job.deadline)
 end
@@ -183,7 +197,10 @@ function wait.next(job, now)
       job.video and normalize.video(job.video).state or "unknown"))
     return "end"
   end
-  if now >= job.due then return "poll" end
+  if now >= job.due then
+    if now - job.due > JITTER * job.interval then job.due = LATE end
+    return "poll"
+  end
   return "pause", math.min(job.due, job.deadline) - now
 end
 
@@ -197,28 +214,35 @@ function wait.give_up(job, err)
   if not job.finished then finish(job, err) end
 end
 
---- Plans the next poll as after an answer that brought nothing.
+--- Plans the next poll after an answer that nothing was learned from.
 function wait.again(job, now)
   schedule(job, nil, now, 0)
 end
 
 --- Takes the answer of a poll.
 -- @tparam table job
--- @tparam table video the snapshot
+-- @tparam table|boolean video the snapshot; true: the same as before
 -- @tparam ?number hint seconds the server asks to wait
 -- @tparam number now
 -- @tparam number random in [0, 1)
-function wait.answer(job, video, hint, now, random)
-  local view = normalize.video(video)
-  local changed = not same(video, job.video)
-  job.video = video
+-- @tparam ?number chance another one, for a job that is one of many
+function wait.answer(job, video, hint, now, random, chance)
+  local first = not job.video
   job.failures = nil
-  if changed and job.rules.on_progress and job.rules.on_progress(video, view) == false
-    and not normalize.terminal(view.state) then
+  -- Most answers bring nothing new, and what they mean is known then: to read one takes 23k instructions, and
+  -- 50k more where its view is asked for.
+  if video == true or not first and same(video, job.video) then
+    return schedule(job, hint or job.hint, now, random, chance)
+  end
+  local heard = job.rules.on_progress
+  local ends, wish, view = normalize.follow(video, heard ~= nil)
+  job.video, job.hint = video, wish
+  if video.id == job.id then video.id = job.id end -- one string, not two: 70 bytes
+  if ends then settle(job, view) end -- before on_progress, which may raise
+  if heard and heard(video, view) == false and not ends then
     return fail(job, "cancelled", "on_progress stopped the wait")
   end
-  if normalize.terminal(view.state) then return settle(job, view) end
-  schedule(job, hint or normalize.poll_after(video), now, random)
+  if not ends then schedule(job, hint or job.hint, now, random, chance, first) end
 end
 
 -- A 200 that holds an error may be a hiccup of the gateway; a 404 may come before the job is known
@@ -230,11 +254,11 @@ local function may_pass(job, err, now)
 end
 
 --- Takes the error of a poll.
-function wait.failure(job, err, now, random)
+function wait.failure(job, err, now, random, chance)
   local passes, early = may_pass(job, err, now)
   if not early then job.failures = (job.failures or 0) + 1 end
   if not passes or (job.failures or 0) > job.rules.max_failures then return finish(job, err) end
-  schedule(job, err.retry_after, now, random)
+  schedule(job, err.retry_after, now, random, chance)
 end
 
 --- The options of the next poll: its time-out ends with the wait.
@@ -244,8 +268,7 @@ end
 function wait.call_options(job, timeout, now)
   local left = job.deadline - now
   if left >= timeout then return job.rules.call end
-  local opts = {}
-  for name, value in pairs(job.rules.call) do opts[name] = value end
+  local opts = copy(job.rules.call)
   opts.timeout = left
   return opts
 end

@@ -1,7 +1,8 @@
---- Drives the state machine of sora.wait with a clock that only moves when the machine asks for a pause, and
--- with answers from a list: no real time, no network, no luck.
+--- Drives the state machine of sora.wait, for one wait or many, with a clock that only moves when the
+-- machine asks for a pause, and with answers from a list: no real time, no network, no luck.
 local assert = require "luassert"
 local core = require "sora.core"
+local heap = require "sora.heap"
 local wait = require "sora.wait"
 
 local simulation = {}
@@ -40,6 +41,43 @@ function simulation.run(opts, answers, random)
       end
     end
   end
+end
+
+--- Runs many waits that begin together, with nothing but answers that the job goes on.
+-- @tparam number count
+-- @tparam ?table opts of the waits
+-- @tparam table world `seconds` of time, `random` (a source in [0, 1)), `hint` (of each answer), `rate` (how
+-- many polls a second can be made; 8000), and `stall` = { from, to }: in between nothing is done
+-- @treturn {number,...} the seconds since the start at which somebody was polled
+function simulation.crowd(count, opts, world)
+  local rules, waiting, now, polls = wait.rules(opts, "wait_all"), heap.new(), START, {}
+  local stall = world.stall or { 0, 0 }
+  for _ = 1, count do heap.push(waiting, wait.start("v", rules, START)) end
+  while true do
+    local job = heap.pop(waiting)
+    now = math.max(now + 1 / (world.rate or 8000), job.due)
+    if now - START >= stall[1] and now - START < stall[2] then now = START + stall[2] end
+    if now - START >= world.seconds then return polls end
+    assert.equal("poll", (wait.next(job, now)))
+    polls[#polls + 1] = now - START
+    wait.answer(job, simulation.video("in_progress"), world.hint, now, world.random(), world.random())
+    heap.push(waiting, job)
+  end
+end
+
+--- How evenly polls come: the busiest twentieth of the time from `from` to `to`, and the quietest one, as
+-- parts of the mean.
+function simulation.evenness(polls, from, to)
+  local counts, sum = {}, 0
+  for i = 1, 20 do counts[i] = 0 end
+  for _, at in ipairs(polls) do
+    if at >= from and at < to then
+      local part = math.floor((at - from) / (to - from) * 20) + 1
+      counts[part], sum = counts[part] + 1, sum + 1
+    end
+  end
+  table.sort(counts)
+  return counts[20] / sum * 20, counts[1] / sum * 20
 end
 
 --- A snapshot; with another progress it is another one.

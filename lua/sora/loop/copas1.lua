@@ -13,7 +13,7 @@ local sora = require "sora"
 -- @treturn table { sleep = function(seconds), wakeup = function(thread) }
 return function(copas, new_eye)
   local clock                 -- made when it is first needed, in the process that needs it
-  local asleep, count = {}, 0 -- a heap; who was woken stays in it until its time has come
+  local asleep, count = heap.new(), 0 -- who was woken stays in it until its time has come
   local awake = {}            -- threads to resume now
   local naps = setmetatable({}, { __mode = "k" }) -- by thread: what it sleeps on
   local watching = false
