@@ -92,6 +92,15 @@ describe("over HTTP/1.1", function()
     assert.equal(1, srv:connections() - before)
   end)
 
+  it("a create after the other leaves a few behind, not one each", function()
+    local function open() return tonumber(process.output("ls /proc/$PPID/fd | wc -l")) end
+    client = rig.client(srv)
+    srv:route("POST", "^", DONE)
+    local before = open()
+    for _ = 1, 20 do assert(client:create_video { prompt = "p" }) end
+    assert.is_true(open() - before <= 4, open() - before)
+  end)
+
   it("what a callback of a waiting call starts goes when that is done", function()
     local inner, asked = nil, false
     client = rig.client(srv, { on_event = function(event)

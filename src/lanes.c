@@ -12,11 +12,11 @@
 #include "loop.h"
 #include "watch.h"
 
-#define STREAMS                                                                                                        \
-  100 /* requests that one HTTP/2 connection carries: libcurl's default, and no server's limit is lower                \
-       */
-#define LANE_SIZE 250   /* with 10,000 requests in flight, one handle takes twice as long as forty of this size */
-#define KEPT_SECONDS 60 /* an empty lane keeps its connections so long, as many servers do */
+/* Requests that one HTTP/2 connection carries: libcurl's own limit, and no usual server's is lower. */
+#define STREAMS 100
+#define LANE_SIZE 250       /* with 10,000 requests in flight, one handle takes twice as long as forty of this size */
+#define KEPT_SECONDS 60     /* an empty lane keeps its connections so long, as many servers do */
+#define SPARE_CONNECTIONS 3 /* kept beside those: another host's, perhaps */
 #define KEPT_DESCRIPTORS 32
 #define SCARCE_SECONDS 1 /* how long to get along with the descriptors there are */
 
@@ -61,11 +61,6 @@ static void close_lane(struct lane *lane, int forked) {
   free(lane);
 }
 
-/* By itself libcurl closes idle connections as soon as there are four for each request. */
-static int keep_connections(struct lane *lane) {
-  return curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)LANE_SIZE) == CURLM_OK ? 0 : -1;
-}
-
 static struct lane *open_lane(struct loop *loop) {
   struct lanes *l = &loop->lanes;
   struct lane *lane;
@@ -82,7 +77,7 @@ static struct lane *open_lane(struct loop *loop) {
   lane->index = l->count;
   lane->alarm = -1;
   lane->multi = curl_multi_init();
-  if (lane->multi != NULL && keep_connections(lane) == 0 && watch_lane(lane) == 0) return l->lane[l->count++] = lane;
+  if (lane->multi != NULL && watch_lane(lane) == 0) return l->lane[l->count++] = lane;
   if (lane->multi != NULL) curl_multi_cleanup(lane->multi);
   free(lane);
   return NULL;
@@ -99,8 +94,7 @@ static size_t affordable(void) {
   taken = (rlim_t)next + KEPT_DESCRIPTORS;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
   if (limit.rlim_cur <= taken) return 1;
-  return (size_t)(limit.rlim_cur - taken) -
-         (size_t)(limit.rlim_cur - taken) / 100; /* a lane itself takes two or three */
+  return (size_t)((limit.rlim_cur - taken) / 100 * 99 + 1); /* a lane itself takes two or three */
 }
 
 int lanes_open(struct loop *loop, size_t most) {
@@ -131,6 +125,14 @@ static struct lane *choose(struct loop *loop) {
   return open_lane(loop);
 }
 
+/* Idle connections are kept for as many requests as ever ran at once: by itself libcurl keeps four for each that runs
+ * now, and a wave would begin with few. Yet each POST leaves one behind, so it is no more than that. */
+static int keep_connections(struct lane *lane) {
+  if (lane->running <= lane->most) return CURLM_OK;
+  lane->most = lane->running;
+  return (int)curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)lane->most + SPARE_CONNECTIONS);
+}
+
 /* libcurl's limit is for each host by itself, so one that a redirect led to has as many. */
 static int set_cap(const struct lanes *l, struct lane *lane) {
   size_t cap = is_shared(l) ? connections(l, l->running, l->sole) : l->most - (size_t)lane->index * LANE_SIZE;
@@ -159,6 +161,7 @@ int lanes_enter(struct loop *loop, struct request *r) {
   l->running++;
   l->sole += (size_t)r->sole;
   code = set_cap(l, lane);
+  if (code == CURLM_OK) code = keep_connections(lane);
   return code == CURLM_OK ? (int)curl_multi_add_handle(lane->multi, request_easy(r)) : code;
 }
 

@@ -21,12 +21,12 @@ struct lane {
   void *multi; /* CURLM */
   struct loop *loop;
   unsigned index;
-  size_t running;
-  size_t cap;     /* connections it may have */
-  double alarm;   /* monotonic: when libcurl wants to be called, or -1 */
-  double emptied; /* monotonic: when its last request left */
-  int stirred;    /* libcurl has worked, so requests may be done */
-  int polled;     /* libcurl waits for its socket itself; nothing else is waited for, so there is no other request */
+  size_t running, most; /* requests, and how many there ever were at once */
+  size_t cap;           /* connections it may have */
+  double alarm;         /* monotonic: when libcurl wants to be called, or -1 */
+  double emptied;       /* monotonic: when its last request left */
+  int stirred;          /* libcurl has worked, so requests may be done */
+  int polled; /* libcurl waits for its socket itself; nothing else is waited for, so there is no other request */
 };
 
 struct lanes {

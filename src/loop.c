@@ -259,6 +259,7 @@ int loop_open(struct loop *loop, struct site *site) {
   loop->fresh = site_is_secure(site) ? FRESH_SECURE : FRESH_PLAIN;
   loop->seed = loop_seed(loop);
   if (watch_open(loop) == 0 && lanes_open(loop, (size_t)site_limits(site)->max_connections) == 0) return 0;
+  lanes_close(&loop->lanes, 0);
   watch_close(loop);
   return -1;
 }

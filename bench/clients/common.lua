@@ -57,6 +57,14 @@ function job:finish()
   os.exit(0)
 end
 
+--- Measures `call`, made COUNT times, one after another.
+function job:repeat_call(call)
+  self:warm_up(call)
+  self:start()
+  for _ = 1, self.count do call() end
+  self:finish()
+end
+
 --- The size of a file that was written.
 function common.size(path)
   local file = assert(io.open(path, "rb"))

@@ -44,10 +44,7 @@ local function one(job)
     perform(easy)
     job:expect(json.decode(table.concat(parts)).id)
   end
-  job:warm_up(call)
-  job:start()
-  for _ = 1, job.count do call() end
-  job:finish()
+  job:repeat_call(call)
 end
 
 local function download(job)

@@ -56,10 +56,7 @@ local function one(job)
   local options, headers = prepare(job)
   local connection = assert(client.connect(options, TIMEOUT))
   local function get() call(job, connection, headers) end
-  job:warm_up(get)
-  job:start()
-  for _ = 1, job.count do get() end
-  job:finish()
+  job:repeat_call(get)
 end
 
 -- FLIGHT coroutines call one after another; h1 with a connection each, h2 with one for STREAMS of them. On h2

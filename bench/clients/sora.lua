@@ -22,10 +22,7 @@ local function one(job)
     local video, err = client:get_video(ID)
     job:expect(video and video.id or err)
   end
-  job:warm_up(call)
-  job:start()
-  for _ = 1, job.count do call() end
-  job:finish()
+  job:repeat_call(call)
 end
 
 local function many(job)
