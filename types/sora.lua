@@ -19,7 +19,7 @@
 ---@field connect_timeout? number until the connection stands (10)
 ---@field max_retries? integer beyond the first attempt (2)
 ---@field max_response_bytes? integer of a JSON answer (8 MiB); files have no limit
----@field max_connections? integer a host (64)
+---@field max_connections? integer a host (64); over HTTP/2 each carries a hundred requests
 ---@field proxy? string a URL, as libcurl's `CURLOPT_PROXY` takes it
 ---@field ca_file? string the file of certificates to trust
 ---@field ca_path? string the folder of certificates to trust
