@@ -40,6 +40,7 @@ build = {
         "src/lerror.c",
         "src/levents.c",
         "src/lfile.c",
+        "src/lhandle.c",
         "src/lhmac.c",
         "src/ljson.c",
         "src/loop.c",

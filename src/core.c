@@ -94,6 +94,7 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
   lerror_open(L);
   lclient_open(L);
   lcall_open(L);
+  lhandle_open(L);
   lua_newtable(L);
   compat_setfuncs(L, functions);
   ljson_open(L);

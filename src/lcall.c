@@ -1,31 +1,33 @@
 /* lcall.c - the call userdata: one request, from its options to its end.
  *
  * Invariant: a call that is collected or raises on its way takes its transfer
- * with it. Calls that nobody else has are used again, so that call after call
- * and poll after poll make no garbage but their answers. */
+ * with it. Nobody but C has a call, so it is used again: call after call makes
+ * no garbage but its answer. */
 #include <string.h>
 
 #include "compat.h"
 #include "lsora.h"
 #include "secrets.h"
 
-/* Whether the loop has it; only then is the client looked at. */
-static int is_active(const struct lcall *call) {
+#define MOST_SPARES 256 /* as many as end in one step */
+
+/* Only then is the client looked at. */
+int lcall_is_active(const struct lcall *call) {
   enum request_state state = call->request.state;
   return state == REQUEST_QUEUED || state == REQUEST_RUNNING || state == REQUEST_PAUSED;
 }
 
 /* In a process that did not make the client, the loop's parts are the parent's. */
-static int is_forked(const struct lcall *call) {
-  return is_active(call) && call->client->generation != core_generation();
+int lcall_is_forked(const struct lcall *call) {
+  return lcall_is_active(call) && call->client->generation != core_generation();
 }
 
 static int collect(lua_State *L) {
   struct lcall *call = lua_touserdata(L, 1);
   struct request *r = &call->request;
-  if (is_forked(call)) return 0;
-  if (call->listens && is_active(call)) call->client->listening--;
-  if (is_active(call)) loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
+  if (lcall_is_forked(call)) return 0;
+  if (call->listens && lcall_is_active(call)) call->client->listening--;
+  if (lcall_is_active(call)) loop_cancel(&call->client->loop, r, ERROR_CANCELLED, "the call was collected");
   sink_close(&call->sink);
   request_free(r);
   buffer_free(&call->lines);
@@ -38,7 +40,7 @@ static int collect(lua_State *L) {
 struct lcall *lcall_box(lua_State *L) {
   struct lcall *call = compat_newuserdata(L, sizeof *call);
   memset(call, 0, sizeof *call);
-  call->anchor = call->waiter = LUA_NOREF;
+  call->anchor = call->waiter = call->handle = LUA_NOREF;
   sink_init(&call->sink);
   luaL_getmetatable(L, CALL_TYPE);
   lua_setmetatable(L, -2);
@@ -54,6 +56,11 @@ int lcall_check(lua_State *L) {
 }
 
 void lcall_spare(lua_State *L, struct lclient *client, int table, int index) {
+  struct lcall *call = lua_touserdata(L, index);
+  if (client->spares >= MOST_SPARES) {
+    request_forget(&call->request);
+    return;
+  }
   lua_rawgeti(L, table, FIELD_SPARES);
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, ++client->spares);
@@ -83,7 +90,7 @@ struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const c
   }
   request_reset(&call->request, method);
   call->lines.len = 0;
-  call->wants_response = call->keeps_part = call->listens = call->kept = call->polls = 0;
+  call->wants_response = call->keeps_part = call->listens = call->polls = 0;
   return call;
 }
 
@@ -117,8 +124,7 @@ static int make_headers(lua_State *L, struct lclient *client, int table, struct 
   return 1;
 }
 
-/* What has to be there before the call is sent. 1, or pushes nil, err and returns 0. */
-static int prepare(lua_State *L, struct lclient *client, int table, struct lcall *call) {
+int lcall_prepare(lua_State *L, struct lclient *client, int table, struct lcall *call) {
   struct request *r = &call->request;
   if (r->query.len != 0 && (buffer_string(&r->query) == NULL || secrets_collect_query(&r->secrets, r->query.data) != 0))
     return luaL_error(L, "out of memory");
@@ -143,7 +149,7 @@ void lcall_anchor(lua_State *L, int table, struct lcall *call, int index) {
 
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call) {
   int self = lua_gettop(L), results;
-  if (!prepare(L, client, table, call)) return 2;
+  if (!lcall_prepare(L, client, table, call)) return 2;
   if (call->listens) lcall_anchor(L, table, call, self);
   loop_add(&client->loop, &call->request);
   lclient_pump(L, client, table, call, 0);
@@ -155,90 +161,9 @@ int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *cal
   return results;
 }
 
-/* --- handles ------------------------------------------------------------------ */
-
-/* A handle lives in the client's table until it is delivered, so that a script may let go of it. */
-int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts) {
-  int self = lua_gettop(L);
-  if (!prepare(L, client, table, call)) return 2;
-  lcall_anchor(L, table, call, self);
-  luaL_checkstack(L, 4, NULL);
-  if (opts != 0) {
-    lua_rawgeti(L, table, FIELD_STARTED);
-    lua_getfield(L, opts, "on_done");
-    call->waiter = luaL_ref(L, -2);
-    lua_pop(L, 1);
-  }
-  call->request.announced = 1;
-  loop_add(&client->loop, &call->request);
-  loop_arm(&client->loop);
-  lua_pushvalue(L, self);
-  return 1;
-}
-
-static struct lcall *check_handle(lua_State *L) {
-  return luaL_checkudata(L, 1, CALL_TYPE);
-}
-
-int lcall_results(lua_State *L, int index) {
-  struct lcall *call = lua_touserdata(L, index);
-  int count = 3, i;
-  luaL_checkstack(L, 6, NULL);
-  if (!call->kept) {
-    lfile_flush(L, call, index);
-    count = lresult_push(L, call);
-    lua_createtable(L, count, 0);
-    for (i = count; i >= 1; i--) {
-      lua_insert(L, -2);
-      lua_rawseti(L, -2, i);
-    }
-    compat_settable(L, index);
-    call->kept = count;
-    request_forget(&call->request);
-  }
-  compat_gettable(L, index);
-  for (i = 1; i <= call->kept; i++) lua_rawgeti(L, -i, i);
-  return call->kept;
-}
-
-/* handle:done(): whether it is. */
-static int handle_done(lua_State *L) {
-  lua_pushboolean(L, check_handle(L)->request.state == REQUEST_DONE);
-  return 1;
-}
-
-/* handle:result(): what the call gives; raises while it is running. */
-static int handle_result(lua_State *L) {
-  struct lcall *call = check_handle(L);
-  if (is_forked(call)) return lerror_return(L, ERROR_FORKED, "the call belongs to the process that made it");
-  if (call->request.state != REQUEST_DONE) return luaL_error(L, "the call is not done yet: ask handle:done() first");
-  return lcall_results(L, 1);
-}
-
-/* handle:cancel(): ends a call that is running; whether it was. */
-static int handle_cancel(lua_State *L) {
-  struct lcall *call = check_handle(L);
-  int active = is_active(call) && !is_forked(call);
-  if (active) {
-    loop_cancel(&call->client->loop, &call->request, ERROR_CANCELLED, "the call was cancelled");
-    loop_arm(&call->client->loop);
-  }
-  lua_pushboolean(L, active);
-  return 1;
-}
-
 void lcall_open(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"done", handle_done},
-      {"result", handle_result},
-      {"cancel", handle_cancel},
-      {NULL, NULL},
-  };
   luaL_newmetatable(L, CALL_TYPE);
   lua_pushcfunction(L, collect);
   lua_setfield(L, -2, "__gc");
-  lua_newtable(L);
-  compat_setfuncs(L, methods);
-  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -48,19 +48,19 @@ struct lcall {
   int wants_response;
   int keeps_part; /* what came of a file stays on disk if the rest does not */
   int listens;    /* functions for its bytes and its progress are in the call's table */
-  int kept;       /* the results are in the call's table */
   int polls;      /* it asks after a watched job: see lresult_push_poll */
   double seen;    /* the digest of the answer before, or -1 */
-  /* Its own place in FIELD_STARTED, and its on_done's, or LUA_NOREF. By number: a table whose keys are addresses is
-   * laid out anew again and again while calls come and go, which was 20k instructions a call with 2,000 of them. */
-  int anchor, waiter;
+  /* The places of itself, its on_done and its handle in FIELD_STARTED, or LUA_NOREF. By number: a table whose keys are
+   * addresses is laid out anew again and again while calls come and go, which was 20k instructions a call with 2,000.
+   */
+  int anchor, waiter, handle;
 };
 
 /* Fields of the client's table (its user value). */
 #define FIELD_SPARES 1  /* a list of calls that wait to be used again */
 #define FIELD_KEY 2     /* the function that gives the api_key */
 #define FIELD_EVENT 3   /* on_event */
-#define FIELD_STARTED 4 /* calls that are started and not yet delivered, and their on_done: what keeps them alive */
+#define FIELD_STARTED 4 /* what keeps started calls alive until they are delivered: they, their on_done and handle */
 
 /* lerror.c: error tables. */
 void lerror_open(lua_State *L);
@@ -126,20 +126,32 @@ struct lcall *lcall_box(lua_State *L); /* pushes one that has no client: an owne
 struct lcall *lcall_new(lua_State *L, struct lclient *client, int table, const char *method);
 int lcall_run(lua_State *L, struct lclient *client, int table, struct lcall *call);
 
-/* Keeps the call at `index`, which nobody else has, for another one. */
+/* Keeps the call at `index`, whose results are out and which nobody else has, for another one. */
 void lcall_spare(lua_State *L, struct lclient *client, int table, int index);
 
-/* Starts the call on top of the stack instead, with on_done from the options at `opts` (0: none); pushes the handle, or
- * nil, err. */
-int lcall_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts);
+/* What has to be there before the call is sent. 1, or pushes nil, err and returns 0. */
+int lcall_prepare(lua_State *L, struct lclient *client, int table, struct lcall *call);
+int lcall_is_active(const struct lcall *call); /* whether the loop has it */
+int lcall_is_forked(const struct lcall *call); /* and is another process's */
 
 int lcall_check(lua_State *L); /* core.check_call(options, who) */
 
 /* Keeps the call at `index` in the client's table of started calls; 0: no longer. */
 void lcall_anchor(lua_State *L, int table, struct lcall *call, int index);
 
-/* Pushes the results, now or again; returns how many. `index` is the call's. */
-int lcall_results(lua_State *L, int index);
+/* lhandle.c: started calls. lhandle_start starts the call on top of the stack, with on_done from the options at `opts`
+ * (0: none), and pushes its handle; or nil, err. */
+void lhandle_open(lua_State *L);
+int lhandle_start(lua_State *L, struct lclient *client, int table, struct lcall *call, int opts);
+
+/* Pushes on_done or nil, the call and its handle, and lets go of them: the call is being delivered. */
+void lhandle_take(lua_State *L, int table, struct lcall *call);
+
+/* Pushes the results, now or again; returns how many. `index` is the handle's. */
+int lhandle_results(lua_State *L, int index);
+
+/* Parts the handle at `index` from its call without results: it is done, and has none. */
+void lhandle_drop(lua_State *L, int index);
 
 /* lfile.c: files for and from calls. lfile_read takes the fields of a description that concern files, for the call
  * below it on top of the stack: 1, or pushes nil, err and returns 0. */

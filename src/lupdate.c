@@ -5,23 +5,14 @@
 #include "compat.h"
 #include "lsora.h"
 
-/* Pushes the call and the function that waits for it, or nil, and forgets them. */
-static void take_started(lua_State *L, int table, struct lcall *call) {
-  lua_rawgeti(L, table, FIELD_STARTED);
-  lua_rawgeti(L, -1, call->anchor);
-  lua_rawgeti(L, -2, call->waiter);
-  luaL_unref(L, -3, call->anchor);
-  luaL_unref(L, -3, call->waiter);
-  call->anchor = call->waiter = LUA_NOREF;
-  lua_remove(L, -3);
-}
-
-/* on_done(results): called protected, with the function, the call and the client's table as arguments. A file is put in
- * place by this even if nobody listens. */
+/* on_done(results): called protected, with the function, the call, its handle and the client's table as arguments. A
+ * file is put in place by this even if nobody listens. */
 static int call_on_done(lua_State *L) {
   struct lcall *call = lua_touserdata(L, 2);
-  int count = call->polls ? lresult_push_poll(L, call) : lcall_results(L, 2);
-  if (call->polls) lcall_spare(L, call->client, 3, 2);
+  int count;
+  if (call->polls) lhandle_drop(L, 3);
+  count = call->polls ? lresult_push_poll(L, call) : lhandle_results(L, 3);
+  lcall_spare(L, call->client, 4, 2);
   if (lua_isnil(L, 1)) return 0;
   lua_pushvalue(L, 1);
   lua_insert(L, -count - 1);
@@ -32,19 +23,17 @@ static int call_on_done(lua_State *L) {
 /* Hands finished calls to their on_done; returns how many of those raised, with the first error in `slot`. */
 static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
   struct request *r;
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 10, NULL);
   while (client->site != NULL && (r = loop_take_done(&client->loop)) != NULL) {
-    take_started(L, table, (struct lcall *)r);
+    lua_pushcfunction(L, call_on_done);
+    lhandle_take(L, table, (struct lcall *)r);
     if (((struct lcall *)r)->listens) client->listening--;
-    if (lua_isnil(L, -1) && !r->file.expected) {
-      lua_pop(L, 2);
+    if (lua_isnil(L, -3) && !r->file.expected) { /* the handle will be asked */
+      lua_pop(L, 4);
       continue;
     }
-    lua_pushcfunction(L, call_on_done);
-    lua_insert(L, -3);
-    lua_insert(L, -2);
     lua_pushvalue(L, table);
-    if (lua_pcall(L, 3, 0, 0) == 0) continue;
+    if (lua_pcall(L, 4, 0, 0) == 0) continue;
     if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
       lua_pushliteral(L, "an on_done raised nil");

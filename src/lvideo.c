@@ -90,7 +90,7 @@ static int get_video(lua_State *L, int client_index, int id_index, enum way way)
     call->polls = 1;
     call->seen = luaL_optnumber(L, id_index + 2, -1);
   }
-  if (starting) return lcall_start(L, client, table, call, has_opts ? id_index + 1 : 0);
+  if (starting) return lhandle_start(L, client, table, call, has_opts ? id_index + 1 : 0);
   return lcall_run(L, client, table, call);
 }
 
@@ -182,7 +182,7 @@ static int call(lua_State *L, int starting) {
   if (strcmp(made->request.method, "POST") == 0 && request_set_type(&made->request, text) != 0)
     return luaL_error(L, "out of memory");
   if (!lfile_read(L, 2, made)) return 2;
-  if (starting) return lcall_start(L, client, table, made, lua_isnil(L, 3) ? 0 : 3);
+  if (starting) return lhandle_start(L, client, table, made, lua_isnil(L, 3) ? 0 : 3);
   return lcall_run(L, client, table, made);
 }
 
