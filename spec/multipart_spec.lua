@@ -307,7 +307,7 @@ describe("a form", function()
   end
 
   it("that can't be read any more when it is sent again is a file error", function()
-    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "1" } })
+    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "200" } })
     connect { max_retries = 1, on_event = function(event)
       if event.event == "retry" then os.remove(files:at "a.bin") end
     end }
