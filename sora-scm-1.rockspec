@@ -50,6 +50,7 @@ build = {
         "src/lvideo.c",
         "src/numbers.c",
         "src/outcome.c",
+        "src/process.c",
         "src/receive.c",
         "src/request.c",
         "src/retry.c",

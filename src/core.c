@@ -1,42 +1,9 @@
-/* core.c - opens sora.core: the functions that the Lua layer is built on.
- *
- * Owns what happens once a process: libcurl's global state, and that no library
- * whose code a resolver thread may still run is ever unloaded. */
-#define _GNU_SOURCE /* dladdr, RTLD_NODELETE */
-#include <curl/curl.h>
-#include <dlfcn.h>
-#include <pthread.h>
+/* core.c - opens sora.core: the functions that the Lua layer is built on. */
 #include <stdint.h>
 
 #include "compat.h"
 #include "lsora.h"
-
-static CURLcode global_code;
-
-/* lua_close unloads C modules, and with ours would go libcurl, under the feet of a resolver thread that
- * it had to leave behind. A library opened with RTLD_NODELETE stays. */
-static void stay_loaded(void) {
-#ifdef RTLD_NODELETE
-  Dl_info info;
-  if (dladdr((void *)&global_code, &info) != 0) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-#endif
-}
-
-static unsigned generation;
-
-static void count_fork(void) {
-  generation++;
-}
-
-unsigned core_generation(void) {
-  return generation;
-}
-
-static void initialise(void) {
-  global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (global_code == CURLE_OK && pthread_atfork(NULL, NULL, count_fork) != 0) global_code = CURLE_OUT_OF_MEMORY;
-  stay_loaded();
-}
+#include "process.h"
 
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
@@ -55,7 +22,7 @@ static int random_number(lua_State *L) {
 int luaopen_sora_core(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  const char *problem = process_open();
   static const luaL_Reg functions[] = {
       {"new", lclient_new},
       {"close", lclient_close},
@@ -87,8 +54,7 @@ __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
       {"random", random_number},
       {NULL, NULL},
   };
-  pthread_once(&once, initialise);
-  if (global_code != CURLE_OK) return luaL_error(L, "libcurl: %s", curl_easy_strerror(global_code));
+  if (problem != NULL) return luaL_error(L, "libcurl: %s", problem);
   compat_keepmainthread(L);
   lblame_open(L);
   lerror_open(L);

@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "lsora.h"
+#include "process.h"
 #include "secrets.h"
 
 #define MOST_SPARES 256 /* as many as end in one step */
@@ -19,7 +20,7 @@ int lcall_is_active(const struct lcall *call) {
 
 /* In a process that did not make the client, the loop's parts are the parent's. */
 int lcall_is_forked(const struct lcall *call) {
-  return lcall_is_active(call) && call->client->generation != core_generation();
+  return lcall_is_active(call) && call->client->generation != process_generation();
 }
 
 static int collect(lua_State *L) {

@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "lsora.h"
+#include "process.h"
 
 #define TICK_FIELD "sora.tick" /* an empty Lua function: calling it runs hooks that are due */
 #define SLICE 0.1              /* s; a wait lets hooks in at least so often */
@@ -41,7 +42,7 @@ int lclient_usable(lua_State *L, const struct lclient *client) {
     lerror_return(L, ERROR_CLOSED, "the client is closed");
     return 0;
   }
-  if (client->generation != core_generation()) {
+  if (client->generation != process_generation()) {
     lerror_return(L, ERROR_FORKED, "the client belongs to the process that made it: make one in each process");
     return 0;
   }
@@ -56,7 +57,7 @@ int lclient_is_usable(lua_State *L) {
 
 int lclient_close(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
-  int forked = client->generation != core_generation();
+  int forked = client->generation != process_generation();
   if (client->site == NULL) return 0;
   levents_free(client);
   loop_close(&client->loop, forked);
@@ -89,7 +90,7 @@ int lclient_new(lua_State *L) {
   lua_insert(L, 1); /* keeps `who` below what follows */
   client = compat_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
-  client->generation = core_generation();
+  client->generation = process_generation();
   lua_newtable(L);
   lua_newtable(L);
   lua_rawseti(L, 4, FIELD_SPARES);

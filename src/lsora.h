@@ -97,9 +97,6 @@ int lclient_close(lua_State *L);        /* core.close(client) */
 int lclient_set_get_path(lua_State *L); /* core.set_get_path(client, template) */
 int lclient_is_usable(lua_State *L);    /* core.usable(client) -> true, or nil, err */
 
-/* core.c: counts forks, so that a client knows without a system call whether it is in the process that made it. */
-unsigned core_generation(void);
-
 /* The client at `index`: the userdata, or a table that holds it at [1]. */
 struct lclient *lclient_check(lua_State *L, int index);
 
