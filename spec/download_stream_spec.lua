@@ -45,6 +45,21 @@ describe("download_video", function()
       ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) } }
   end
 
+  it("lets go of its functions once it is over", function()
+    srv:route("GET", "^", answer(FILE))
+    local seen = setmetatable({}, { __mode = "k" })
+    do
+      local pieces, sink = rig.collector()
+      seen[sink] = true
+      assert(client:download_video("v", { sink = sink }))
+      client:start("download_video", "v", { sink = sink }, { on_done = function() pieces.over = true end })
+      while not pieces.over do client:update(0.05) end
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(seen))
+  end)
+
   it("never hands the beginning on twice, where the address expires in the middle", function()
     local url = srv.url .. "/f.mp4"
     for _, case in ipairs{ { resume = false, tag = TAG }, { resume = true } } do

@@ -208,6 +208,8 @@ void lfile_flush(lua_State *L, struct lcall *call, int index) {
   call->listens = 0;
   /* Also where the call failed: what is counted as received must have been handed on. */
   if (call->request.file.news && call->request.kind != ERROR_CANCELLED) tell(L, call, index);
+  lua_newtable(L); /* the call is used again, and lets go of who listened */
+  compat_settable(L, index);
 }
 
 /* --- small tools ----------------------------------------------------------------------- */
