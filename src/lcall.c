@@ -62,6 +62,8 @@ void lcall_spare(lua_State *L, struct lclient *client, int table, int index) {
     request_forget(&call->request);
     return;
   }
+  request_trim(&call->request);
+  buffer_clear(&call->scratch, 0);
   lua_rawgeti(L, table, FIELD_SPARES);
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, ++client->spares);

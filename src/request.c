@@ -9,7 +9,8 @@
 #include "slot.h"
 
 #define BAD_ADDRESS "the address is no http or https URL, or falls from https to http"
-#define KEPT_MEMORY (64 * 1024) /* bytes a buffer keeps between two calls */
+#define KEPT_MEMORY                                                                                                    \
+  (8 * 1024) /* bytes a buffer keeps between two calls: there may be hundreds that wait for the next */
 
 double request_clock(void) {
   struct timespec t;
@@ -42,13 +43,20 @@ void request_reset(struct request *r, const char *method) {
   r->max_retries = limits->max_retries;
   r->repeatable = strcmp(method, "POST") != 0;
   r->path.len = r->query.len = r->secrets.len = 0;
-  buffer_clear(&r->body, KEPT_MEMORY);
-  buffer_clear(&r->answer, KEPT_MEMORY);
+  r->body.len = r->answer.len = 0;
   r->state = REQUEST_IDLE;
   r->attempts = 0;
   r->announced = 0;
   r->ended = 0;
   (void)buffer_puts(&r->path, r->site->path); /* checked by request_begin: a path has a '/' */
+}
+
+void request_trim(struct request *r) {
+  buffer_clear(&r->body, KEPT_MEMORY);
+  buffer_clear(&r->head, KEPT_MEMORY);
+  buffer_clear(&r->answer, KEPT_MEMORY);
+  buffer_clear(&r->file.pending, 0);
+  form_free(&r->form);
 }
 
 void request_forget(struct request *r) {

@@ -113,7 +113,8 @@ const char *request_message(const struct request *r);
 /* Seconds the answer asks to wait before the next poll (openai-poll-after-ms, retry-after-ms, Retry-After), or -1. */
 double request_poll_hint(const struct request *r);
 
-/* Lets go of the memory of what was sent and answered. */
+/* Lets go of what was sent and answered: of all its memory, or but for what most calls need. */
+void request_trim(struct request *r);
 void request_forget(struct request *r);
 
 void request_free(struct request *r);
