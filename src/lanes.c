@@ -177,6 +177,19 @@ void lanes_leave(struct loop *loop, struct request *r) {
   if (--lane->running == 0 && lane->index > 0) lane->emptied = request_clock();
 }
 
+static int was_sent(const struct request *r) {
+  long size = 0;
+  curl_easy_getinfo(request_easy(r), CURLINFO_REQUEST_SIZE, &size);
+  return size > 0;
+}
+
+void lanes_observe(struct loop *loop) {
+  const struct request *first = loop->running.first, *second = first != NULL ? first->next : NULL;
+  if (loop->lanes.protocol != PROTOCOL_UNKNOWN || second == NULL || first->sole || second->sole) return;
+  if (site_sockets(loop->site) <= loop->lanes.sole + 1 && was_sent(first) && was_sent(second))
+    lanes_learn(&loop->lanes, 2);
+}
+
 void lanes_learn(struct lanes *l, int version) {
   l->protocol = version == 2 ? PROTOCOL_HTTP_2 : PROTOCOL_HTTP_1;
 }

@@ -14,7 +14,7 @@
 struct loop;
 struct request;
 
-/* What the server speaks: known once it has answered. */
+/* What the server speaks: known once it has answered, or once two requests share a connection. */
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_HTTP_1, PROTOCOL_HTTP_2 };
 
 struct lane {
@@ -50,6 +50,10 @@ int lanes_have_room(const struct loop *loop, const struct request *r);
 /* Puts a request that has begun into a lane, or takes it out. The result of lanes_enter is a CURLMcode. */
 int lanes_enter(struct loop *loop, struct request *r);
 void lanes_leave(struct loop *loop, struct request *r);
+
+/* Looks whether requests share a connection though none is answered yet: that is HTTP/2, and what waits for the first
+ * answer need not. */
+void lanes_observe(struct loop *loop);
 
 /* Told that an answer came by HTTP/`version`, and that there was no descriptor for another connection. */
 void lanes_learn(struct lanes *l, int version);

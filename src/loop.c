@@ -88,6 +88,7 @@ static int has_room(const struct loop *loop) {
 }
 
 static void start_queued(struct loop *loop) {
+  if (loop->queued.first != NULL) lanes_observe(loop);
   while (has_room(loop)) {
     struct request *r = loop->queued.first;
     if (needs_connection(loop, r) && loop->fresh-- <= 0) return;
