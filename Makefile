@@ -134,7 +134,7 @@ demo: ## start the development server and make a video on it
 	@$(MAKE) --no-print-directory all
 	@$(RUN) examples/demo.sh
 
-test: ## run the specs on $(LUA); SPEC=spec/x_spec.lua runs one file
+test: ## run the specs on $(LUA); SPEC=spec/wait runs one folder or file
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory all
 	@$(RUN) $(LUA) $(BUSTED)

@@ -2,7 +2,7 @@
 -- luacheck: no unused, no max line length
 -- Types of sora for the Lua language server: add this folder to `workspace.library`.
 -- Owns no code. Invariant: whatever the module, a client, a job or a handle has, and whatever option they
--- take, is declared here, and nothing else; spec/types_spec.lua holds it against the live tables.
+-- take, is declared here, and nothing else; spec/house/types_spec.lua holds it against the live tables.
 
 -- Options ----------------------------------------------------------------------------
 

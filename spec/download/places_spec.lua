@@ -251,7 +251,7 @@ describe("download_video", function()
           local result = client:download_video(arguments[1], arguments[2])
           return result
         end)
-        assert.matches("download_places_spec%.lua:%d+: bad argument", message)
+        assert.matches("places_spec%.lua:%d+: bad argument", message)
       end
     end)
   end)

@@ -173,7 +173,7 @@ describe("an example of the README", function()
   for _, block in ipairs(blocks) do
     it("runs: " .. block.title, function()
       local output = run_well(block.code)
-      local patterns = assert(OUTPUT[block.title], "spec/readme_spec.lua does not know what it prints")
+      local patterns = assert(OUTPUT[block.title], "spec/house/readme_spec.lua does not know what it prints")
       local rest = output
       for _, pattern in ipairs(patterns) do
         local _, last = rest:find(pattern)

@@ -100,7 +100,7 @@ describe("an id", function()
   it("that is misused names the place of the call", function()
     local ok, problem = pcall(function() client:get_video("") end)
     assert.is_false(ok)
-    assert.matches("^spec/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: is empty%)$", problem)
+    assert.matches("^spec/calls/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: is empty%)$", problem)
   end)
 
   it("that is a large integer has all its digits", function()

@@ -58,7 +58,7 @@ describe("misuse of", function()
             local result = client[name](client, arguments[1], arguments[2])
             return result
           end)
-          assert.matches("wait_calls_spec%.lua:%d+: bad argument", message)
+          assert.matches("calls_spec%.lua:%d+: bad argument", message)
         end
       end)
     end)

@@ -229,7 +229,7 @@ describe("an option of a call", function()
     it("is refused by " .. name .. " with the place of the call", function()
       local ok, problem = pcall(call, { timeout = 0 })
       assert.is_false(ok)
-      assert.matches("^spec/options_spec.lua:%d+: ", problem)
+      assert.matches("^spec/calls/options_spec.lua:%d+: ", problem)
     end)
   end
 
@@ -249,7 +249,7 @@ describe("an option of a call", function()
     for _, make in ipairs{ sora.new, sora.configure } do
       local ok, problem = pcall(function() local made = make(with("timeout", 0)) return made end)
       assert.is_false(ok)
-      assert.matches("^spec/options_spec.lua:%d+: ", problem)
+      assert.matches("^spec/calls/options_spec.lua:%d+: ", problem)
     end
   end)
 end)
@@ -276,7 +276,7 @@ describe("what a create takes", function()
       local ok, problem = pcall(function() client:create_video(case[1]) end)
       assert.is_false(ok)
       assert.matches("'create_video' (" .. case[2], problem, 1, true)
-      assert.matches("^spec/options_spec.lua:%d+: ", problem)
+      assert.matches("^spec/calls/options_spec.lua:%d+: ", problem)
     end
     assert.same({}, srv:requests())
   end)

@@ -250,7 +250,7 @@ describe("create_video", function()
           local result = client:create_video(params)
           return result
         end)
-        assert.matches("videos_spec%.lua:%d+: bad argument", message)
+        assert.matches("descriptions_spec%.lua:%d+: bad argument", message)
       end
     end)
   end)

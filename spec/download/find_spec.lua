@@ -1,6 +1,6 @@
 -- Where download_video finds the bytes: behind /content, behind a URL that an answer or the job carries, or
 -- in the answer itself; and what it says when they are nowhere yet. Redirects of /content are in
--- download_places_spec.lua, too.
+-- places_spec.lua, too.
 local dialects = require "spec.support.dialects"
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"

@@ -1,5 +1,5 @@
 -- The state machine of a wait, in time of its own: when it polls, when its time is over, and its options.
--- What its polls may bring is in wait_outcomes_spec.lua.
+-- What its polls may bring is in outcomes_spec.lua.
 local simulation = require "spec.support.simulation"
 local wait = require "sora.wait"
 

@@ -1,5 +1,5 @@
 -- download_video that succeeds: the file is whole, under its own name, and nothing is left beside it.
--- What may go wrong is in download_failures_spec.lua; where files go in download_places_spec.lua.
+-- What may go wrong is in failures_spec.lua; where files go in places_spec.lua.
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
