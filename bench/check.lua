@@ -5,13 +5,15 @@ local client = require "bench.client"
 local servers = require "bench.servers"
 local tables = require "bench.tables"
 
--- Instructions a call, JSON included.
-local GET_HTTP = 82000
--- The same on HTTP/2, as a multiple of what C + libcurl takes there without JSON.
-local GET_H2 = 1.15
--- Instructions of one poll of a watched job whose snapshot has changed, with all that waiting adds to the
--- call.
-local POLL = 205000
+-- `get_http`: instructions of a call, JSON included. `get_h2`: the same on HTTP/2, as a multiple of what C and
+-- libcurl take there without JSON and with one handle. `poll`: instructions of one poll of a watched job whose
+-- snapshot has changed, with all that waiting adds to the call.
+local BARS = { get_http = 86000, get_h2 = 1.15, poll = 205000 }
+
+-- Where libcurl has no easy handle that can be used twice (a server could make it write to freed memory), each
+-- call pays for a new one: 22,000 instructions.
+local BARS_NEW_HANDLES = { get_http = 110000, get_h2 = 1.35, poll = 228000 }
+
 -- The part of a bar by which a count may be above it.
 local SLACK = 0.03
 
@@ -39,16 +41,25 @@ local function judge(what, number, bar, how)
   return over <= SLACK
 end
 
+-- Whether the libcurl in use is one of 7.83.0 to 8.1.0.
+local function needs_new_handles()
+  local version = assert(client.probe(C))
+  local major, minor, patch = version:match("libcurl (%d+)%.(%d+)%.(%d+)")
+  local number = assert(tonumber(major), version) * 1e6 + tonumber(minor) * 1e3 + tonumber(patch)
+  return number >= 7083000 and number <= 8001000
+end
+
 local function check(bench)
+  local bars = needs_new_handles() and BARS_NEW_HANDLES or BARS
   local job = "/videos/video_123"
   local h2 = { what = "one", url = bench.h2 .. "/soon" .. job, ca = bench.ca, http2 = true }
   local watched = { what = "watch", url = bench.http .. "/unfinished" .. job }
   local floor = count(C, h2)
   local good = {
-    judge("get_video on http", count(SORA, { what = "one", url = bench.http .. "/soon" .. job }), GET_HTTP),
-    judge("get_video on HTTP/2", count(SORA, h2), GET_H2 * floor,
-      (" (%.2f times C + libcurl's %s)"):format(GET_H2, tables.number(floor))),
-    judge("a poll of a watched job", count_polls(watched), POLL),
+    judge("get_video on http", count(SORA, { what = "one", url = bench.http .. "/soon" .. job }), bars.get_http),
+    judge("get_video on HTTP/2", count(SORA, h2), bars.get_h2 * floor,
+      (" (%.2f times C + libcurl's %s)"):format(bars.get_h2, tables.number(floor))),
+    judge("a poll of a watched job", count_polls(watched), bars.poll),
   }
   return good[1] and good[2] and good[3]
 end

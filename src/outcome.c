@@ -42,6 +42,7 @@ static const char *follow(struct request *r) {
   if (!set || !(slot_is_scheme(slot->url, "https") || slot_is_scheme(slot->url, "http")))
     return "a redirect to what is no http or https URL";
   if (secure && !slot_is_scheme(slot->url, "https")) return "a redirect from https to http";
+  if (slot_renew(r->site, slot) != 0) return "out of memory";
   if (r->status == 303) r->verb = "GET";
   r->away = !site_is_origin(r->site, slot->url);
   return NULL;

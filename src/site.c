@@ -224,6 +224,7 @@ static const char *fill(struct site *site, const struct settings *settings) {
       buffer_add(&site->lines, settings->headers.data, settings->headers.len) != 0 || collect_secrets(site) != 0)
     return memory;
   site->headers = site_make_headers(site, NULL, NULL);
+  site->reuses = slot_may_be_reused();
   site->share = curl_share_init();
   if (site->share == NULL || curl_share_setopt(site->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
       curl_share_setopt(site->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)

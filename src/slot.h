@@ -54,7 +54,15 @@ struct site {
   size_t spares, used;
   size_t sockets; /* open */
   int starved;
+  int reuses; /* an easy handle may serve more than one transfer */
 };
+
+/* Whether this libcurl can use an easy handle again. */
+int slot_may_be_reused(void);
+
+/* Replaces the easy handle of a slot by a new one with the same address, where the next transfer needs that; 0, or -1:
+ * memory is out. Nothing of the transfer before may still refer to the old one. */
+int slot_renew(struct site *site, struct slot *slot);
 
 /* Frees those that wait for the next request. */
 void site_free_slots(struct site *site);

@@ -105,14 +105,35 @@ int slot_is_scheme(CURLU *url, const char *scheme) {
   return same;
 }
 
+/* libcurl 7.83.0 to 8.1.0 leaves a handle with a pointer to a freed header of its last transfer, and a server that folds
+ * its first header line makes it write there (curl's pull request 11103). */
+int slot_may_be_reused(void) {
+  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  return version < 0x075300 || version > 0x080100;
+}
+
+static int slot_open(struct site *site, struct slot *slot) {
+  slot->timeout = -1;
+  slot->verb = NULL;
+  slot->headers = NULL;
+  slot->fresh = 0;
+  slot->wired = NULL;
+  slot->easy = curl_easy_init();
+  return slot->easy != NULL && set_up(site, slot) == CURLE_OK ? 0 : -1;
+}
+
+int slot_renew(struct site *site, struct slot *slot) {
+  if (site->reuses) return 0;
+  curl_easy_cleanup(slot->easy);
+  return slot_open(site, slot);
+}
+
 static struct slot *new_slot(struct site *site, int for_file) {
   struct slot *slot = calloc(1, sizeof *slot);
   if (slot == NULL) return NULL;
   slot->for_file = for_file;
-  slot->timeout = -1;
-  slot->easy = curl_easy_init();
   slot->url = curl_url_dup(site->base);
-  if (slot->easy != NULL && slot->url != NULL && set_up(site, slot) == CURLE_OK) return slot;
+  if (slot->url != NULL && slot_open(site, slot) == 0) return slot;
   slot_free(slot);
   return NULL;
 }
@@ -125,7 +146,7 @@ struct slot *site_take(struct site *site, int for_file) {
 
 void site_give(struct site *site, struct slot *slot) {
   site->used--;
-  if (slot->moved || slot->for_file) {
+  if (slot->moved || slot->for_file || !site->reuses) {
     slot_free(slot);
   } else {
     slot->next = site->spare;
