@@ -32,7 +32,7 @@ CRYPTO_LIBS ?= $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null || echo -lcryp
 # ---- how the C module is compiled --------------------------------------------------------------------------------
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror=implicit-function-declaration
-ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden -Isrc $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 
 # Lua's own symbols come from the program that loads the module, so they stay undefined here.
 # -z nodelete: libcurl's resolver thread may still run when lua_close unloads modules; the code must stay mapped.
@@ -44,7 +44,7 @@ SHARED = -shared -Wl,-z,nodelete
 LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS) -pthread -ldl
 endif
 
-SOURCES := $(sort $(wildcard src/*.c))
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS  = $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
 MODULE   = $(BUILD)/sora/core.so
 MODULES := $(sort $(patsubst ./%,%,$(shell find lua/sora -name '*.lua' 2>/dev/null)))
@@ -99,7 +99,7 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(SHARED) $(LDFLAGS) $(LIBS) | $(SOURCES)' >$@.$$$$ && \
 	  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 
--include $(wildcard $(BUILD)/obj/*.d)
+-include $(OBJECTS:.o=.d)
 
 # ---- installing --------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, agains
 	shellcheck tools/*.sh examples/*.sh bench/clients/*.sh .ci/run
 	@set -e; for lua in $(LINT_LUAS); do for cc in gcc clang; do \
 	  echo "$$cc -Werror, headers of $$lua"; \
-	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c; \
+	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c; \
 	done; done
 
 memcheck: ## run the specs under valgrind; any error or leak fails

@@ -15,6 +15,7 @@ local videos = require "sora.videos"
 local wait = require "sora.wait"
 
 core.own()
+core.use_readers(normalize.failure, normalize.text, normalize.refusal)
 
 local Client = calls.Client
 

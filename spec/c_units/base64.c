@@ -1,5 +1,5 @@
-/* Specs of src/base64.c: what it reads is held against an encoder that is written here. */
-#include "base64.h"
+/* Specs of src/base/base64.c: what it reads is held against an encoder that is written here. */
+#include "base/base64.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Specs of src/buffer.c. */
-#include "buffer.h"
+/* Specs of src/base/buffer.c. */
+#include "base/buffer.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Specs of src/retry.c: the rules, written a second time as words and sets, over every combination of facts. */
-#include "retry.h"
+/* Specs of src/http/retry.c: the rules, written a second time as words and sets, over every combination of facts. */
+#include "http/retry.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -14,11 +14,11 @@ static struct retry_facts facts(int status, int broken, int repeatable, int unse
   f.attempts = 1;
   f.max_retries = 2;
   f.status = status;
-  f.broken = broken;
+  f.transient = broken;
   f.repeatable = repeatable;
   f.unsent = unsent;
   f.advice = advice;
-  f.wish = -1;
+  f.retry_after = -1;
   return f;
 }
 
@@ -29,7 +29,7 @@ static int passes(int status) {
 static void statuses(void) {
   int status;
   for (status = 100; status <= 599; status++)
-    CHECK_CASE(retry_status_passes(status) == passes(status), "%d", status);
+    CHECK_CASE(retry_is_transient(status) == passes(status), "%d", status);
 }
 
 /* Every answer of 400 and more, and every success that was broken off on our side (advice not said). */
@@ -107,17 +107,17 @@ static void how_long(void) {
 static void wished(void) {
   struct retry_facts f = facts(429, 0, 1, 0, 0);
   f.random = 0.9;
-  f.wish = 0;
+  f.retry_after = 0;
   CHECK(retry_delay(&f) == 0);
-  f.wish = 3.5;
+  f.retry_after = 3.5;
   CHECK(retry_delay(&f) == 3.5); /* as it is: less would be refused again */
-  f.wish = 120;
+  f.retry_after = 120;
   CHECK(retry_delay(&f) == 120);
-  f.wish = 120.001;
+  f.retry_after = 120.001;
   CHECK(retry_delay(&f) < 0); /* a longer one ends the retries */
-  f.wish = HUGE_VAL;
+  f.retry_after = HUGE_VAL;
   CHECK(retry_delay(&f) < 0);
-  f.wish = 1;
+  f.retry_after = 1;
   f.status = 404;
   CHECK(retry_delay(&f) < 0); /* a wish alone repeats nothing */
   f.advice = 1;
@@ -164,13 +164,13 @@ static void read_wishes(void) {
   char digits[400];
   size_t i;
   for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    double got = retry_wish(cases[i].ms, cases[i].after, cases[i].date, cases[i].now);
+    double got = retry_read_after(cases[i].ms, cases[i].after, cases[i].date, cases[i].now);
     CHECK_CASE(fabs(got - cases[i].wanted) < 1e-9, "ms %s, after %s: %g", cases[i].ms ? cases[i].ms : "-",
                cases[i].after ? cases[i].after : "-", got);
   }
   memset(digits, '9', sizeof digits - 1);
   digits[sizeof digits - 1] = '\0';
-  CHECK(retry_wish(NULL, digits, -1, 1000) > RETRY_LONGEST_WISH);
+  CHECK(retry_read_after(NULL, digits, -1, 1000) > RETRY_LONGEST_AFTER);
 }
 
 int main(void) {

@@ -1,10 +1,10 @@
-/* Specs of src/timers.c: the heap against a plain list. */
-#include "timers.h"
+/* Specs of src/loop/timers.c: the heap against a plain list. */
+#include "loop/timers.h"
 
 #include <string.h>
 
 #include "check.h"
-#include "request.h"
+#include "http/request.h"
 
 #define MANY 300
 
@@ -24,9 +24,9 @@ static int whole(const struct timers *t) {
   size_t i, count = 0;
   int n;
   for (n = 0; n < MANY; n++) count += (size_t)inside[n];
-  if (t->count != count || t->count > t->room) return 0;
+  if (t->count != count || t->count > t->capacity) return 0;
   for (i = 0; i < t->count; i++) {
-    if (t->heap[i]->place != i || !inside[t->heap[i] - requests]) return 0;
+    if (t->heap[i]->index != i || !inside[t->heap[i] - requests]) return 0;
     if (i > 0 && t->heap[(i - 1) / 2]->due > t->heap[i]->due) return 0;
   }
   return t->count == 0 ? timers_first(t) == NULL : timers_first(t)->due == earliest();
@@ -58,7 +58,7 @@ static void by_hand(void) {
   take(&t, 2);
   CHECK(timers_first(&t) == NULL && t.count == 0);
   timers_free(&t);
-  CHECK(t.heap == NULL && t.room == 0);
+  CHECK(t.heap == NULL && t.capacity == 0);
   timers_free(&t);
   CHECK(timers_first(&t) == NULL);
 }

@@ -20,7 +20,7 @@ local function assert_same_set(expected, found)
   assert.equal(#expected, #found)
 end
 
-local c_sources = lines_of("ls src/*.c")
+local c_sources = lines_of("find src -name '*.c'")
 local lua_modules = lines_of("find lua/sora -name '*.lua'")
 
 -- A rockspec is Lua that sets globals.

@@ -1,0 +1,217 @@
+/* Specs of src/base/json_numbers.c. In the cases below a mark is written as <number>. */
+#include "base/json_numbers.h"
+
+#include <string.h>
+
+#include "check.h"
+
+#define NUMBER_MARK "\001mark:"
+
+/* The text with <…> turned into real marks. */
+static struct buffer with_marks(const char *text) {
+  struct buffer b = {0};
+  for (; *text != '\0'; text++) {
+    if (*text == '<')
+      buffer_puts(&b, "\"" NUMBER_MARK);
+    else
+      buffer_add(&b, *text == '>' ? "\"" : text, 1);
+  }
+  return b;
+}
+
+/* Works on a copy that is exactly as large as the text, so that the sanitizer sees a read past its end. */
+static int mark(const char *text, size_t len, int floats, struct buffer *out) {
+  char *copy = malloc(len != 0 ? len : 1);
+  int result, mendable;
+  memcpy(copy, text, len);
+  result = json_numbers_scan(copy, len, floats, NUMBER_MARK, out, &mendable);
+  CHECK(result != 1 || mendable);
+  free(copy);
+  return result;
+}
+
+/* Whether the binding must look at the decoded value: it holds nulls, marked strings or, with integers, numbers. */
+static void mendable(void) {
+  static const struct {
+    const char *text;
+    int nulls, all;
+  } table[] = {
+      {"{}", 0, 0},
+      {"{\"a\":\"b\",\"c\":true}", 0, 0},
+      {"{\"a\":1}", 0, 1},
+      {"{\"a\":-2.5}", 0, 1},
+      {"{\"a\":\"null 1\"}", 0, 0},
+      {"{\"a\":\"\\\\\",\"b\":null}", 1, 1},
+      {"{\"a\":[[{\"b\":null}]]}", 1, 1},
+      {"[1]", 0, 1},
+      {"null", 1, 1},
+      {"{\"a\":9007199254740993}", 1, 1},
+      {"{\"a\":4.0}", 0, 1},
+  };
+  size_t i;
+  for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+    struct buffer out = {0};
+    int found;
+    CHECK(json_numbers_scan(table[i].text, strlen(table[i].text), 0, NUMBER_MARK, &out, &found) >= 0);
+    CHECK_CASE(found == table[i].nulls, "%s", table[i].text);
+    out.len = 0;
+    CHECK(json_numbers_scan(table[i].text, strlen(table[i].text), 1, NUMBER_MARK, &out, &found) >= 0);
+    CHECK_CASE(found == table[i].all, "%s (integers)", table[i].text);
+    buffer_free(&out);
+  }
+}
+
+static void check_case(const char *text, int floats, const char *wanted) {
+  struct buffer out = {0}, marked = with_marks(wanted);
+  int result = mark(text, strlen(text), floats, &out);
+  CHECK_CASE(result == (strcmp(text, wanted) != 0), "%s (floats %d)", text, floats);
+  if (result == 0)
+    CHECK_CASE(out.len == 0, "%s is copied for nothing", text);
+  else
+    CHECK_CASE(out.len == marked.len && memcmp(out.data, marked.data, out.len) == 0, "%s (floats %d): %.*s", text,
+               floats, (int)out.len, out.data);
+  buffer_free(&out);
+  buffer_free(&marked);
+}
+
+static void cases(void) {
+  static const struct {
+    const char *text, *plain, *floats; /* plain, floats: what it becomes; NULL: stays as it is */
+  } table[] = {
+      {"", NULL, NULL},
+      {"{}", NULL, NULL},
+      {"0", NULL, NULL},
+      {"-0", NULL, NULL},
+      {"{\"progress\":45,\"n\":-7}", NULL, NULL},
+      {"123456789012345", NULL, NULL}, /* 15 digits: exact as a double */
+      {"-123456789012345", NULL, NULL},
+      {"1234567890123456", "<1234567890123456>", "<1234567890123456>"},
+      {"-9007199254740993", "<-9007199254740993>", "<-9007199254740993>"},
+      {"{\"seed\":9007199254740993}", "{\"seed\":<9007199254740993>}", "{\"seed\":<9007199254740993>}"},
+      {"[9007199254740993,1,9007199254740995]", "[<9007199254740993>,1,<9007199254740995>]",
+       "[<9007199254740993>,1,<9007199254740995>]"},
+      {"[ 9007199254740993 ]", "[ <9007199254740993> ]", "[ <9007199254740993> ]"},
+      {"18446744073709551616", "<18446744073709551616>", "<18446744073709551616>"},
+      {"4.0", NULL, "<4.0>"}, /* is a float, though 4 is its value */
+      {"-4.000", NULL, "<-4.000>"},
+      {"0.0", NULL, "<0.0>"},
+      {"4.5", NULL, NULL},
+      {"0.25", NULL, NULL},
+      {"[4.0,4.5,4]", NULL, "[<4.0>,4.5,4]"},
+      {"1e3", NULL, "<1e3>"},
+      {"1E+3", NULL, "<1E+3>"},
+      {"-2.5e-3", NULL, "<-2.5e-3>"},
+      {"[1e3,1]", NULL, "[<1e3>,1]"},
+      {"0.12345678901234567", NULL, "<0.12345678901234567>"},
+      /* a number in place of a key must not become a key */
+      {"{4.0:1}", NULL, NULL},
+      {"{9007199254740993 : 1}", NULL, NULL},
+      /* digits inside strings are text */
+      {"\"9007199254740993\"", NULL, NULL},
+      {"{\"id\":\"9007199254740993\",\"n\":1}", NULL, NULL},
+      {"{\"9007199254740993\":4.0}", NULL, "{\"9007199254740993\":<4.0>}"},
+      {"[\"a\\\"9007199254740993\",1]", NULL, NULL},   /* an escaped quote does not end a string */
+      {"[\"a\\\\\",9007199254740993]", "[\"a\\\\\",<9007199254740993>]", "[\"a\\\\\",<9007199254740993>]"},
+      {"[\"a\\\\\\\",9007199254740993\"]", NULL, NULL},
+      {"[\"\\u0022 9007199254740993\"]", NULL, NULL},
+      {"[\"\",9007199254740993,\"\"]", "[\"\",<9007199254740993>,\"\"]", "[\"\",<9007199254740993>,\"\"]"},
+      {"\"caf\xC3\xA9 4.0\"", NULL, NULL},
+      /* what is cut off or no JSON is left for the decoder to refuse */
+      {"-", NULL, NULL},
+      {"[-", NULL, NULL},
+      {"\"", NULL, NULL},
+      {"\"\\", NULL, NULL},
+      {"\"abc", NULL, NULL},
+      {"{\"a\":\"9007199254740993", NULL, NULL},
+      {"{\"a\":\"9007199254740993\\", NULL, NULL},
+      {"<html>12</html>", NULL, NULL},
+      {"[1e]", NULL, NULL},
+      {"[1.]", NULL, NULL},
+      {"[1e+]", NULL, NULL},
+      {"[1.0.0]", NULL, NULL},
+      {"[1e2e3]", NULL, NULL},
+  };
+  size_t i;
+  for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+    if (strchr(table[i].text, '<') != NULL) { /* the text itself has the sign that stands for a mark */
+      struct buffer out = {0};
+      CHECK(mark(table[i].text, strlen(table[i].text), 1, &out) == 0 && out.len == 0);
+      buffer_free(&out);
+      continue;
+    }
+    check_case(table[i].text, 0, table[i].plain != NULL ? table[i].plain : table[i].text);
+    check_case(table[i].text, 1, table[i].floats != NULL ? table[i].floats : table[i].text);
+  }
+}
+
+/* Every beginning of a text that has everything in it: each is read without a step past its end. */
+static void truncated(void) {
+  static const char text[] = "{\"a\":[-9007199254740993,4.0,1.5e-7,\"\\\"\\\\\\u00e9 12\",{\"b\":null}],\"c\":0.10}";
+  size_t len;
+  for (len = 0; len <= sizeof text - 1; len++) {
+    struct buffer out = {0};
+    int result = mark(text, len, 1, &out);
+    CHECK_CASE(result == 0 || result == 1, "%u bytes", (unsigned)len);
+    CHECK_CASE(result == 1 ? out.len >= len + 4 : out.len == 0, "%u bytes", (unsigned)len);
+    buffer_free(&out);
+  }
+}
+
+/* Takes the marks out again; NULL if one has no number and closing quote behind it. */
+static char *without_marks(const struct buffer *marked, size_t *len) {
+  static const char opening[] = "\"" NUMBER_MARK;
+  char *text = malloc(marked->len + 1);
+  size_t at = 0;
+  *len = 0;
+  while (at < marked->len) {
+    if (marked->len - at >= sizeof opening - 1 && memcmp(marked->data + at, opening, sizeof opening - 1) == 0) {
+      size_t digits = 0;
+      for (at += sizeof opening - 1; at < marked->len && marked->data[at] != '"'; digits++) text[(*len)++] = marked->data[at++];
+      if (digits == 0 || at++ == marked->len) {
+        free(text);
+        return NULL;
+      }
+    } else {
+      text[(*len)++] = marked->data[at++];
+    }
+  }
+  return text;
+}
+
+/* Any text: with the marks taken out it is what it was. */
+static void anything(void) {
+  static const char *const pieces[] = {"\"", "\\", "9007199254740993", "1", "-", "+", ".", "0", "e", "E", "4.0", "1e3",
+                                       ",",  "[",  "]",  "{",  "}", ":", " ", "\n", "true", "null", "\"a\"", "\"\\\"\"",
+                                       "\xFF", "\xC3\xA9"};
+  unsigned round, i;
+  for (round = 0; round < 20000; round++) {
+    struct buffer text = {0}, out = {0};
+    int floats = (int)pick(2), result;
+    unsigned count = pick(12);
+    for (i = 0; i < count; i++) {
+      const char *piece = pieces[pick(sizeof pieces / sizeof pieces[0])];
+      CHECK(buffer_puts(&text, piece) == 0);
+    }
+    result = mark(text.data != NULL ? text.data : "", text.len, floats, &out);
+    CHECK_CASE(result == 0 || result == 1, "round %u", round);
+    if (result == 1) {
+      size_t len;
+      char *back = without_marks(&out, &len);
+      CHECK_CASE(back != NULL && len == text.len && memcmp(back, text.data, len) == 0, "%.*s became %.*s",
+                 (int)text.len, text.data, (int)out.len, out.data);
+      free(back);
+    } else {
+      CHECK_CASE(out.len == 0, "round %u", round);
+    }
+    buffer_free(&text);
+    buffer_free(&out);
+  }
+}
+
+int main(void) {
+  cases();
+  mendable();
+  truncated();
+  anything();
+  return summary();
+}

@@ -1,0 +1,200 @@
+/* sys_posix.c - sys.h for POSIX: Linux, macOS, the BSDs. */
+#define _GNU_SOURCE /* O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE */
+#include "base/sys.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESERVED_DESCRIPTORS 32 /* left for files, the resolver and the rest of the process */
+
+/* --- time and chance ---------------------------------------------------------------------------------------------- */
+
+double sys_clock(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* xorshift64* */
+double sys_random(uint64_t *seed) {
+  *seed ^= *seed >> 12;
+  *seed ^= *seed << 25;
+  *seed ^= *seed >> 27;
+  return (double)((*seed * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
+}
+
+uint64_t sys_seed(const void *address) {
+  return ((uint64_t)(uintptr_t)address ^ (uint64_t)(sys_clock() * 1e9) ^ (uint64_t)getpid() << 40) | 1;
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------- */
+
+void sys_once(sys_once_flag *flag, void (*run)(void)) {
+  pthread_once(flag, run);
+}
+
+static unsigned generation;
+
+static void count_fork(void) {
+  generation++;
+}
+
+int sys_count_forks(void) {
+  return pthread_atfork(NULL, NULL, count_fork) == 0 ? 0 : -1;
+}
+
+unsigned sys_generation(void) {
+  return generation;
+}
+
+void sys_stay_loaded(const void *address) {
+#ifdef RTLD_NODELETE
+  Dl_info info;
+  if (dladdr(address, &info) != 0) (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+#else
+  (void)address;
+#endif
+}
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+int sys_file_open(const char *path) {
+  return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+}
+
+int sys_is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+int sys_file_check(const char *path) {
+  struct stat info;
+  int code = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  if (fstat(fd, &info) != 0) code = errno;
+  if (code == 0 && S_ISDIR(info.st_mode)) code = EISDIR;
+  close(fd);
+  errno = code;
+  return code == 0 ? 0 : -1;
+}
+
+int sys_file_write(int fd, const char *data, size_t size, long long *written) {
+  *written = 0;
+  while (size > 0) {
+    ssize_t n = write(fd, data, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    data += n;
+    size -= (size_t)n;
+    *written += n;
+  }
+  return 0;
+}
+
+int sys_file_cut(int fd, long long size) {
+  if (ftruncate(fd, size) == 0 && lseek(fd, size, SEEK_SET) == size) return 0;
+  return size == 0 && errno == EINVAL ? 0 : -1; /* EINVAL: a device, which has no length */
+}
+
+int sys_file_sync(int fd) {
+  return fsync(fd);
+}
+
+int sys_file_close(int fd) {
+  return close(fd);
+}
+
+void sys_file_remove(const char *path) {
+  (void)unlink(path);
+}
+
+/* Makes a rename durable. A folder that can't be opened or synced (some network file systems) does not undo a file
+ * that is whole and in place. */
+static void sync_folder(const char *path) {
+  const char *slash = strrchr(path, '/');
+  size_t len = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+  char *folder = malloc(len + sizeof "."); /* "dir/." or "." */
+  int fd;
+  if (folder == NULL) return;
+  memcpy(folder, path, len);
+  memcpy(folder + len, ".", sizeof ".");
+  fd = open(folder, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    (void)fsync(fd);
+    close(fd);
+  }
+  free(folder);
+}
+
+int sys_file_replace(const char *from, const char *to) {
+  if (rename(from, to) != 0) return -1;
+  sync_folder(to);
+  return 0;
+}
+
+int sys_file_append(const char *path, const char *line, size_t size) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), code = 0;
+  ssize_t written;
+  if (fd < 0) return -1;
+  written = write(fd, line, size);
+  if (written < 0 || fsync(fd) != 0) code = errno;
+  if (written >= 0 && (size_t)written != size) code = ENOSPC;
+  close(fd);
+  errno = code;
+  return code == 0 ? 0 : -1;
+}
+
+/* --- sockets ------------------------------------------------------------------------------------------------------ */
+
+int sys_socket_open(int family, int type, int protocol) {
+#ifdef SOCK_CLOEXEC
+  return socket(family, type | SOCK_CLOEXEC, protocol);
+#else
+  int fd = socket(family, type, protocol);
+  if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+#endif
+}
+
+int sys_socket_close(int fd) {
+  return close(fd);
+}
+
+int sys_out_of_descriptors(void) {
+  return errno == EMFILE || errno == ENFILE;
+}
+
+/* All open descriptors lie below the next one, or nearly so: the system gives out the lowest number that is free. */
+size_t sys_free_descriptors(void) {
+  struct rlimit limit;
+  rlim_t taken;
+  int next = socket(AF_INET, SOCK_STREAM, 0);
+  if (next < 0) return 1;
+  close(next);
+  taken = (rlim_t)next + RESERVED_DESCRIPTORS;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return limit.rlim_cur <= taken ? 1 : (size_t)(limit.rlim_cur - taken);
+}
+
+/* --- cryptography ------------------------------------------------------------------------------------------------- */
+
+int sys_hmac_sha256(const char *key, size_t key_len, const char *data, size_t len, unsigned char *digest) {
+  unsigned int size = SYS_SHA256_SIZE;
+  return HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)data, len, digest, &size) != NULL ? 0 : -1;
+}
+
+int sys_same(const char *a, const char *b, size_t len) {
+  return CRYPTO_memcmp(a, b, len) == 0;
+}

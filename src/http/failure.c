@@ -1,0 +1,69 @@
+/* failure.c - libcurl's result codes as error kinds; see failure.h. */
+#include "http/failure.h"
+
+#include <stddef.h>
+
+#define TRANSIENT 1
+#define LASTING 0
+#define ROW(name, kind, transient)                                                                                        \
+  { name, kind, transient, #name }
+
+/* CURLE_UNSUPPORTED_PROTOCOL: our URLs are http and https only, so this can only be an answer that is not HTTP
+ * ("Received HTTP/0.9 when not allowed"). */
+static const struct failure table[] = {
+    ROW(CURLE_COULDNT_RESOLVE_HOST, KIND_DNS, TRANSIENT),
+    ROW(CURLE_COULDNT_RESOLVE_PROXY, KIND_DNS, TRANSIENT),
+    ROW(CURLE_COULDNT_CONNECT, KIND_CONNECT, TRANSIENT),
+    ROW(CURLE_INTERFACE_FAILED, KIND_CONNECT, TRANSIENT),
+    ROW(CURLE_PROXY, KIND_CONNECT, TRANSIENT),
+    ROW(CURLE_OPERATION_TIMEDOUT, KIND_TIMEOUT, TRANSIENT),
+    ROW(CURLE_SSL_CONNECT_ERROR, KIND_TLS, TRANSIENT),
+    ROW(CURLE_PEER_FAILED_VERIFICATION, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_CERTPROBLEM, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_CIPHER, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_CACERT_BADFILE, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_CRL_BADFILE, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_ISSUER_ERROR, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_ENGINE_NOTFOUND, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_ENGINE_SETFAILED, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_ENGINE_INITFAILED, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_PINNEDPUBKEYNOTMATCH, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_INVALIDCERTSTATUS, KIND_TLS, LASTING),
+    ROW(CURLE_SSL_CLIENTCERT, KIND_TLS, LASTING),
+    ROW(CURLE_UNSUPPORTED_PROTOCOL, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_WEIRD_SERVER_REPLY, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_HTTP2, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_HTTP2_STREAM, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_PARTIAL_FILE, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_GOT_NOTHING, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_SEND_ERROR, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_RECV_ERROR, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_SEND_FAIL_REWIND, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_BAD_CONTENT_ENCODING, KIND_TRANSPORT, TRANSIENT),
+    ROW(CURLE_WRITE_ERROR, KIND_TRANSPORT, LASTING),
+    ROW(CURLE_READ_ERROR, KIND_TRANSPORT, LASTING),
+    ROW(CURLE_URL_MALFORMAT, KIND_CONFIG, LASTING),
+    ROW(CURLE_BAD_FUNCTION_ARGUMENT, KIND_TRANSPORT, LASTING),
+    ROW(CURLE_OUT_OF_MEMORY, KIND_TRANSPORT, LASTING),
+    ROW(CURLE_FAILED_INIT, KIND_TRANSPORT, LASTING),
+    ROW(CURLE_ABORTED_BY_CALLBACK, KIND_CANCELLED, LASTING),
+};
+
+const struct failure *failure_of(CURLcode code) {
+  static const struct failure other = ROW(CURLE_FAILED_INIT, KIND_TRANSPORT, LASTING);
+  size_t i;
+  for (i = 0; i < sizeof table / sizeof table[0]; i++)
+    if (table[i].code == code) return &table[i];
+  return &other;
+}
+
+const char *failure_kind_name(enum failure_kind kind) {
+  static const char *const names[] = {
+      [KIND_NONE] = "none",           [KIND_CONFIG] = "config", [KIND_DNS] = "dns",
+      [KIND_CONNECT] = "connect",     [KIND_TLS] = "tls",       [KIND_TIMEOUT] = "timeout",
+      [KIND_TRANSPORT] = "transport", [KIND_API] = "api",       [KIND_DECODE] = "decode",
+      [KIND_TOO_LARGE] = "too_large", [KIND_FILE] = "file",     [KIND_CANCELLED] = "cancelled",
+      [KIND_CLOSED] = "closed",       [KIND_FORKED] = "forked",
+  };
+  return names[kind];
+}

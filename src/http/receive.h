@@ -1,0 +1,20 @@
+/* receive.h - what an attempt receives: headers, JSON, and files that are written, resumed or queued for a sink.
+ *
+ * Owns libcurl's callbacks. Invariant: they fill C buffers and files and nothing else; a user's function is called
+ * later, from outside libcurl. */
+#ifndef SORA_RECEIVE_H
+#define SORA_RECEIVE_H
+
+#include "http/request.h"
+
+/* Sets the callbacks, and the range that the attempt asks for. */
+CURLcode receive_set_options(struct request *r);
+
+/* Before each attempt of a download: resumes the part that we have if the server may be able to, else drops it. 0, or
+ * -1: the request has failed. */
+int receive_begin(struct request *r);
+
+/* Lets a paused transfer continue, once `pending` is taken. */
+void receive_resume(struct request *r);
+
+#endif

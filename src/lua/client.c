@@ -1,0 +1,143 @@
+/* client.c - the client userdata: an endpoint and a loop, and who may use them.
+ *
+ * Invariant: close, __gc and __close are one function, which may be called at any time and any number of times; a
+ * client is used only in the process that made it. */
+#include <string.h>
+
+#include "base/sys.h"
+#include "lua/binding.h"
+
+#define CLIENT_TYPE "sora.client"
+
+struct client *client_check(lua_State *L, int index) {
+  struct client *client;
+  if (lua_istable(L, index)) {
+    lua_rawgeti(L, index, 1);
+    client = compat_testudata(L, -1, CLIENT_TYPE);
+    lua_pop(L, 1); /* the table keeps it */
+  } else {
+    client = compat_testudata(L, index, CLIENT_TYPE);
+  }
+  if (client == NULL)
+    luaL_argerror(L, index, lua_pushfstring(L, "a sora client expected, got %s", luaL_typename(L, index)));
+  return client;
+}
+
+int client_push_table(lua_State *L, int index) {
+  if (lua_istable(L, index)) {
+    lua_rawgeti(L, index, 1);
+    compat_gettable(L, -1);
+    lua_remove(L, -2);
+  } else {
+    compat_gettable(L, index);
+  }
+  return lua_gettop(L);
+}
+
+int client_is_usable(lua_State *L, const struct client *client) {
+  if (client->endpoint == NULL) {
+    error_return(L, KIND_CLOSED, "the client is closed");
+    return 0;
+  }
+  if (client->generation != sys_generation()) {
+    error_return(L, KIND_FORKED, "the client belongs to the process that made it: make one in each process");
+    return 0;
+  }
+  return 1;
+}
+
+/* core.usable(client): true, or nil, err. */
+static int usable(lua_State *L) {
+  if (!client_is_usable(L, client_check(L, 1))) return 2;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* core.close(client) */
+static int close_client(lua_State *L) {
+  struct client *client = client_check(L, 1);
+  struct endpoint *endpoint = client->endpoint;
+  int forked = client->generation != sys_generation();
+  if (endpoint == NULL) return 0;
+  client->endpoint = NULL;
+  events_free(client);
+  loop_close(&client->loop, forked);
+  if (!forked) endpoint_drop(endpoint); /* in a child its header lists belong to the parent's transfers */
+  return 0;
+}
+
+/* __gc also frees what only a client that failed to open can still have. */
+static int collect(lua_State *L) {
+  struct client *client = lua_touserdata(L, 1);
+  buffer_free(&client->options.headers);
+  buffer_free(&client->get_path);
+  return close_client(L);
+}
+
+static void set_path(lua_State *L, struct client *client, const char *path) {
+  client->get_path.len = 0;
+  if (buffer_puts(&client->get_path, path) != 0 || buffer_string(&client->get_path) == NULL) error_memory(L);
+}
+
+/* core.set_get_path(client, template) */
+static int set_get_path(lua_State *L) {
+  struct client *client = client_check(L, 1);
+  set_path(L, client, luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* Pushes a closed client, and its table above it. */
+static struct client *push_client(lua_State *L) {
+  struct client *client = compat_newuserdata(L, sizeof *client);
+  memset(client, 0, sizeof *client);
+  client->generation = sys_generation();
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_rawseti(L, -2, FIELD_SPARES);
+  lua_newtable(L);
+  lua_rawseti(L, -2, FIELD_STARTED);
+  lua_pushvalue(L, -1);
+  compat_settable(L, -3);
+  luaL_getmetatable(L, CLIENT_TYPE);
+  lua_setmetatable(L, -3);
+  return client;
+}
+
+/* core.new(options, who): a client, or nil, err. */
+static int new_client(lua_State *L) {
+  struct client *client;
+  const char *who = luaL_checkstring(L, 2), *why;
+  int config;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  lua_insert(L, 1); /* keeps `who` below what follows */
+  client = push_client(L);
+  options_read_client(L, 2, who, client, 4);
+  if (client->options.base_url == NULL)
+    return error_return(L, KIND_CONFIG,
+                        "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) "
+                        "in the environment, or call sora.configure{ base_url = ..., api_key = ... }");
+  set_path(L, client, "/videos/{id}");
+  client->endpoint = endpoint_new(&client->options, &why, &config);
+  buffer_free(&client->options.headers);
+  if (client->endpoint == NULL && config)
+    return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
+  if (client->endpoint == NULL) return error_memory(L);
+  if (loop_open(&client->loop, client->endpoint) != 0 || (client->listened && events_start(client) != 0))
+    return luaL_error(L, "out of memory or file descriptors");
+  lua_settop(L, 3);
+  return 1;
+}
+
+void client_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"new", new_client}, {"close", close_client}, {"usable", usable}, {"set_get_path", set_get_path}, {NULL, NULL},
+  };
+  luaL_newmetatable(L, CLIENT_TYPE);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, close_client);
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+  compat_setfuncs(L, functions);
+}

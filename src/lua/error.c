@@ -1,0 +1,259 @@
+/* error.c - errors: tables that calls return, { kind, message, … } with __tostring, and misuse, which is raised.
+ *
+ * Owns how an outcome becomes a table, and the set of the module's own chunks: the first line outside them is where the
+ * user misused it. Invariant: every string from outside passes push_clean, so that no error ever shows a secret. */
+#include <stdio.h>
+#include <string.h>
+
+#include "http/headers.h"
+#include "http/redact.h"
+#include "lua/binding.h"
+
+#define ERROR_TYPE "sora.error"
+#define OWN_FIELD "sora.own" /* chunk name -> true */
+#define SHOWN_BODY 1024      /* bytes of the answer that an error carries */
+
+/* --- misuse ------------------------------------------------------------------- */
+
+/* core.own(): the chunk that calls this is the module's own. */
+static int own(lua_State *L) {
+  lua_Debug frame;
+  luaL_checkstack(L, 4, NULL);
+  if (!lua_getstack(L, 1, &frame) || !lua_getinfo(L, "S", &frame)) return 0;
+  lua_getfield(L, LUA_REGISTRYINDEX, OWN_FIELD);
+  lua_pushstring(L, frame.source);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  return 0;
+}
+
+static int is_own(lua_State *L, const char *source) {
+  int found;
+  lua_getfield(L, LUA_REGISTRYINDEX, OWN_FIELD);
+  lua_getfield(L, -1, source);
+  found = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return found;
+}
+
+/* Pushes "file:line: " of the user's code, or "". A call passes through Lua functions of the module, some of them by
+ * tail calls, so no fixed level finds it. */
+static void push_location(lua_State *L) {
+  lua_Debug frame;
+  int level;
+  for (level = 1; lua_getstack(L, level, &frame); level++)
+    if (lua_getinfo(L, "Sl", &frame) && frame.currentline > 0 && !is_own(L, frame.source)) {
+      lua_pushfstring(L, "%s:%d: ", frame.short_src, frame.currentline);
+      return;
+    }
+  lua_pushliteral(L, "");
+}
+
+int error_misuse(lua_State *L, const char *who, int arg, const char *text) {
+  push_location(L);
+  if (arg > 0) {
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", arg, who, text);
+  } else {
+    lua_pushfstring(L, "bad argument to '%s' (%s)", who, text);
+  }
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* core.complain(who, text [, arg]): raises "bad argument to 'who' (text)". */
+static int complain(lua_State *L) {
+  return error_misuse(L, luaL_checkstring(L, 1), (int)luaL_optinteger(L, 3, 0), luaL_checkstring(L, 2));
+}
+
+int error_memory(lua_State *L) {
+  return luaL_error(L, "out of memory");
+}
+
+/* --- the table ---------------------------------------------------------------- */
+
+/* Pushes "<join><label><field>" of the error at 1, or "". */
+static void push_part(lua_State *L, const char **join, const char *label, const char *field) {
+  lua_getfield(L, 1, field);
+  if (lua_isstring(L, -1)) {
+    lua_pushfstring(L, "%s%s%s", *join, label, lua_tostring(L, -1));
+    lua_remove(L, -2);
+    *join = ", ";
+  } else {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+  }
+}
+
+/* "sora: api: Video not found (HTTP 404, code not_found, request req_1)" */
+static int error_tostring(lua_State *L) {
+  const char *join = " (";
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "kind");
+  lua_getfield(L, 1, "message");
+  lua_pushfstring(L, "sora: %s: %s", lua_isstring(L, 2) ? lua_tostring(L, 2) : "?",
+                  lua_isstring(L, 3) ? lua_tostring(L, 3) : "?");
+  push_part(L, &join, "HTTP ", "status");
+  push_part(L, &join, "code ", "code");
+  push_part(L, &join, "", "curl");
+  push_part(L, &join, "request ", "request_id");
+  lua_pushstring(L, *join == ',' ? ")" : "");
+  lua_concat(L, lua_gettop(L) - 3);
+  return 1;
+}
+
+/* core.error{ kind =, message =, … }: makes a table of Lua's an error. */
+static int make_error(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_getmetatable(L, ERROR_TYPE);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+void error_push(lua_State *L, enum failure_kind kind, const char *message) {
+  lua_newtable(L);
+  util_set_string(L, "kind", failure_kind_name(kind));
+  util_set_string(L, "message", message);
+  luaL_getmetatable(L, ERROR_TYPE);
+  lua_setmetatable(L, -2);
+}
+
+int error_return(lua_State *L, enum failure_kind kind, const char *message) {
+  lua_pushnil(L);
+  error_push(L, kind, message);
+  return 2;
+}
+
+/* --- from a call -------------------------------------------------------------- */
+
+static void redact(const struct request *r, char *text, size_t len) {
+  redact_text(&r->endpoint->secrets, text, len);
+  redact_text(&r->secrets, text, len);
+}
+
+/* Pushes a string in which every secret is overwritten. */
+static void push_clean(lua_State *L, struct call *call, const char *text, size_t len) {
+  struct buffer *b = &call->scratch;
+  b->len = 0;
+  if (buffer_add(b, text, len) != 0) error_memory(L);
+  redact(&call->request, b->data, b->len);
+  lua_pushlstring(L, b->len != 0 ? b->data : "", b->len);
+}
+
+/* Sets a field of the error on top. */
+static void set_clean(lua_State *L, struct call *call, const char *field, const char *text, size_t len) {
+  push_clean(L, call, text, len);
+  lua_setfield(L, -2, field);
+}
+
+/* Copies the text fields of the table on top into the error below it, and pops it. */
+static void take_fields(lua_State *L, struct call *call) {
+  static const char *const names[] = {"message", "code", "type", "param", "request_id"};
+  size_t i, len;
+  for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+    const char *text;
+    lua_getfield(L, -1, names[i]);
+    text = lua_tolstring(L, -1, &len);
+    if (text != NULL) {
+      push_clean(L, call, text, len);
+      lua_setfield(L, -4, names[i]);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Reads what the server said, JSON or text, into the error on top. */
+static void read_body(lua_State *L, struct call *call) {
+  const struct buffer *body = &call->request.outcome.body;
+  size_t len;
+  const char *text;
+  if (body->len == 0) return;
+  if (json_decode(L, body->data, body->len, &call->scratch)) {
+    json_read(L, JSON_FAILURE);
+    if (lua_istable(L, -1)) {
+      take_fields(L, call);
+    } else {
+      lua_pop(L, 1);
+    }
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushlstring(L, body->data, body->len);
+  json_read(L, JSON_TEXT);
+  text = lua_tolstring(L, -1, &len);
+  if (text != NULL) {
+    push_clean(L, call, text, len);
+    lua_setfield(L, -3, "message");
+  }
+  lua_pop(L, 1);
+}
+
+static void set_request_id(lua_State *L, struct call *call) {
+  static const char *const names[] = {"x-request-id", "request-id", "apim-request-id", "x-oneapi-request-id"};
+  struct header field;
+  size_t i;
+  for (i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (headers_find(&call->request.outcome.headers, names[i], strlen(names[i]), &field)) {
+      set_clean(L, call, "request_id", field.value, field.value_len);
+      return;
+    }
+}
+
+static void set_message(lua_State *L, struct call *call) {
+  const struct request *r = &call->request;
+  const char *message = request_message(r);
+  if (r->outcome.kind != KIND_API || message[0] != '\0') {
+    set_clean(L, call, "message", message, strlen(message));
+    return;
+  }
+  read_body(L, call);
+  lua_getfield(L, -1, "message");
+  if (!lua_isstring(L, -1) || lua_tostring(L, -1)[0] == '\0') {
+    lua_pushfstring(L, "the server answered %d", r->outcome.status);
+    lua_setfield(L, -3, "message");
+  }
+  lua_pop(L, 1);
+}
+
+/* Sets `retry_after`, an integer where it is whole. */
+static void set_retry_after(lua_State *L, double seconds) {
+  if (seconds < 0) return;
+  if (seconds < 1e15 && seconds == (double)(long long)seconds) {
+    util_set_count(L, "retry_after", (long long)seconds);
+  } else {
+    util_set_number(L, "retry_after", seconds);
+  }
+}
+
+void error_push_call(lua_State *L, struct call *call) {
+  struct request *r = &call->request;
+  struct outcome *out = &r->outcome;
+  error_push(L, out->kind, "");
+  /* Before anything is cut off: half a key is a secret too. Other spellings of JSON are found by push_clean. */
+  redact(r, out->body.data, out->body.len);
+  set_request_id(L, call);
+  set_message(L, call);
+  if (out->status != 0) util_set_count(L, "status", out->status);
+  if (out->code != CURLE_OK) util_set_string(L, "curl", failure_of(out->code)->name);
+  set_retry_after(L, out->retry_after);
+  util_set_count(L, "attempts", r->attempts);
+  util_set_flag(L, "retryable", out->retryable);
+  if (out->ambiguous) util_set_flag(L, "ambiguous", 1);
+  if (out->body.len != 0)
+    util_set_bytes(L, "body", out->body.data, out->body.len < SHOWN_BODY ? out->body.len : SHOWN_BODY);
+}
+
+void error_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"own", own}, {"complain", complain}, {"error", make_error}, {NULL, NULL},
+  };
+  luaL_newmetatable(L, ERROR_TYPE);
+  lua_pushcfunction(L, error_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, OWN_FIELD);
+  compat_setfuncs(L, functions);
+}

@@ -1,0 +1,174 @@
+/* json.c - bodies of answers as Lua tables.
+ *
+ * lua-cjson decodes; this file makes the result what the API promises: JSON integers are Lua integers (5.3 and later)
+ * or exact text, null is an absent field. It also owns the Lua functions that say what an answer means. Invariants: the
+ * cjson instance is our own, so nobody's configuration is read or changed; no Lua module is looked up by name after the
+ * module is loaded. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json_numbers.h"
+#include "base/sys.h"
+#include "lua/binding.h"
+
+#define DECODE_FIELD "sora.decode"
+#define READERS_FIELD "sora.readers"
+#define MARK_LEN 19
+#define MAX_EXACT 9007199254740992.0 /* 2^53 */
+
+/* "\001n:" and 16 digits that no server can foresee: an answer can't hold it by design or by chance. */
+static char mark[MARK_LEN + 1];
+
+static void make_mark(void) {
+  uint64_t seed = sys_seed(mark);
+  snprintf(mark, sizeof mark, "\001n:%08lx%08lx", (unsigned long)(sys_random(&seed) * 4294967296.0),
+           (unsigned long)(sys_random(&seed) * 4294967296.0));
+}
+
+/* --- decoding ----------------------------------------------------------------- */
+
+/* Pushes the number that a marked string stands for; one that no Lua number holds stays a string. */
+static void push_marked(lua_State *L, const char *digits) {
+#if COMPAT_HAS_INTEGERS
+  if (lua_stringtonumber(L, digits) == 0) {
+    lua_pushstring(L, digits);
+  } else if (!lua_isinteger(L, -1) && digits[strcspn(digits, ".eE")] == '\0') {
+    lua_pop(L, 1); /* an integer beyond 64 bits */
+    lua_pushstring(L, digits);
+  }
+#else
+  double value = strtod(digits, NULL);
+  if (value > -MAX_EXACT && value < MAX_EXACT) {
+    lua_pushnumber(L, value);
+  } else {
+    lua_pushstring(L, digits);
+  }
+#endif
+}
+
+/* Pushes what the value on top should have been and returns 1; 0 when it is right as it is. */
+static int push_mended(lua_State *L, int marked) {
+  switch (lua_type(L, -1)) {
+    case LUA_TLIGHTUSERDATA: /* cjson.null */ lua_pushnil(L); return 1;
+#if COMPAT_HAS_INTEGERS
+    case LUA_TNUMBER: {
+      lua_Number n = lua_tonumber(L, -1);
+      if (!(n >= -MAX_EXACT && n <= MAX_EXACT) || n != (lua_Number)(lua_Integer)n) return 0;
+      lua_pushinteger(L, (lua_Integer)n);
+      return 1;
+    }
+#endif
+    case LUA_TSTRING:
+      if (marked) {
+        const char *text = lua_tostring(L, -1);
+        if (strncmp(text, mark, MARK_LEN) != 0) return 0;
+        push_marked(L, text + MARK_LEN);
+        return 1;
+      }
+      return 0;
+    default: return 0;
+  }
+}
+
+/* Mends the table on top, to any depth: assigning to a field that exists is allowed during lua_next. */
+static void mend(lua_State *L, int marked) {
+  luaL_checkstack(L, 6, "the answer is nested too deeply");
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    if (lua_type(L, -1) == LUA_TTABLE) {
+      mend(L, marked);
+    } else if (push_mended(L, marked)) {
+      lua_pushvalue(L, -3);
+      lua_insert(L, -2);
+      lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch) {
+  int marked, mendable;
+  scratch->len = 0;
+  marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, mark, scratch, &mendable);
+  if (marked < 0) return error_memory(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
+  if (marked) {
+    lua_pushlstring(L, scratch->data, scratch->len);
+  } else {
+    lua_pushlstring(L, text, len);
+  }
+  lua_call(L, 1, 2);
+  if (lua_istable(L, -2)) {
+    lua_pop(L, 1);
+    if (mendable) mend(L, marked);
+    return 1;
+  }
+  if (lua_isnil(L, -2) && lua_isstring(L, -1)) {
+    lua_pushfstring(L, "the answer is no JSON: %s", lua_tostring(L, -1));
+  } else {
+    lua_pushfstring(L, "the answer is no JSON object but a %s",
+                    lua_islightuserdata(L, -2) ? "null" : luaL_typename(L, -2));
+  }
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* core.decode_json(text): a table, or nil and what is wrong with the text. */
+static int decode_json(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  struct box *box = util_box(L);
+  if (json_decode(L, text, len, &box->buffer)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* --- readers ------------------------------------------------------------------ */
+
+/* core.use_readers(failure, text, refusal): Lua functions that read an error body, an error body that is not JSON, and a
+ * refusal in an answer that looks like success. */
+static int use_readers(lua_State *L) {
+  int i;
+  lua_settop(L, 3);
+  lua_createtable(L, 3, 0);
+  for (i = 1; i <= 3; i++) {
+    luaL_checktype(L, i, LUA_TFUNCTION);
+    lua_pushvalue(L, i);
+    lua_rawseti(L, 4, i);
+  }
+  lua_setfield(L, LUA_REGISTRYINDEX, READERS_FIELD);
+  return 0;
+}
+
+void json_read(lua_State *L, enum json_reader reader) {
+  lua_getfield(L, LUA_REGISTRYINDEX, READERS_FIELD);
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, (int)reader + 1);
+    lua_pushvalue(L, -3);
+    lua_call(L, 1, 1);
+    lua_replace(L, -3);
+  } else {
+    lua_pushnil(L);
+    lua_replace(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+void json_open(lua_State *L) {
+  static sys_once_flag once = SYS_ONCE_INIT;
+  static const luaL_Reg functions[] = {{"decode_json", decode_json}, {"use_readers", use_readers}, {NULL, NULL}};
+  sys_once(&once, make_mark);
+  compat_setfuncs(L, functions);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "cjson.safe");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "new");
+  lua_call(L, 0, 1);
+  lua_getfield(L, -1, "decode");
+  lua_setfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
+  lua_pop(L, 2);
+}

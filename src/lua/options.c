@@ -1,0 +1,349 @@
+/* options.c - option tables, checked and read by one table of rules.
+ *
+ * Owns the names, types and bounds of every option that C reads. Invariant: misuse raises and names the option, what was
+ * given and what was expected; a value is never shown, because it may be a key. */
+#include <string.h>
+
+#include "lua/binding.h"
+
+#define MAX_SECONDS 1e9
+#define LONGEST_WORD 32
+
+/* What is being read, for messages. */
+struct where {
+  lua_State *L;
+  int value;       /* stack index of the option's value */
+  int arg;         /* the argument to name; 0: none */
+  const char *who; /* the function to name, where the user called another than this one */
+  const char *name;
+};
+
+struct option {
+  const char *name;
+  void (*read)(const struct where *at, void *target);
+  size_t offset; /* of the field in the target */
+};
+
+/* --- spelling --------------------------------------------------------------- */
+
+/* Edits between two words (Levenshtein); words too long to be options count as far away. */
+static size_t distance(const char *a, const char *b) {
+  size_t row[LONGEST_WORD + 1], la = strlen(a), lb = strlen(b), i, j;
+  if (la > LONGEST_WORD || lb > LONGEST_WORD) return LONGEST_WORD;
+  for (j = 0; j <= lb; j++) row[j] = j;
+  for (i = 1; i <= la; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (j = 1; j <= lb; j++) {
+      size_t best = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      if (row[j] + 1 < best) best = row[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      row[j] = best;
+    }
+  }
+  return row[lb];
+}
+
+/* Keeps in *best the word that is spelled more like `given`, if it is close at all. */
+static void keep_closer(const char *given, const char *word, const char **best, size_t *least) {
+  size_t d = distance(given, word);
+  if (d < *least && d <= strlen(word) / 2) {
+    *least = d;
+    *best = word;
+  }
+}
+
+/* core.nearest(word, list): the word of the list that is spelled most like it, or nil. */
+static int nearest(lua_State *L) {
+  const char *given = luaL_checkstring(L, 1), *best = NULL;
+  size_t least = LONGEST_WORD;
+  int i;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (i = 1; lua_rawgeti(L, 2, i), lua_type(L, -1) == LUA_TSTRING; i++) {
+    keep_closer(given, lua_tostring(L, -1), &best, &least);
+    lua_pop(L, 1); /* the list keeps the string */
+  }
+  lua_pushstring(L, best);
+  return 1;
+}
+
+/* --- complaints --------------------------------------------------------------- */
+
+static int complain(const struct where *at, const char *text) {
+  return at->who != NULL ? error_misuse(at->L, at->who, at->arg, text) : luaL_argerror(at->L, at->arg, text);
+}
+
+static int wrong(const struct where *at, const char *expected) {
+  return complain(at, lua_pushfstring(at->L, "option '%s': expected %s, got %s", at->name, expected,
+                                      luaL_typename(at->L, at->value)));
+}
+
+static int bad(const struct where *at, const char *what) {
+  return complain(at, lua_pushfstring(at->L, "option '%s' %s", at->name, what));
+}
+
+/* --- readers, one for each type ------------------------------------------------ */
+
+static void read_seconds(const struct where *at, void *target) {
+  lua_Number n = lua_tonumber(at->L, at->value);
+  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, "a positive number of seconds");
+  if (!(n > 0)) bad(at, "must be a positive number of seconds");
+  *(double *)target = n < MAX_SECONDS ? n : MAX_SECONDS;
+}
+
+static lua_Number whole(const struct where *at, lua_Number least, const char *expected) {
+  lua_Number n = lua_tonumber(at->L, at->value);
+  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
+  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n)
+    bad(at, lua_pushfstring(at->L, "must be %s", expected));
+  return n;
+}
+
+static void read_retries(const struct where *at, void *target) {
+  *(int *)target = (int)whole(at, 0, "a whole number, 0 or more");
+}
+
+static void read_connections(const struct where *at, void *target) {
+  *(int *)target = (int)whole(at, 1, "a whole number, 1 or more");
+}
+
+static void read_bytes(const struct where *at, void *target) {
+  *(size_t *)target = (size_t)whole(at, 1, "a whole number of bytes below 2^31, 1 or more");
+}
+
+static void read_flag(const struct where *at, void *target) {
+  if (!lua_isboolean(at->L, at->value)) wrong(at, "a boolean");
+  *(int *)target = lua_toboolean(at->L, at->value);
+}
+
+static int has_control(const char *text, size_t len) {
+  size_t i;
+  for (i = 0; i < len; i++)
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) return 1;
+  return 0;
+}
+
+static void read_string(const struct where *at, void *target) {
+  size_t len;
+  const char *text;
+  if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
+  text = lua_tolstring(at->L, at->value, &len);
+  if (len == 0) bad(at, "is empty");
+  if (has_control(text, len)) bad(at, "holds a control character (perhaps a newline at its end)");
+  *(const char **)target = text;
+}
+
+static void read_auth(const struct where *at, void *target) {
+  static const char *const words[] = {"bearer", "api-key", "x-api-key", "raw", "none"};
+  const char *given;
+  int i;
+  if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
+  given = lua_tostring(at->L, at->value);
+  for (i = 0; i <= AUTH_NONE; i++)
+    if (strcmp(given, words[i]) == 0) {
+      *(enum auth *)target = (enum auth)i;
+      return;
+    }
+  bad(at, "must be one of 'bearer', 'api-key', 'x-api-key', 'raw', 'none'");
+}
+
+/* The key itself, or a function: the caller looks for that (the target stays NULL). */
+static void read_key(const struct where *at, void *target) {
+  if (lua_isfunction(at->L, at->value)) return;
+  if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string or a function");
+  read_string(at, target);
+}
+
+static void not_here(const struct where *at, void *target) {
+  (void)target;
+  bad(at, "is for sora.new, not for the core");
+}
+
+static void read_function(const struct where *at, void *target) {
+  (void)target;
+  if (!lua_isfunction(at->L, at->value)) wrong(at, "a function");
+}
+
+/* RFC 9110, 5.6.2. */
+static int is_token(const char *text, size_t len) {
+  size_t i;
+  for (i = 0; i < len; i++)
+    if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f ||
+        strchr("\"(),/:;<=>?@[\\]{}", text[i]) != NULL)
+      return 0;
+  return len > 0;
+}
+
+static void add(const struct where *at, struct buffer *b, const char *text, size_t len) {
+  if (buffer_add(b, text, len) != 0) error_memory(at->L);
+}
+
+/* { name = value }, as lines. */
+static void read_headers(const struct where *at, void *target) {
+  lua_State *L = at->L;
+  struct buffer *lines = target;
+  if (!lua_istable(L, at->value)) wrong(at, "a table of names and values");
+  lua_pushnil(L);
+  while (lua_next(L, at->value)) {
+    size_t name_len, value_len;
+    const char *name, *value;
+    if (lua_type(L, -2) != LUA_TSTRING || !(lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER))
+      bad(at, "must map names to strings");
+    name = lua_tolstring(L, -2, &name_len);
+    value = lua_tolstring(L, -1, &value_len);
+    if (!is_token(name, name_len)) bad(at, "has a name that is no header name (RFC 9110, 5.1)");
+    if (has_control(value, value_len)) bad(at, lua_pushfstring(L, "has a control character in '%s'", name));
+    add(at, lines, name, name_len);
+    add(at, lines, ": ", 2);
+    add(at, lines, value, value_len);
+    add(at, lines, "\r\n", 2);
+    lua_pop(L, 1);
+  }
+}
+
+static void add_encoded(const struct where *at, struct buffer *b, int index) {
+  size_t len;
+  const char *text = lua_tolstring(at->L, index, &len);
+  if (buffer_add_encoded(b, text, len, "") != 0) error_memory(at->L);
+}
+
+/* { name = value }, as a=b&c=d. */
+static void read_query(const struct where *at, void *target) {
+  lua_State *L = at->L;
+  struct buffer *query = target;
+  if (!lua_istable(L, at->value)) wrong(at, "a table of names and values");
+  lua_pushnil(L);
+  while (lua_next(L, at->value)) {
+    int type = lua_type(L, -1);
+    if (lua_type(L, -2) != LUA_TSTRING || !(type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN))
+      bad(at, "must map names to strings, numbers or booleans");
+    if (query->len != 0) add(at, query, "&", 1);
+    add_encoded(at, query, -2);
+    add(at, query, "=", 1);
+    if (type == LUA_TBOOLEAN) {
+      lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+      lua_replace(L, -2);
+    }
+    add_encoded(at, query, -1);
+    lua_pop(L, 1);
+  }
+}
+
+/* --- the tables ------------------------------------------------------------------ */
+
+#define CLIENT(name, reader)                                                                                           \
+  { #name, reader, offsetof(struct endpoint_options, name) }
+#define LIMIT(name, reader)                                                                                            \
+  { #name, reader, offsetof(struct endpoint_options, limits.name) }
+static const struct option client_options[] = {
+    CLIENT(base_url, read_string),
+    CLIENT(api_key, read_key),
+    CLIENT(auth, read_auth),
+    CLIENT(headers, read_headers),
+    LIMIT(timeout, read_seconds),
+    LIMIT(connect_timeout, read_seconds),
+    LIMIT(max_retries, read_retries),
+    LIMIT(max_response_bytes, read_bytes),
+    LIMIT(max_connections, read_connections),
+    CLIENT(proxy, read_string),
+    CLIENT(ca_file, read_string),
+    CLIENT(ca_path, read_string),
+    CLIENT(verify, read_flag),
+    CLIENT(user_agent, read_string),
+    {"on_event", read_function, 0},
+    /* The Lua layer keeps these to itself; they are here so that a misspelling finds them. */
+    {"paths", not_here, 0},
+    {"multipart", not_here, 0},
+    {"journal", not_here, 0},
+    {"dialect", not_here, 0},
+    {NULL, NULL, 0},
+};
+
+#define CALL(name, reader, field)                                                                                      \
+  { #name, reader, offsetof(struct call, field) }
+static const struct option call_options[] = {
+    CALL(timeout, read_seconds, request.timeout),
+    CALL(max_retries, read_retries, request.max_retries),
+    CALL(headers, read_headers, lines),
+    CALL(query, read_query, request.query),
+    CALL(response, read_flag, wants_response),
+    CALL(idempotency_key, read_string, idempotency_key),
+    {"on_done", read_function, 0},
+    {NULL, NULL, 0},
+};
+
+static void fail_unknown(const struct where *at, const struct option *options) {
+  const char *best = NULL;
+  size_t least = LONGEST_WORD;
+  for (; options->name != NULL; options++) keep_closer(at->name, options->name, &best, &least);
+  complain(at, best != NULL ? lua_pushfstring(at->L, "unknown option '%s'; did you mean '%s'?", at->name, best)
+                            : lua_pushfstring(at->L, "unknown option '%s'", at->name));
+}
+
+static void read_options(lua_State *L, int index, int arg, const char *who, const struct option *options,
+                         void *target) {
+  struct where at = {L, 0, arg, who, NULL};
+  luaL_checkstack(L, 8, NULL);
+  if (!lua_istable(L, index))
+    complain(&at, lua_pushfstring(L, "options: expected a table, got %s", luaL_typename(L, index)));
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    const struct option *o = options;
+    if (lua_type(L, -2) != LUA_TSTRING)
+      complain(&at, lua_pushfstring(L, "option names are strings, got a %s", luaL_typename(L, -2)));
+    at.value = lua_gettop(L);
+    at.name = lua_tostring(L, -2);
+    while (o->name != NULL && strcmp(o->name, at.name) != 0) o++;
+    if (o->name == NULL) fail_unknown(&at, options);
+    o->read(&at, (char *)target + o->offset);
+    lua_settop(L, at.value - 1);
+  }
+}
+
+/* Keeps the function at options[name], if it is one, in the client's table. */
+static int keep_function(lua_State *L, int index, const char *name, int table, int field) {
+  int found;
+  lua_getfield(L, index, name);
+  found = lua_isfunction(L, -1);
+  if (found) {
+    lua_rawseti(L, table, field);
+  } else {
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+void options_read_client(lua_State *L, int index, const char *who, struct client *client, int table) {
+  struct endpoint_options *o = &client->options;
+  o->limits.timeout = 60;
+  o->limits.connect_timeout = 10;
+  o->limits.max_retries = 2;
+  o->limits.max_response_bytes = 8 * 1024 * 1024;
+  o->limits.max_connections = 64;
+  o->verify = 1;
+  o->user_agent = "sora/" SORA_VERSION;
+  read_options(L, index, 1, who, client_options, o);
+  client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
+  client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
+}
+
+void options_read_call(lua_State *L, int index, const char *who, struct call *call, int starting) {
+  int arg = who == NULL ? index : 0;
+  struct where at = {L, index, arg, who, "on_done"};
+  call->idempotency_key = NULL;
+  read_options(L, index, arg, who, call_options, call);
+  lua_getfield(L, index, "on_done");
+  if (!starting && !lua_isnil(L, -1)) bad(&at, "is for calls that are started, not waited for");
+  lua_pop(L, 1);
+  if (call->idempotency_key == NULL) return;
+  if (buffer_puts(&call->lines, "Idempotency-Key: ") != 0 || buffer_puts(&call->lines, call->idempotency_key) != 0 ||
+      buffer_puts(&call->lines, "\r\n") != 0)
+    error_memory(L);
+  call->request.repeatable = 1;
+}
+
+void options_open(lua_State *L) {
+  static const luaL_Reg functions[] = {{"nearest", nearest}, {NULL, NULL}};
+  compat_setfuncs(L, functions);
+}
