@@ -103,7 +103,7 @@ describe("a frame", function()
     assert.is_true(most <= 4)
     most = 0
     for _ = 1, 2 do count() end
-    assert.equal(2, most)
+    assert.is_true(most >= 1 and most <= 2, most)
     while opened < 9 do client:update(0.1) end
     server:release()
     while client:update(0.1) > 0 do end -- luacheck: ignore 542
