@@ -1,5 +1,6 @@
 -- What a client makes of answers that are broken, too large, too late, or no answers at all.
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -7,15 +8,11 @@ local OK = "HTTP/1.1 200 OK\r\n"
 local BODY = '{"id":"v"}'
 
 describe("an answer", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   -- The error that this answer gives; fields that are checked each time are checked here.
   local function failure(answer, opts)

@@ -1,29 +1,18 @@
 -- Clients: what they send to say who they are, where they take it from, and how they begin and end.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
-local VIDEO = { body = '{"id":"v"}' }
 local KEY = rig.KEY
 
--- What a client holds of the system's: sockets, and what watches them.
-local function open_files()
-  local pipe = assert(io.popen("ls -l /proc/$PPID/fd | grep -c -E 'socket|anon_inode'"))
-  local count = pipe:read("*n")
-  pipe:close()
-  return count
-end
-
 describe("a client", function()
-  local srv
+  local srv = given.server()
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", VIDEO)
-  end)
-  teardown(function() srv:stop() end)
+  before_each(function() srv:route("*", "^", answers.VIDEO) end)
 
   -- The headers of a call by a client with these options.
   local function sent(options, opts)
@@ -213,24 +202,22 @@ describe("a client", function()
     end)
 
     it("gives back what it held", function()
-      local before = open_files()
+      local before = process.open_files()
       for _ = 1, 3 do
         local client = rig.client(srv)
         assert(client:get_video("v"))
-        assert.is_true(open_files() > before)
+        assert.is_true(process.open_files() > before)
         client:close()
-        assert.equal(before, open_files())
+        assert.equal(before, process.open_files())
       end
     end)
 
     it("gives it back when it is collected, too", function()
-      collectgarbage()
-      collectgarbage()
-      local before = open_files()
+      rig.collect()
+      local before = process.open_files()
       assert(rig.client(srv):get_video("v"))
-      collectgarbage()
-      collectgarbage()
-      assert.equal(before, open_files())
+      rig.collect()
+      assert.equal(before, process.open_files())
     end)
 
     it("may be so by a variable's end, where Lua has that", function()

@@ -1,6 +1,6 @@
 -- The descriptions of calls: what a create sends, byte by byte where that matters, and what is misuse.
 local cjson = require "cjson"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local videos = require "sora.videos"
 
@@ -64,12 +64,12 @@ describe("a create's body", function()
   end)
 
   it("keeps integers of many digits", function()
-    for given, wanted in pairs{ [1e14] = "100000000000000", [1e15] = "1000000000000000",
+    for number, wanted in pairs{ [1e14] = "100000000000000", [1e15] = "1000000000000000",
       [-1e15] = "-1000000000000000", [999999999999999] = "999999999999999",
       [123456789012345] = "123456789012345", [2 ^ 53] = "9007199254740992",
       [-2 ^ 53] = "-9007199254740992", [2 ^ 62] = "4611686018427387904" } do
-      assert.equal('{"seed":' .. wanted .. "}", body{ seed = given })
-      assert.equal('{"a":{"b":[' .. wanted .. "]}}", body{ a = { b = { given } } })
+      assert.equal('{"seed":' .. wanted .. "}", body{ seed = number })
+      assert.equal('{"a":{"b":[' .. wanted .. "]}}", body{ a = { b = { number } } })
     end
   end)
 
@@ -133,15 +133,11 @@ describe("a path", function()
 end)
 
 describe("create_video", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("posts JSON and gives the job", function()
     srv:reply{ json = { id = "video_1", status = "queued" } }

@@ -1,14 +1,15 @@
 -- The endpoints on the wire: which method, address and body each call has, for every way of making it, with
 -- paths of one's own and with every dialect's.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local unpack = table.unpack or unpack
 
-local JOB = { json = { id = "v", status = "queued" } }
+local JOB = answers.QUEUED
 
 -- A call by its method's name: what it is called with, and what has to arrive.
 local CALLS = {
@@ -32,9 +33,7 @@ local CALLS = {
 local WAYS = {
   waited = function(client, name, ...) return client[name](client, ...) end,
   started = function(client, name, ...)
-    local handle = assert(client:start(name, ...))
-    while not handle:done() do assert(client:update(1)) end
-    return handle:result()
+    return patience.result(client, assert(client:start(name, ...)))
   end,
   hooked = function(client, name, ...)
     client.pause = function(self, seconds) self:update(seconds) end
@@ -42,21 +41,29 @@ local WAYS = {
   end,
 }
 
-describe("an endpoint", function()
-  local srv, client, files
+-- Asserts that a method, called and started, raises an error that blames the line of the call.
+local function assert_misuse(client, name, text, ...)
+  local arguments = { n = select("#", ...), ... }
+  local function start(self, ...) return self:start(name, ...) end
+  for _, call in ipairs { client[name], start } do
+    local good, problem = pcall(function()
+      local result = call(client, unpack(arguments, 1, arguments.n))
+      return result
+    end)
+    assert.is_false(good, name)
+    assert.matches("endpoints_spec%.lua:%d+: bad argument.*'" .. name .. "'", problem)
+    assert.matches(text, problem)
+  end
+end
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", JOB)
-  end)
+describe("an endpoint", function()
+  local srv, files = given.server(), given.folder()
+  local client
+
+  before_each(function() srv:route("*", "^", JOB) end)
   after_each(function()
     if client then client:close() end
     client = nil
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
   end)
 
   local function connect(options)
@@ -93,7 +100,7 @@ describe("an endpoint", function()
     end
 
     it("of files is there, " .. way, function()
-      srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+      srv:route("GET", "^", answers.file "bytes")
       connect()
       assert.equal(5, make(client, "download_video", "v 1", files:at "v").bytes)
       assert(make(client, "download_video", "v", { path = files:at "v", variant = "thumbnail" }))
@@ -263,7 +270,7 @@ describe("an endpoint", function()
     end)
 
     it("goes where the content is", function()
-      srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+      srv:route("GET", "^", answers.file "bytes")
       connect { paths = { content = "/f/{id}?index=0" } }
       assert(client:download_video("v 1", files:at "v"))
       assert(client:download_video("v", { path = files:at "v", variant = "spritesheet" },
@@ -303,18 +310,14 @@ describe("an endpoint", function()
 end)
 
 describe("a dialect", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", JOB)
-  end)
+  before_each(function() srv:route("*", "^", JOB) end)
   after_each(function()
     if client then client:close() end
     client = nil
   end)
-  teardown(function() srv:stop() end)
 
   local NAMES = { create = "POST /v1/videos", get = "GET /v1/videos/v", delete = "DELETE /v1/videos/v",
     content = "GET /v1/videos/v/content", auth = "authorization", key = "Bearer " .. rig.KEY,
@@ -347,7 +350,7 @@ describe("a dialect", function()
         assert(make(client, "create_video", { prompt = "p" }))
         assert(make(client, "get_video", "v"))
         assert(make(client, "delete_video", "v"))
-        srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+        srv:route("GET", "^", answers.file "bytes")
         assert(make(client, "download_video", "v", { sink = function() end }))
         local lines, requests = {}, srv:requests()
         for i, request in ipairs(requests) do
@@ -403,15 +406,11 @@ describe("a dialect", function()
 end)
 
 describe("list_videos", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("sends what it is asked, and gives the page", function()
     local page = { object = "list", data = { { id = "a" }, { id = "b" } }, last_id = "b", has_more = true }
@@ -449,47 +448,33 @@ describe("list_videos", function()
   end)
 
   it("names what is misused", function()
-    local function refuses(text, ...)
-      local arguments = { n = select("#", ...), ... }
-      local function start(self, ...) return self:start("list_videos", ...) end
-      for _, call in ipairs { client.list_videos, start } do
-        local good, problem = pcall(function()
-          local result = call(client, unpack(arguments, 1, arguments.n))
-          return result
-        end)
-        assert.is_false(good)
-        assert.matches("endpoints_spec%.lua:%d+: bad argument.*'list_videos'", problem)
-        assert.matches(text, problem)
-      end
-    end
+    local function misused(...) assert_misuse(client, "list_videos", ...) end
     for _, limit in ipairs { 0, -1, 1.5, math.huge, 0 / 0 } do
-      refuses("limit: expected a whole number, 1 or more, got ", { limit = limit })
+      misused("limit: expected a whole number, 1 or more, got ", { limit = limit })
     end
-    refuses("limit: expected a whole number, 1 or more, got ", { limit = "2" })
-    refuses("order: expected 'asc' or 'desc', got up", { order = "up" })
-    refuses("order: expected 'asc' or 'desc', got true", { order = true })
-    refuses("after: expected an id, got boolean", { after = true })
-    refuses("after: expected an id, got string", { after = "" })
-    refuses("params: expected a table, got string", "x")
-    refuses("params: names are strings, got a number", { "x" })
-    refuses("options: expected a table, got string", {}, "x")
-    refuses("option 'query': expected a table", {}, { query = "x" })
-    refuses("unknown option 'tiemout'; did you mean 'timeout'%?", {}, { tiemout = 1 })
+    misused("limit: expected a whole number, 1 or more, got ", { limit = "2" })
+    misused("order: expected 'asc' or 'desc', got up", { order = "up" })
+    misused("order: expected 'asc' or 'desc', got true", { order = true })
+    misused("after: expected an id, got boolean", { after = true })
+    misused("after: expected an id, got string", { after = "" })
+    misused("params: expected a table, got string", "x")
+    misused("params: names are strings, got a number", { "x" })
+    misused("options: expected a table, got string", {}, "x")
+    misused("option 'query': expected a table", {}, { query = "x" })
+    misused("unknown option 'tiemout'; did you mean 'timeout'%?", {}, { tiemout = 1 })
     assert.equal(0, #srv:requests())
   end)
 end)
 
 describe("params", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
   before_each(function()
-    srv:reset()
     srv:route("*", "^", JOB)
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("name the video by its id alone", function()
     for _, id in ipairs { "video_1", "sora-2:task_1", "video:1", "a/b" } do
@@ -513,31 +498,19 @@ describe("params", function()
   end)
 
   it("that are missing or of a wrong type are named", function()
-    local function refuses(text, name, ...)
-      local arguments = { n = select("#", ...), ... }
-      local function start(self, ...) return self:start(name, ...) end
-      for _, call in ipairs { client[name], start } do
-        local good, problem = pcall(function()
-          local result = call(client, unpack(arguments, 1, arguments.n))
-          return result
-        end)
-        assert.is_false(good, name)
-        assert.matches("endpoints_spec%.lua:%d+: bad argument.*'" .. name .. "'", problem)
-        assert.matches(text, problem)
-      end
-    end
-    refuses("params: expected a table, got nil", "remix_video", "v")
-    refuses("prompt: is missing", "remix_video", "v", {})
-    refuses("prompt: expected a string, got number", "remix_video", "v", { prompt = 5 })
-    refuses("video: is missing", "edit_video", { prompt = "p" })
-    refuses("prompt: is missing", "edit_video", { video = "v" })
-    refuses("params: expected a table, got string", "edit_video", "v")
-    refuses("video: is missing", "extend_video", { prompt = "p" })
-    refuses("prompt: expected a string, got table", "extend_video", { video = "v", prompt = {} })
-    refuses("name: is missing", "create_character", { video = "v" })
-    refuses("name: expected a string, got number", "create_character", { video = "v", name = 5 })
-    refuses("video: is missing", "create_character", { name = "n" })
-    refuses("params: ", "edit_video", { video = "v", prompt = "p", f = print })
+    local function misused(text, name, ...) assert_misuse(client, name, text, ...) end
+    misused("params: expected a table, got nil", "remix_video", "v")
+    misused("prompt: is missing", "remix_video", "v", {})
+    misused("prompt: expected a string, got number", "remix_video", "v", { prompt = 5 })
+    misused("video: is missing", "edit_video", { prompt = "p" })
+    misused("prompt: is missing", "edit_video", { video = "v" })
+    misused("params: expected a table, got string", "edit_video", "v")
+    misused("video: is missing", "extend_video", { prompt = "p" })
+    misused("prompt: expected a string, got table", "extend_video", { video = "v", prompt = {} })
+    misused("name: is missing", "create_character", { video = "v" })
+    misused("name: expected a string, got number", "create_character", { video = "v", name = 5 })
+    misused("video: is missing", "create_character", { name = "n" })
+    misused("params: ", "edit_video", { video = "v", prompt = "p", f = print })
     assert.equal(0, #srv:requests())
   end)
 end)
@@ -546,10 +519,10 @@ describe("start", function()
   it("names the method that is none, with the nearest", function()
     local client = rig.client("http://127.0.0.1:9")
     finally(function() client:close() end)
-    for given, near in pairs { creat_video = "create_video", get_vidoe = "get_video",
+    for word, near in pairs { creat_video = "create_video", get_vidoe = "get_video",
       list_video = "list_videos", remixvideo = "remix_video" } do
-      assert.error_matches(function() client:start(given) end,
-        ("no method '%s' makes one call; did you mean '%s'%%?"):format(given, near))
+      assert.error_matches(function() client:start(word) end,
+        ("no method '%s' makes one call; did you mean '%s'%%?"):format(word, near))
     end
     for _, name in ipairs { "wait", "videos", "create_and_wait", "find_created", "unfinished" } do
       assert.error_matches(function() client:start(name) end, "no method '" .. name .. "' makes one call")

@@ -1,6 +1,6 @@
 -- The default client: what it takes from the environment, what configure sets, and that no key goes to the
 -- wrong server. The environment is a process's own, so most of this runs in others.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -9,22 +9,12 @@ local CALL = [[
   print(video and video.id or err)]]
 
 describe("the default client", function()
-  local ours, theirs
+  local ours, theirs = given.server(), given.server()
 
-  setup(function()
-    ours, theirs = httpd.start(), httpd.start()
-  end)
   before_each(function()
-    for _, srv in ipairs{ ours, theirs } do
-      srv:reset()
-      srv:route("*", "^", { body = '{"id":"video"}' })
-    end
+    for _, srv in ipairs{ ours, theirs } do srv:route("*", "^", { body = '{"id":"video"}' }) end
   end)
   after_each(function() sora.close() end)
-  teardown(function()
-    ours:stop()
-    theirs:stop()
-  end)
 
   -- Where a call with this environment goes, and with which credential.
   local function reached(environment, code)

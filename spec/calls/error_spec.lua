@@ -1,19 +1,16 @@
 -- Errors: which fields they have, what servers' refusals become, and how they read.
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
 describe("an error", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function failure(answer)
     srv:reply(answer)

@@ -1,24 +1,21 @@
 -- on_event and SORA_DEBUG: what is told of requests, retries and responses; listening changes nothing.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local facts = require "spec.support.facts"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local VIDEO = { body = '{"id":"v"}' }
+local VIDEO = answers.VIDEO
 local AGAIN = { status = 503, body = "{}", headers = { ["retry-after-ms"] = "2" } }
 
 describe("events", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- The events of one call, by default a get_video.
   local function events_of(call, options, url)
     local list, on_event = rig.collector()
-    local settings = { on_event = on_event, max_retries = 2 }
-    for name, value in pairs(options or {}) do settings[name] = value end
-    local client = rig.client(url or srv, settings)
+    local client = rig.client(url or srv, answers.with({ on_event = on_event, max_retries = 2 }, options))
     call = call or function(c) return c:get_video("v") end
     call(client)
     client:close()
@@ -26,10 +23,7 @@ describe("events", function()
   end
 
   local function fields(event)
-    local names = {}
-    for name in pairs(event) do names[#names + 1] = name end
-    table.sort(names)
-    return table.concat(names, " ")
+    return table.concat(facts.sorted(event), " ")
   end
 
   it("tell of a request and its response", function()

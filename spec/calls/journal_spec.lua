@@ -1,32 +1,24 @@
 -- The journal: what is on disk before, while and after a job is made, whatever ends the process in between.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local unpack = table.unpack or unpack
 
-local QUEUED = { json = { id = "v", status = "queued", created_at = 1764649117 } }
-local COMPLETED = { json = { id = "v", status = "completed", created_at = 1764649117 } }
+local QUEUED = answers.job("queued", { created_at = 1764649117 })
+local COMPLETED = answers.job("completed", { created_at = 1764649117 })
 
 describe("a journal", function()
-  local srv, files, client
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv, { journal = files:at "journal" })
-  end)
-  after_each(function()
-    client:close()
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
+  before_each(function() client = rig.client(srv, { journal = files:at "journal" }) end)
+  after_each(function() client:close() end)
 
   -- The lines of the file; each must be whole.
   local function lines()
@@ -45,8 +37,7 @@ describe("a journal", function()
   end
 
   local function finish(handle)
-    while not handle:done() do assert(client:update(1)) end
-    return handle:result()
+    return patience.result(client, handle)
   end
 
   -- How a create may be made; each gives the results.
@@ -74,10 +65,9 @@ describe("a journal", function()
 
   it("has the line before the server has answered a call that blocks", function()
     srv:route("POST", "^", { hold = true })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_video { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(1)
     assert.same({ "asked", "A fox" }, { events(), lines()[1].prompt })
     os.execute("kill -KILL " .. pid)
@@ -227,12 +217,10 @@ describe("a journal", function()
       poll = function() for _ in client:poll "v" do assert.is_truthy(client) end end,
       wait_all = function() client:wait_all { "v" } end,
       watch = function()
-        local job = assert(client:watch "v")
-        while not job:done() do assert(client:update(1)) end
+        finish(assert(client:watch "v"))
       end,
       ["the watch of a ticket"] = function()
-        local job = assert(client:watch(unfinished()[1]))
-        while not job:done() do assert(client:update(1)) end
+        finish(assert(client:watch(unfinished()[1])))
       end,
     }
     for name, follow in pairs(ENDS) do
@@ -283,9 +271,7 @@ describe("a journal", function()
     client:close()
     client = rig.client(srv, { journal = files:at "journal" })
     srv:route("GET", "^", COMPLETED)
-    local job = assert(client:watch(unfinished()[1]))
-    while not job:done() do assert(client:update(1)) end
-    assert.equal("completed", assert(job:result()).status)
+    assert.equal("completed", assert(finish(assert(client:watch(unfinished()[1])))).status)
   end)
 
   it("is shared by clients of several servers, each of which sees its own", function()
@@ -353,15 +339,11 @@ describe("a journal", function()
 
   it("never holds the key, whatever the server says", function()
     local KEYS = { rig.KEY, "sk-header-0123456789", "sk-query-0123456789", "sk-function-0123456789" }
-    local function options(more)
-      local all = { journal = files:at "journal", headers = { ["X-Api-Key"] = KEYS[2] },
-        base_url = srv.url .. "/v1?token=" .. KEYS[3] }
-      for name, value in pairs(more) do all[name] = value end
-      return all
-    end
+    local options = { journal = files:at "journal", headers = { ["X-Api-Key"] = KEYS[2] },
+      base_url = srv.url .. "/v1?token=" .. KEYS[3] }
     for _, more in ipairs { {}, { auth = "raw" }, { api_key = function() return KEYS[4] end } } do
       client:close()
-      client = rig.client(srv, options(more))
+      client = rig.client(srv, answers.with(options, more))
       for _, answer in ipairs { QUEUED, { close = true },
         { status = 401, json = { error = { message = "no key " .. table.concat(KEYS, " ") } } } } do
         srv:route("POST", "^", answer)
@@ -390,7 +372,6 @@ describe("a journal", function()
         for i = 1, %d do assert(client:create_video { prompt = prompt .. i }) end
         print "done"]]):format(srv.url .. "/v1", files:at "journal", files:at "go", i .. ("x"):rep(2000 * i),
         CREATES))
-      assert.is_truthy(children[i]:read "*l")
     end
     files:write("go", "")
     for _, child in ipairs(children) do
@@ -417,11 +398,7 @@ describe("a journal", function()
 end)
 
 describe("a process that is killed", function()
-  local files
-
-  setup(function() files = folder.new() end)
-  after_each(function() files:clear() end)
-  teardown(function() files:remove() end)
+  local files = given.folder()
 
   local function read_prompts()
     local asked, made = {}, {}
@@ -437,10 +414,9 @@ describe("a process that is killed", function()
     local srv = httpd.start()
     finally(function() srv:stop() end)
     srv:route("POST", "^", { hold = true })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_and_wait { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(1)
     os.execute("kill -KILL " .. pid)
     child:close()
@@ -459,11 +435,10 @@ describe("a process that is killed", function()
     finally(function() srv:stop() end)
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "^", { QUEUED, { hold = true } })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_and_wait({ prompt = "A fox" }, { interval = 0.01 })]]):format(srv.url .. "/v1",
       files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(3)
     os.execute("kill -KILL " .. pid)
     child:close()
@@ -473,8 +448,7 @@ describe("a process that is killed", function()
     assert.equal(1, #tickets)
     assert.same({ "v", "A fox", nil }, { tickets[1].id, tickets[1].prompt, tickets[1].ambiguous })
     local job = assert(client:watch(tickets[1]))
-    while not job:done() do assert(client:update(1)) end
-    assert.equal("completed", assert(job:result()).status)
+    assert.equal("completed", assert(patience.result(client, job)).status)
     assert.same({}, (client:unfinished()))
     client:close()
   end)
@@ -497,8 +471,7 @@ describe("a process that is killed", function()
         print(i)
       end]]
     for round = 1, 10 do
-      local child = rig.spawn(CODE:format(server.url, rig.KEY, files:at "journal", round))
-      local pid = child:read "*l"
+      local child, pid = rig.spawn(CODE:format(server.url, rig.KEY, files:at "journal", round))
       for _ = 1, round do assert.is_truthy(child:read "*l") end -- each time at another moment
       os.execute("kill -KILL " .. pid)
       child:close()

@@ -1,13 +1,14 @@
 -- Bodies with files: when a call is a form, what is in it byte by byte, and what is refused before anything
 -- is sent.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local multipart = require "sora.server.multipart"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local JOB = { json = { id = "v", status = "queued" } }
+local JOB = answers.QUEUED
 local BOUNDARY = "^multipart/form%-data; boundary=(%S+)$"
 
 -- Every byte, and what looks like the end of a part.
@@ -18,22 +19,14 @@ local function all_bytes()
 end
 
 describe("a create with a file", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
   before_each(function()
-    srv:reset()
     srv:route("*", "^", JOB)
     client = rig.client(srv)
   end)
-  after_each(function()
-    client:close()
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
+  after_each(function() client:close() end)
 
   -- The parts of a request, by name, and their names in order.
   local function parts_of(request)
@@ -160,9 +153,7 @@ describe("a create with a file", function()
     }
     for _, call in ipairs(calls) do
       assert(client[call[2]](client, call[3], call[4]))
-      local handle = assert(client:start(call[2], call[3], call[4]))
-      while not handle:done() do assert(client:update(1)) end
-      assert(handle:result())
+      assert(patience.result(client, assert(client:start(call[2], call[3], call[4]))))
       local requests = srv:requests()
       for i = #requests - 1, #requests do
         local parts = parts_of(requests[i])
@@ -206,21 +197,13 @@ describe("a create with a file", function()
 end)
 
 describe("a form", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    files:write("a.bin", all_bytes())
-  end)
+  before_each(function() files:write("a.bin", all_bytes()) end)
   after_each(function()
     if client then client:close() end
     client = nil
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
   end)
 
   local function connect(options)
@@ -250,13 +233,11 @@ describe("a form", function()
   for _, way in ipairs { "waited", "started" } do
     local function create(opts)
       if way == "waited" then return client:create_video(params(), opts) end
-      local handle = assert(client:start("create_video", params(), opts))
-      while not handle:done() do assert(client:update(1)) end
-      return handle:result()
+      return patience.result(client, assert(client:start("create_video", params(), opts)))
     end
 
     it("is sent again whole after a 503 and a 429, " .. way, function()
-      srv:reply({ status = 503, headers = { ["retry-after-ms"] = "1" } },
+      srv:reply(answers.busy(1),
         { status = 429, headers = { ["retry-after-ms"] = "1" } }, JOB)
       connect { max_retries = 2 }
       assert.equal("v", assert(create()).id)
@@ -264,8 +245,8 @@ describe("a form", function()
     end)
 
     it("follows a 307 and a 308 whole, " .. way, function()
-      srv:reply({ status = 307, headers = { Location = "/v1/there" } },
-        { status = 308, headers = { Location = "/v1/farther" } }, JOB)
+      srv:reply(answers.redirect(307, "/v1/there"),
+        answers.redirect(308, "/v1/farther"), JOB)
       connect()
       assert.equal("v", assert(create()).id)
       local requests = assert_forms(3)
@@ -273,7 +254,7 @@ describe("a form", function()
     end)
 
     it("becomes a GET without a body after a 303, " .. way, function()
-      srv:reply({ status = 303, headers = { Location = "/v1/there" } }, JOB)
+      srv:reply(answers.redirect(303, "/v1/there"), JOB)
       connect()
       assert.equal("v", assert(create()).id)
       local requests = srv:requests()
@@ -307,7 +288,7 @@ describe("a form", function()
   end
 
   it("that can't be read any more when it is sent again is a file error", function()
-    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "200" } })
+    srv:route("*", "^", answers.busy(200))
     connect { max_retries = 1, on_event = function(event)
       if event.event == "retry" then os.remove(files:at "a.bin") end
     end }
@@ -320,9 +301,9 @@ describe("a form", function()
   describe("with a file that can't be read", function()
     local function assert_refused(path, pattern)
       connect()
-      local given = { prompt = "p", ref = { path = path } }
+      local fields = { prompt = "p", ref = { path = path } }
       for _, call in ipairs { client.create_video, start } do
-        local job, err = call(client, given)
+        local job, err = call(client, fields)
         assert.is_nil(job)
         assert.equal("file", err.kind)
         assert.is_truthy(err.message:find(path, 1, true), err.message)
@@ -353,10 +334,10 @@ describe("a form", function()
     connect()
     local path = files:at "a.bin"
     local function refuses(text, field, more)
-      local given = { prompt = "p", ref = field, f = more }
+      local fields = { prompt = "p", ref = field, f = more }
       for _, call in ipairs { client.create_video, start } do
         local good, problem = pcall(function()
-          local result = call(client, given)
+          local result = call(client, fields)
           return result
         end)
         assert.is_false(good, text)
@@ -387,14 +368,10 @@ describe("a form", function()
 end)
 
 describe("a large file", function()
+  local srv, files = given.server(), given.folder()
   local SIZE = 20 * 1024 * 1024
 
   it("is streamed, with memory that does not grow with it", function()
-    local srv, files = httpd.start(), folder.new()
-    finally(function()
-      srv:stop()
-      files:remove()
-    end)
     srv:route("*", "^", JOB)
     files:run(("head -c %d /dev/urandom >big.mp4"):format(SIZE))
     -- The first form, of a small file, has libcurl and Lua take all that any form needs.

@@ -1,5 +1,5 @@
 -- Options of clients and of calls, right and wrong: misuse raises, names what is wrong, and shows no value.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -105,13 +105,13 @@ describe("a client option", function()
       Headers = "headers", max_retry = "max_retries", cafile = "ca_file", onevent = "on_event",
         useragent = "user_agent",
       verfy = "verify" }
-    for given, nearest in pairs(NEAREST) do
-      assert.error_matches(function() sora.new(with(given, SECRET)) end,
-        ("bad argument #1 to 'new' (unknown option '%s'; did you mean '%s'?)"):format(given, nearest), 1,
+    for name, nearest in pairs(NEAREST) do
+      assert.error_matches(function() sora.new(with(name, SECRET)) end,
+        ("bad argument #1 to 'new' (unknown option '%s'; did you mean '%s'?)"):format(name, nearest), 1,
           true)
     end
-    for _, given in ipairs{ "xyzzy_frobnicate", ("x"):rep(500) } do
-      assert.error_matches(function() sora.new(with(given, 1)) end, "unknown option '" .. given .. "')", 1,
+    for _, name in ipairs{ "xyzzy_frobnicate", ("x"):rep(500) } do
+      assert.error_matches(function() sora.new(with(name, 1)) end, "unknown option '" .. name .. "')", 1,
         true)
     end
   end)
@@ -172,20 +172,12 @@ describe("a client option", function()
 end)
 
 describe("an option of a call", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    client = rig.client(srv)
-  end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", { body = '{"id":"v","status":"completed"}' })
-  end)
-  teardown(function()
-    client:close()
-    srv:stop()
-  end)
+  setup(function() client = rig.client(srv) end)
+  before_each(function() srv:route("*", "^", { body = '{"id":"v","status":"completed"}' }) end)
+  teardown(function() client:close() end)
 
   local GOOD_OPTS = { {}, { timeout = 1 }, { max_retries = 0 }, { headers = { A = "b" } },
     { query = { a = "b", c = 1 } },
@@ -255,16 +247,11 @@ describe("an option of a call", function()
 end)
 
 describe("what a create takes", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    client = rig.client(srv)
-  end)
-  teardown(function()
-    client:close()
-    srv:stop()
-  end)
+  setup(function() client = rig.client(srv) end)
+  teardown(function() client:close() end)
 
   it("is a table with a prompt that is a string, and what JSON can hold", function()
     local BAD_PARAMS = { { nil, "params: expected a table, got nil" }, { "x",

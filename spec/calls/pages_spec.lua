@@ -1,5 +1,5 @@
 -- Iterating over lists: how one page leads to the next, when that ends, and against a server.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local pages = require "sora.pages"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -176,15 +176,11 @@ describe("pages", function()
 end)
 
 describe("client:videos", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("asks for each page with the same params and options", function()
     srv:reply({ json = { data = items("a", "b c"), has_more = true } }, { json = { data = items "d" } },

@@ -1,22 +1,17 @@
 -- Secrets: servers that echo what they were sent, and that nothing shows it afterwards.
-local httpd = require "spec.support.httpd"
+local answers = require "spec.support.answers"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local KEY = rig.KEY
 
 describe("a secret", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- Makes a call whose answer is an error that echoes `secret` everywhere, and gives all that is shown of it.
   local function shown(secret, options, opts, id)
     local list, on_event = rig.collector()
-    local settings = { on_event = on_event }
-    for name, value in pairs(options or {}) do settings[name] = value end
-    local client = rig.client(srv, settings)
+    local client = rig.client(srv, answers.with({ on_event = on_event }, options))
     srv:reply{ status = 401, headers = { ["X-Request-Id"] = "req " .. secret }, json = { error = {
       message = "Incorrect key " .. secret .. " given", code = "bad " .. secret, type = secret,
         param = secret } } }

@@ -1,31 +1,19 @@
 -- Redirects: which are followed, what is sent on, and that credentials go to the base URL's origin alone.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-local VIDEO = { body = '{"id":"v"}' }
-
-local function redirect(status, location)
-  return { status = status, headers = { Location = location }, body = "moved" }
-end
+local VIDEO, redirect = answers.VIDEO, answers.redirect
 
 describe("a redirect", function()
-  local srv, other, client
+  local srv, other = given.server(), given.server()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-  end)
-  before_each(function()
-    srv:reset()
-    other:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-  end)
 
   local function refusal(answer)
     srv:route("*", "/v1/videos/v", answer)

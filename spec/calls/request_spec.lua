@@ -1,26 +1,23 @@
 -- What goes over the wire: methods, headers and bodies as sent, and how connections are used.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
-local VIDEO = { body = '{"id":"v"}' }
+local VIDEO = answers.VIDEO
 
 describe("a request", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function call(method, options, opts)
     local description = { name = "call", method = method, path = "/videos/v" }
-    for name, value in pairs(options or {}) do description[name] = value end
-    return core.call(client, description, opts)
+    return core.call(client, answers.with(description, options), opts)
   end
 
   describe("as sent", function()

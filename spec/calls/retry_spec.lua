@@ -1,28 +1,24 @@
 -- What is repeated by itself, how often and how soon; and that what may be paid for twice is not.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
 local SOON = { ["retry-after-ms"] = "1" }
-local VIDEO = { body = '{"id":"v"}' }
+local VIDEO = answers.VIDEO
 
 local function refused(status, headers)
   return { status = status, body = '{"error":{"message":"no"}}', headers = headers or SOON }
 end
 
 describe("retries", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- Makes one call, and gives its results and the events it led to, by kind.
   local function perform(url, call, options)
     local list, on_event = rig.collector()
-    local settings = { on_event = on_event, max_retries = 2 }
-    for name, value in pairs(options or {}) do settings[name] = value end
-    local client = rig.client(url, settings)
+    local client = rig.client(url, answers.with({ on_event = on_event, max_retries = 2 }, options))
     local video, err = call(client)
     client:close()
     local events = { request = {}, retry = {}, response = {} }
@@ -123,8 +119,7 @@ describe("retries", function()
         repeated = true
         client:close()
       end }
-      for name, value in pairs(options or {}) do settings[name] = value end
-      client = rig.client(url, settings)
+      client = rig.client(url, answers.with(settings, options))
       local _, err = CALLS[call](client)
       client:close()
       return repeated or err

@@ -1,34 +1,23 @@
 -- client:start and client:update: calls that nobody waits for, and when and how often on_done is called.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 
-local DONE = { json = { id = "v", status = "completed" } }
-local HELD = { hold = true, json = DONE.json }
+local DONE, HELD = answers.DONE, answers.HELD
 local MISSING = { status = 404, json = { error = { message = "no such video" } } }
-local BUSY = { status = 503, headers = { ["retry-after-ms"] = "20" } }
+local BUSY = answers.busy(20)
 local FILM = ("film"):rep(5000)
-local MP4 = { body = FILM, headers = { ["Content-Type"] = "video/mp4" } }
-local HALF = { steps = { "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 60 } }
-local LIMIT = 10 -- s; what takes longer is stuck
+local MP4 = answers.file(FILM)
+local LIMIT = patience.LIMIT
 
 describe("start", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    files = folder.new()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
-  before_each(function()
-    srv:reset()
-    files:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   local function renew(options)
@@ -36,20 +25,9 @@ describe("start", function()
     client = rig.client(srv, options)
   end
 
-  -- Pumps until the condition holds.
-  local function pump(holds)
-    local deadline = core.now() + LIMIT
-    while not holds() do
-      assert.is_true(core.now() < deadline, "nothing came of it")
-      client:update(0.02)
-    end
-  end
+  local function pump(holds) patience.pump(client, holds) end
 
-  -- Pumps until nothing runs.
-  local function finish()
-    local deadline = core.now() + LIMIT
-    while client:update(0.5) > 0 do assert.is_true(core.now() < deadline, "it goes on and on") end
-  end
+  local function finish() patience.finish(client) end
 
   -- Works until the handles are done, but delivers nothing: that is update's part alone.
   local function settle(handles)
@@ -195,8 +173,7 @@ describe("start", function()
       local seen
       client:start("get_video", "v", { on_done = function(video) seen = video end })
       pump(function() return #srv:requests() == 1 end)
-      collectgarbage()
-      collectgarbage()
+      rig.collect()
       srv:release()
       finish()
       assert.same(DONE.json, seen)
@@ -500,7 +477,7 @@ describe("start", function()
 
     it("of a download leaves the old file", function()
       files:write("f", "old")
-      srv:reply(HALF)
+      srv:reply(answers.HALF)
       local handle = client:start("download_video", "v", files:at("f"))
       pump(function() return (files:read("f.part") or "") ~= "" end)
       assert.is_true(handle:cancel())
@@ -579,12 +556,7 @@ describe("start", function()
     it("what may be tried again, without anybody waiting", function()
       srv:reply(BUSY, BUSY, DONE)
       local handle = client:start("get_video", "v", { response = true })
-      local updates, deadline = 0, core.now() + LIMIT
-      while not handle:done() do
-        assert.is_true(core.now() < deadline)
-        client:update(0)
-        updates = updates + 1
-      end
+      patience.wait(function() return handle:done() end, function() client:update(0) end)
       local video, _, response = handle:result()
       assert.same({ DONE.json, 3 }, { video, response.attempts })
       local times = rig.pluck(srv:requests(), "at")
@@ -623,7 +595,7 @@ describe("start", function()
 
     it("beside others that are answered meanwhile", function()
       srv:route("GET", "/v1/videos/busy",
-        { { status = 503, headers = { ["retry-after-ms"] = "150" } }, DONE })
+        { answers.busy(150), DONE })
       srv:route("GET", "/v1/videos/v", DONE)
       local order = {}
       local function note(what) return { on_done = function() order[#order + 1] = what end } end
@@ -639,8 +611,7 @@ describe("start", function()
       files:write("f", "old")
       srv:reply(MP4)
       client:start("download_video", "v", files:at("f"))
-      collectgarbage()
-      collectgarbage()
+      rig.collect()
       finish()
       assert.equal(FILM, files:read("f"))
       assert.equal("f", files:list())

@@ -2,22 +2,18 @@
 local cjson = require "cjson"
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local INTEGERS = rig.has_integers
 
 describe("a video", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function read(text)
     srv:reply{ body = text, headers = { ["Content-Type"] = "application/json" } }

@@ -1,5 +1,6 @@
 -- Webhooks: signatures made with the openssl command, checked with a clock of our own.
 local core = require "sora.core"
+local process = require "spec.support.process"
 local sora = require "sora"
 local webhook = require "sora.webhook"
 
@@ -11,17 +12,12 @@ local BODY = '{"type":"video.completed","data":{"id":"video_1","status":"complet
 
 -- The signature as somebody else makes it.
 local function sign(text, key)
-  local input, name = os.tmpname(), os.tmpname()
-  local file = assert(io.open(input, "wb"))
-  file:write(text)
-  file:close()
-  os.execute(("openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | openssl base64 -A > %s"):format(
-    ((key or KEY):gsub(".", function(c) return ("%02x"):format(c:byte()) end)), input, name))
-  local made = assert(io.open(name, "rb"))
-  local signature = made:read("*a")
-  made:close()
+  local input = os.tmpname()
+  process.spill(input, text)
+  local command = "openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | openssl base64 -A"
+  local signature = process.output(command:format(
+    ((key or KEY):gsub(".", function(c) return ("%02x"):format(c:byte()) end)), input))
   os.remove(input)
-  os.remove(name)
   return "v1," .. signature
 end
 

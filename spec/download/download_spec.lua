@@ -1,7 +1,6 @@
 -- download_video that succeeds: the file is whole, under its own name, and nothing is left beside it.
 -- What may go wrong is in failures_spec.lua; where files go in places_spec.lua.
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
@@ -9,22 +8,11 @@ local TYPE = { ["Content-Type"] = "video/mp4" }
 local FILE = { headers = TYPE, body = MP4 }
 
 describe("download_video", function()
-  local srv, client, dir
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)
@@ -155,7 +143,6 @@ describe("download_video", function()
       assert(download())
       assert.equal(MP4, dir:read("a.mp4"))
     end)
-
 
   end)
 

@@ -1,6 +1,6 @@
 -- download_video that fails: the old file is as it was, and nothing is left beside it.
 local core = require "sora.core"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -8,22 +8,11 @@ local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
 local TYPE = { ["Content-Type"] = "video/mp4" }
 
 describe("download_video", function()
-  local srv, client, dir
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)

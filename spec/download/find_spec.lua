@@ -2,7 +2,7 @@
 -- in the answer itself; and what it says when they are nowhere yet. Redirects of /content are in
 -- places_spec.lua, too.
 local dialects = require "spec.support.dialects"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
@@ -28,25 +28,14 @@ local function base64(bytes)
 end
 
 describe("download_video finds the bytes", function()
-  local srv, other, client, dir
+  local srv, other, dir = given.server(), given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-    dir = folder.new()
-  end)
   before_each(function()
-    srv:reset()
-    other:reset()
-    dir:clear()
     dir:write("a.mp4", "old")
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-    dir:remove()
-  end)
 
   local function use(options, server)
     client:close()

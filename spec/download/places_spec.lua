@@ -1,30 +1,16 @@
 -- Where download_video goes: redirects, with and without credentials, and places on disk, also bad ones.
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
 local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
 
 describe("download_video", function()
-  local srv, other, client, dir
+  local srv, other, dir = given.server(), given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    other:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)

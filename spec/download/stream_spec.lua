@@ -2,7 +2,7 @@
 -- takes them, and in no more memory for a GiB than for a page.
 local core = require "sora.core"
 local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local media = require "sora.server.media"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -20,21 +20,11 @@ end
 local FILE = content(40) -- some 640 KiB: more than is ever waiting
 
 describe("download_video", function()
-  local srv, dir, client
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, dir = httpd.start(), folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv, { max_retries = 2 })
-  end)
+  before_each(function() client = rig.client(srv, { max_retries = 2 }) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function answer(bytes, cut)
     return { headers = { ["Content-Type"] = "video/mp4", ETag = TAG }, body = bytes, truncate = cut }

@@ -2,6 +2,7 @@
 -- curl is used where TLS or a proxy is spoken.
 local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
+local given = require "spec.support.given"
 local socket = require "cqueues.socket"
 local httpd = require "spec.support.httpd"
 local tls = require "spec.support.tls"
@@ -33,11 +34,7 @@ local function shell(command)
 end
 
 describe("the scripted server", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- Sends a request on a new connection and gives it with the first bytes of the answer.
   local function ask(expected, request)

@@ -1,7 +1,7 @@
 -- Holds the README to its word: its examples run against a development server, and its tables name what there
 -- is.
 local facts = require "spec.support.facts"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local sora = require "sora"
 
@@ -141,18 +141,14 @@ local function promised(code)
 end
 
 describe("an example of the README", function()
-  local server, files, environment
+  local files = given.folder()
+  local server, environment
 
   setup(function()
     server = process.serve { "--duration", 0.2, "--api-key", KEY, "--quiet" }
     environment = { SORA_BASE_URL = server.url, SORA_API_KEY = KEY }
-    files = folder.new()
   end)
-  before_each(function() files:clear() end)
-  teardown(function()
-    server:stop()
-    files:remove()
-  end)
+  teardown(function() server:stop() end)
 
   local function run_well(code)
     local status, output, errors = run(code, files, environment)

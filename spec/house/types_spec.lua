@@ -1,7 +1,6 @@
 -- Holds the declarations for editors, types/sora.lua, against the live tables.
 local facts = require "spec.support.facts"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local meta = require "spec.support.meta"
 local rig = require "spec.support.rig"
 local sora = require "sora"
@@ -157,18 +156,11 @@ describe("types/sora.lua declares the options", function()
 end)
 
 describe("types/sora.lua declares the fields", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, files = httpd.start(), folder.new()
-    client = rig.client(srv)
-  end)
-  before_each(function() srv:reset() end)
-  teardown(function()
-    client:close()
-    srv:stop()
-    files:remove()
-  end)
+  setup(function() client = rig.client(srv) end)
+  teardown(function() client:close() end)
 
   -- A live table: everything in it is declared, and everything is there that is not optional.
   local function assert_fields(class, live)

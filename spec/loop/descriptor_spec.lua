@@ -2,6 +2,7 @@
 -- that keeps it (libuv, nginx), and everything that happens afterwards must show on it.
 local core = require "sora.core"
 local cqueues = require "cqueues"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -13,10 +14,8 @@ local LONG = { interval = 1000, max_interval = 1000 }
 local LIMIT = 10 -- s; what takes longer is stuck
 
 describe("the descriptor", function()
-  local srv, client, eye
-
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
+  local client, eye
 
   local function renew(options)
     if client then client:close() end
@@ -24,10 +23,7 @@ describe("the descriptor", function()
     eye = { pollfd = assert(client:fileno()), events = "r" }
   end
 
-  before_each(function()
-    srv:reset()
-    renew()
-  end)
+  before_each(function() renew() end)
   after_each(function() client:close() end)
 
   -- Whether it is readable now, or becomes so within some seconds.

@@ -2,7 +2,7 @@
 -- controller; and that update(0) costs no system call when nothing runs.
 local core = require "sora.core"
 local cqueues = require "cqueues"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
@@ -10,14 +10,10 @@ local QUEUED = { json = { id = "v", status = "queued" } }
 local DONE = { json = { id = "v", status = "completed" } }
 
 describe("fileno", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   -- Whether the descriptor is readable, or becomes so within some seconds.

@@ -1,7 +1,6 @@
 -- client.pause: the one hook through which every waiting call lets others run.
 local core = require "sora.core"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local QUEUED = { json = { id = "v", status = "queued" } }
@@ -18,21 +17,10 @@ local function late(answer)
 end
 
 describe("client.pause", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    files = folder.new()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
-  before_each(function()
-    srv:reset()
-    files:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   -- Every call that waits: its answers, and what it gives when all is well.
@@ -376,9 +364,7 @@ describe("client.pause", function()
       return tasks
     end
 
-    before_each(function()
-      client.pause = function(_, seconds) coroutine.yield(seconds) end
-    end)
+    before_each(function() client.pause = function(_, seconds) coroutine.yield(seconds) end end)
 
     it("each gets its own answer", function()
       for i = 1, 200 do

@@ -1,7 +1,7 @@
 -- A job from create to file on each kind of server that spec/fixtures/dialects documents: the development
 -- server answers in its dialect, and a client with the preset, if it needs one, does the same for all.
-local folder = require "spec.support.folder"
 local formats = require "spec.support.dialect_formats"
+local given = require "spec.support.given"
 local media = require "sora.server.media"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -25,10 +25,8 @@ describe("docs/dialects.md", function()
 end)
 
 describe("a job on", function()
-  local dir, server, client
-
-  setup(function() dir = folder.new() end)
-  teardown(function() dir:remove() end)
+  local dir = given.folder()
+  local server, client
 
   -- A server, which wants the key where its kind does, and a client for it.
   local function open(kind, options)
@@ -45,8 +43,6 @@ describe("a job on", function()
     client:close()
     server:stop()
   end
-
-  after_each(function() dir:clear() end)
 
   local function check_file(result, err)
     assert.is_nil(err)

@@ -1,6 +1,7 @@
 -- How wait and poll are called: misuse, which raises; the response table; the hook through which they rest;
 -- and the module's functions for the default client.
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -66,15 +67,11 @@ describe("misuse of", function()
 end)
 
 describe("a wait", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   describe("with response = true", function()
     it("gives the response of the last poll", function()
@@ -156,15 +153,12 @@ describe("a wait", function()
 end)
 
 describe("the default client", function()
-  local srv, sora
+  local srv = given.server()
+  local sora
   local getenv = os.getenv
-
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
 
   -- A module of its own, which has no default client yet; nothing is read from the environment.
   before_each(function()
-    srv:reset()
     local loaded = package.loaded.sora
     package.loaded.sora = nil
     sora = require "sora"

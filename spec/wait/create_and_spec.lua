@@ -1,8 +1,7 @@
 -- Creates that wait, and what is left when they are interrupted: the ticket in the error, and the search for
 -- a job whose answer never came.
 local core = require "sora.core"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
@@ -14,21 +13,11 @@ local BYTES = { headers = { ["content-type"] = "video/mp4" }, body = "bytes" }
 local QUICK = { interval = 0.01 }
 
 describe("create_and_", function()
-  local srv, files, client
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
-  after_each(function()
-    client:close()
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
+  before_each(function() client = rig.client(srv) end)
+  after_each(function() client:close() end)
 
   local function assert_ticket(err, state)
     assert.same({ "v", srv.url .. "/v1", state }, { err.ticket.id, err.ticket.base_url, err.ticket.state })
@@ -290,16 +279,12 @@ describe("create_and_", function()
 end)
 
 describe("find_created", function()
-  local srv, client
+  local srv = given.server()
+  local client
   local NOW = 1764649117
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function job(id, prompt, age)
     return { id = id, prompt = prompt, created_at = age and NOW - age, status = "queued" }

@@ -1,5 +1,6 @@
 -- client:wait and client:poll against a real server: which requests they make, and what they give back.
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -20,15 +21,11 @@ local function fast(options)
 end
 
 describe("waiting", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   -- Everything that the iterator gives, and what it raised.
   local function collect(...)

@@ -1,6 +1,6 @@
 -- core.start_poll: how a watched job is asked after, without decoding what is known and without garbage.
 local core = require "sora.core"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local RUNNING = { json = { id = "v", status = "in_progress", progress = 40 } }
@@ -8,14 +8,10 @@ local FURTHER = { json = { id = "v", status = "in_progress", progress = 41 } }
 local MOST = 5 -- s; what takes longer is stuck
 
 describe("a poll", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   -- What on_done gets.

@@ -2,7 +2,7 @@
 local cjson = require("cjson.safe").new()
 local core = require "sora.core"
 local cqueues = require "cqueues"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
@@ -26,14 +26,10 @@ local function with(options, more)
 end
 
 describe("a watched job", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   local function pump(holds)
@@ -550,14 +546,10 @@ describe("a watched job", function()
 end)
 
 describe("wait_all", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
   it("gives the results in the order of the ids", function()
