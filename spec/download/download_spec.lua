@@ -1,11 +1,10 @@
 -- download_video that succeeds: the file is whole, under its own name, and nothing is left beside it.
 -- What may go wrong is in failures_spec.lua; where files go in places_spec.lua.
+local answers = require "spec.support.answers"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
-local TYPE = { ["Content-Type"] = "video/mp4" }
-local FILE = { headers = TYPE, body = MP4 }
+local MP4, TYPE, FILE = answers.MP4, answers.TYPE, answers.FILE
 
 describe("download_video", function()
   local srv, dir = given.server(), given.folder()

@@ -1,11 +1,11 @@
 -- download_video that fails: the old file is as it was, and nothing is left beside it.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
-local TYPE = { ["Content-Type"] = "video/mp4" }
+local MP4, TYPE = answers.MP4, answers.TYPE
 
 describe("download_video", function()
   local srv, dir = given.server(), given.folder()

@@ -1,14 +1,14 @@
 -- Where download_video finds the bytes: behind /content, behind a URL that an answer or the job carries, or
 -- in the answer itself; and what it says when they are nowhere yet. Redirects of /content are in
 -- places_spec.lua, too.
+local answers = require "spec.support.answers"
 local dialects = require "spec.support.dialects"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
-local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
+local MP4, FILE = answers.MP4, answers.FILE
 local CONTENT, JOB = "/v1/videos/v/content", "/v1/videos/v"
 local S3_TWO_KEYS = { status = 400, body = dialects.read "generic-s3-double-auth.xml" }
 
@@ -48,9 +48,7 @@ describe("download_video finds the bytes", function()
 
   -- A completed job, with what `fields` says.
   local function job(fields)
-    local body = { id = "v", object = "video", status = "completed", progress = 100 }
-    for name, value in pairs(fields or {}) do body[name] = value end
-    return { json = body }
+    return answers.job("completed", answers.with({ object = "video", progress = 100 }, fields))
   end
 
   local function gives_file(bytes)
@@ -120,7 +118,7 @@ describe("download_video finds the bytes", function()
 
     it("a URL that redirects again", function()
       srv:route("GET", CONTENT, job{ url = other.url .. "/1" })
-      other:reply({ status = 302, headers = { Location = "/2" } }, FILE)
+      other:reply(answers.redirect(302, "/2"), FILE)
       gives_file(MP4)
       assert.same({ "/1", "/2" }, targets(other))
     end)
@@ -245,7 +243,7 @@ describe("download_video finds the bytes", function()
     end
 
     local PLACES = {
-      ["at a redirect"] = function(url) return { status = 302, headers = { Location = url } } end,
+      ["at a redirect"] = function(url) return answers.redirect(302, url) end,
       ["at a URL"] = function(url) return job{ url = url } end,
     }
     for _, auth in ipairs{ "bearer", "api-key", "x-api-key", "raw", "none" } do
@@ -311,7 +309,7 @@ describe("download_video finds the bytes", function()
       local secure = httpd.start{ tls = certificates.server }
       use({ ca_file = certificates.ca }, secure)
       for _, answer in ipairs{ job{ url = other.url .. "/f.mp4" },
-        { status = 302, headers = { Location = other.url .. "/f.mp4" } } } do
+        answers.redirect(302, other.url .. "/f.mp4") } do
         secure:route("GET", CONTENT, answer)
         assert.matches("from https to http", fails().message)
       end

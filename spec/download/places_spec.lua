@@ -1,9 +1,10 @@
 -- Where download_video goes: redirects, with and without credentials, and places on disk, also bad ones.
+local answers = require "spec.support.answers"
 local given = require "spec.support.given"
+local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
-local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
+local MP4, FILE = answers.MP4, answers.FILE
 
 describe("download_video", function()
   local srv, other, dir = given.server(), given.server(), given.folder()
@@ -17,9 +18,7 @@ describe("download_video", function()
   end
 
   describe("when it is redirected", function()
-    local function redirect(status, location)
-      return { status = status, headers = { Location = location }, body = "<a href=x>Found</a>" }
-    end
+    local redirect = answers.redirect
 
     for _, status in ipairs{ 301, 302, 303, 307, 308 } do
       it("with " .. status .. " follows", function()
@@ -157,15 +156,13 @@ describe("download_video", function()
     -- In a process of its own, since a limit on the size of files can't be taken back by everybody.
     it("fills up in the middle is an error, and leaves the old file", function()
       dir:write("a.mp4", "old")
-      srv:reply{ headers = { ["Content-Type"] = "video/mp4" }, body = MP4:rep(200) }
-      local lua = os.getenv("LUA") or "lua5.4"
+      srv:reply(answers.file(MP4:rep(200)))
       local code = ([[
         local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
         local result, err = client:download_video("v", "%s")
         print(result, err.kind, err.message)]]):format(srv.url, dir:at("a.mp4"))
-      local pipe = assert(io.popen(("trap '' XFSZ; ulimit -f 64; exec %s -e '%s' 2>&1"):format(lua, code)))
-      local output = pipe:read("*a")
-      pipe:close()
+      local output = process.output("trap '' XFSZ; ulimit -f 64; exec "
+        .. process.command(process.lua { "-e", code }) .. " 2>&1")
       assert.matches("^nil\tfile\tcannot write .*/a%.mp4%.part: File too large\n$", output)
       assert.equal("old", dir:read("a.mp4"))
       assert.equal("a.mp4", dir:list())
@@ -177,13 +174,8 @@ describe("download_video", function()
         local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
         local result, err = client:download_video("v", "here.mp4")
         print(err or result.path)]]):format(srv.url)
-      local here = assert(io.popen("pwd")):read("*l")
-      local function absolute(path) return (path:gsub("%./", here .. "/")) end
-      local command = ("cd '%s' && LUA_PATH='%s' LUA_CPATH='%s' %s -e '%s' 2>&1"):format(dir.path,
-        absolute(package.path), absolute(package.cpath), os.getenv("LUA") or "lua5.4", code)
-      local pipe = assert(io.popen(command))
-      assert.equal("here.mp4\n", pipe:read("*a"))
-      pipe:close()
+      local command = process.command(process.lua_anywhere { "-e", code })
+      assert.equal("here.mp4\n", process.output(("cd '%s' && %s 2>&1"):format(dir.path, command)))
       assert.equal(MP4, dir:read("here.mp4"))
     end)
   end)

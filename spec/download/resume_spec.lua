@@ -1,10 +1,12 @@
 -- download_video whose transfer breaks: it goes on where it broke if the server can say that the file is
 -- still the same, starts over if not, and in the end the file is there byte for byte, or the old one. A retry
 -- takes its time, so all cases run at once, each in its coroutine, and are then looked at one by one.
+local answers = require "spec.support.answers"
 local curl = require "spec.support.curl"
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local wrap = require "sora.loop.coroutine"
@@ -22,11 +24,7 @@ local CUT = 5000 -- bytes that come before a transfer breaks
 local REST = ("bytes %d-%d/%d"):format(CUT, #FILE - 1, #FILE)
 local EXPIRED = { status = 403, body = "<Error><Code>AccessDenied</Code></Error>" }
 
-local function typed(headers)
-  local all = { ["Content-Type"] = "video/mp4" }
-  for name, value in pairs(headers or {}) do all[name] = value end
-  return all
-end
+local function typed(headers) return answers.with(answers.TYPE, headers) end
 
 -- The whole of a file, of which `cut` bytes arrive.
 local function whole(headers, cut, bytes)
@@ -41,14 +39,10 @@ local function part(first, headers, cut, last)
   return { status = 206, headers = all, body = FILE:sub(first + 1, last + 1), truncate = cut }
 end
 
-local function redirect(location)
-  return { status = 302, headers = { Location = location } }
-end
+local function redirect(location) return answers.redirect(302, location) end
 
 -- A job whose file is at a path of the server.
-local function place(path)
-  return { json = { id = "v", status = "completed", url = path } }
-end
+local function place(path) return answers.job("completed", { url = path }) end
 
 describe("download_video whose transfer breaks", function()
   local srv, dir, client
@@ -57,29 +51,27 @@ describe("download_video whose transfer breaks", function()
   -- `#` in paths stands for the case's id, `content` and `job` for what answers there.
   local function routes_of(case)
     local routes = { ["/v1/videos/#/content"] = case.content, ["/v1/videos/#"] = case.job }
-    for path, answers in pairs(case.at or {}) do routes[path] = answers end
-    return routes
+    return answers.with(routes, case.at)
   end
 
   -- Answers with the id of the case in their addresses.
   local function answers_of(case, list)
-    local answers = {}
+    local placed = {}
     for i, answer in ipairs(list[1] and list or { list }) do
-      local copy = {}
-      for name, value in pairs(answer) do copy[name] = value end
+      local copy = answers.with(answer)
       if copy.headers and copy.headers.Location then
         copy.headers = { Location = (copy.headers.Location:gsub("#", case.id)) }
       elseif copy.json and copy.json.url then
-        copy.json = { id = "v", status = "completed", url = (copy.json.url:gsub("#", case.id)) }
+        copy = place((copy.json.url:gsub("#", case.id)))
       end
-      answers[i] = copy
+      placed[i] = copy
     end
-    return answers
+    return placed
   end
 
   local function begin(case)
-    for path, answers in pairs(routes_of(case)) do
-      srv:route("GET", (path:gsub("#", case.id)), answers_of(case, answers))
+    for path, list in pairs(routes_of(case)) do
+      srv:route("GET", (path:gsub("#", case.id)), answers_of(case, list))
     end
     local target = { path = dir:at(case.id .. "/a.mp4"), resume = case.resume,
       on_progress = case.on_progress }
@@ -358,7 +350,7 @@ describe("download_video of transfers that break anywhere", function()
     for i = 1, FILES do
       handles[i] = assert(client:start("download_video", ("job_%02d"):format(i), dir:at("file" .. i)))
     end
-    while client:update(1) > 0 do end
+    patience.finish(client)
     local film = media.open("video", LENGTH)
     local expected = film.read(0, LENGTH)
     for i, handle in ipairs(handles) do

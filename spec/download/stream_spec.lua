@@ -1,9 +1,11 @@
 -- download_video that hands its bytes on, or tells of them: in their order, each once, held back while nobody
 -- takes them, and in no more memory for a GiB than for a page.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local folder = require "spec.support.folder"
 local given = require "spec.support.given"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
@@ -27,12 +29,12 @@ describe("download_video", function()
   after_each(function() client:close() end)
 
   local function answer(bytes, cut)
-    return { headers = { ["Content-Type"] = "video/mp4", ETag = TAG }, body = bytes, truncate = cut }
+    return answers.with(answers.file(bytes, { ETag = TAG }), { truncate = cut })
   end
 
   local function rest(first)
-    return { status = 206, body = FILE:sub(first + 1), headers = { ["Content-Type"] = "video/mp4", ETag = TAG,
-      ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) } }
+    return answers.with(answers.file(FILE:sub(first + 1), { ETag = TAG,
+      ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) }), { status = 206 })
   end
 
   it("lets go of its functions once it is over", function()
@@ -43,10 +45,9 @@ describe("download_video", function()
       seen[sink] = true
       assert(client:download_video("v", { sink = sink }))
       client:start("download_video", "v", { sink = sink }, { on_done = function() pieces.over = true end })
-      while not pieces.over do client:update(0.05) end
+      patience.pump(client, function() return pieces.over end)
     end
-    collectgarbage()
-    collectgarbage()
+    rig.collect()
     assert.is_nil(next(seen))
   end)
 
@@ -72,9 +73,7 @@ describe("download_video", function()
       return client:download_video("v", target, opts)
     end,
     ["in a call that was started"] = function(target, opts)
-      local handle = assert(client:start("download_video", "v", target, opts))
-      while client:update(1) > 0 do end
-      return handle:result()
+      return patience.result(client, assert(client:start("download_video", "v", target, opts)))
     end,
   }
 
@@ -299,7 +298,7 @@ describe("download_video", function()
       end }, { on_done = function(result, err)
         done, outcome = done + 1, { result, err.kind }
       end })
-      while client:update(1) > 0 do end
+      patience.finish(client)
       assert.same({ 1, 1 }, { calls, done })
       assert.same({ nil, "cancelled" }, outcome)
     end)
@@ -307,7 +306,7 @@ describe("download_video", function()
     it("puts the file in place, though nobody asks for the result", function()
       srv:reply(answer(FILE))
       client:start("download_video", "v", dir:at("a.mp4"))
-      while client:update(1) > 0 do end
+      patience.finish(client)
       assert.is_true(dir:read("a.mp4") == FILE)
       assert.equal("a.mp4", dir:list())
     end)
@@ -319,7 +318,7 @@ describe("download_video", function()
         local seen
         local handle = client:start("download_video", "v", { path = dir:at("a.mp4"),
           on_progress = function(n) seen = n end })
-        while not seen do client:update(0.01) end
+        patience.pump(client, function() return seen end)
         assert.equal("a.mp4 a.mp4.part", dir:list())
         finish(handle)
         client:update()
@@ -340,7 +339,7 @@ describe("download_video", function()
           if i == 1 then assert(client:get_video("7")) end -- a call that blocks, from within
         end })
       end
-      while client:update(1) > 0 do end
+      patience.finish(client)
       for i = 1, 8 do
         assert.equal(#FILE, assert(handles[i]:result()).bytes)
         assert.equal(#FILE, counts[i])

@@ -1,4 +1,5 @@
 -- The benchmark's pure part, how it treats the programs that it runs, and that a small run of it works.
+local answers = require "spec.support.answers"
 local client = require "bench.client"
 local folder = require "spec.support.folder"
 local process = require "spec.support.process"
@@ -70,9 +71,7 @@ end)
 
 -- A program that is a line of shell, in which $1 is WHAT, $2 the URL, $3 COUNT, $4 FLIGHT and $5 EXTRA.
 local function shell(line, more)
-  local program = { name = "shell", command = { "sh", "-c", line, "sh" } }
-  for name, value in pairs(more or {}) do program[name] = value end
-  return program
+  return answers.with({ name = "shell", command = { "sh", "-c", line, "sh" } }, more)
 end
 
 local JOB = { what = "one", url = "http://127.0.0.1:9/v1/videos/video_123", count = 40 }
@@ -117,9 +116,8 @@ describe("a round", function()
   after_each(function() files:remove() end)
 
   local function load_of(more)
-    local load = { what = "one", name = "here", title = "a load", url = "u", count = 100, extra = files.path }
-    for name, value in pairs(more or {}) do load[name] = value end
-    return load
+    return answers.with({ what = "one", name = "here", title = "a load", url = "u", count = 100,
+      extra = files.path }, more)
   end
 
   it("has every client in it, and begins with another one each time", function()
@@ -154,15 +152,8 @@ describe("a round", function()
 end)
 
 describe("the benchmark", function()
-  local function output_of(command)
-    return process.output("unset LD_PRELOAD; { " .. command .. "; } 2>&1")
-  end
-
   local function run(...)
-    local child = process.start(process.lua { "bench/run.lua", ... })
-    local output = child.out:read("*a")
-    local errors = child:errors()
-    return child:wait(), output, errors
+    return process.start(process.lua { "bench/run.lua", ... }):finish()
   end
 
   local function count(text, what)
@@ -170,8 +161,8 @@ describe("the benchmark", function()
   end
 
   it("runs, in small", function()
-    if output_of("command -v nginx") == "" then return pending("nginx is not installed") end
-    local made = output_of("env -u MAKEFLAGS -u MFLAGS make --silent build/bench/easy build/bench/multi")
+    if process.run("command -v nginx") == "" then return pending("nginx is not installed") end
+    local made = process.run("env -u MAKEFLAGS -u MFLAGS make --silent build/bench/easy build/bench/multi")
     assert.equal("", (made:gsub("[^\n]*compile[^\n]*\n", "")))
     local status, output, errors = run("WHAT=many,download", "CLIENTS=easy,multi,capped,sora", "ROUNDS=1",
       "SCALE=0.01")

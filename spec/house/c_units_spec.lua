@@ -1,5 +1,6 @@
 -- Compiles and runs the C programs in c_units/, which test the sources that know neither Lua nor libcurl:
--- once as they are and, where the compiler can, once with its sanitizers. Each prints how many checks it made.
+-- once as they are and, where the compiler can, once with its sanitizers. Each prints how many checks it
+-- made.
 local process = require "spec.support.process"
 
 local cc = os.getenv("CC") or "cc"

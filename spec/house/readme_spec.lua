@@ -107,14 +107,6 @@ local OUTPUT = {
   ["One reading of all dialects"] = { "^t1\tcompleted\t100\thttps://cdn%.example/t1%.mp4\n$" },
 }
 
--- This process finds modules from where it is; an example runs elsewhere.
-local function absolute(path)
-  local here = process.output("pwd"):gsub("\n", "")
-  return (path:gsub("[^;]+", function(entry)
-    return entry:sub(1, 1) == "/" and entry or here .. "/" .. entry
-  end))
-end
-
 -- Runs a piece of code in a folder, in the Lua that runs the specs, for at most half a minute.
 local function run(code, place, environment)
   place:write("example.lua", code)
@@ -124,14 +116,8 @@ local function run(code, place, environment)
     words[#words + 1] = name
   end
   for name, value in pairs(environment) do words[#words + 1] = name .. "=" .. value end
-  for _, word in ipairs(process.lua { "example.lua" }) do
-    word = word:gsub("^(LUA_C?PATH=)(.*)$", function(name, path) return name .. absolute(path) end)
-    words[#words + 1] = word
-  end
-  local child = process.start(words)
-  local output = child.out:read "*a"
-  local errors = child:errors()
-  return child:wait(), output, errors
+  for _, word in ipairs(process.lua_anywhere { "example.lua" }) do words[#words + 1] = word end
+  return process.start(words):finish()
 end
 
 -- What a trailing comment of the last line says: -- t1  completed  100

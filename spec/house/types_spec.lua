@@ -1,7 +1,9 @@
 -- Holds the declarations for editors, types/sora.lua, against the live tables.
+local answers = require "spec.support.answers"
 local facts = require "spec.support.facts"
 local given = require "spec.support.given"
 local meta = require "spec.support.meta"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -206,7 +208,7 @@ describe("types/sora.lua declares the fields", function()
 
   it("of events", function()
     local seen, events, listen = {}, rig.collector()
-    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "1" } })
+    srv:route("*", "^", answers.busy(1))
     local listener = rig.client(srv, { max_retries = 1, on_event = listen })
     listener:get_video "v"
     listener:close()
@@ -218,7 +220,7 @@ describe("types/sora.lua declares the fields", function()
   end)
 
   it("of files", function()
-    srv:route("*", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    srv:route("*", "^", answers.file "bytes")
     local file = assert(client:download_video("v", files:at "v.mp4"))
     assert_fields("sora.File", file)
     facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.File"))
@@ -226,7 +228,7 @@ describe("types/sora.lua declares the fields", function()
 
   it("of files of jobs that were created for them", function()
     srv:route("POST", "^", { body = '{"id":"v","status":"completed"}' })
-    srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    srv:route("GET", "^", answers.file "bytes")
     local file = assert(client:create_and_download({ prompt = "p" }, files:at "v.mp4"))
     facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.CreatedFile"))
   end)
@@ -264,7 +266,7 @@ describe("types/sora.lua declares the fields", function()
     local results = client:wait_all { "v" }
     assert_fields("sora.WaitResult", results[1])
     local job = client:watch "v"
-    while not job:done() do assert(client:update(1)) end
+    patience.result(client, job)
     assert_fields("sora.Ticket", job:ticket())
     facts.assert_same(facts.sorted(job:ticket()), facts.sorted(types:fields "sora.Ticket"))
   end)

@@ -1,57 +1,32 @@
 -- client:fileno(): readable exactly while update(0) has work. The descriptor is asked for once, as by a host
 -- that keeps it (libuv, nginx), and everything that happens afterwards must show on it.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
-local cqueues = require "cqueues"
+local eye = require "spec.support.eye"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 
-local QUEUED = { json = { id = "v", status = "queued" } }
-local DONE = { json = { id = "v", status = "completed" } }
-local HELD = { hold = true, json = DONE.json }
-local HALF = { steps = { "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 60 } }
-local LONG = { interval = 1000, max_interval = 1000 }
-local LIMIT = 10 -- s; what takes longer is stuck
+local QUEUED, DONE, HELD = answers.QUEUED, answers.DONE, answers.HELD
+local LIMIT = patience.LIMIT
 
 describe("the descriptor", function()
   local srv = given.server()
-  local client, eye
+  local client, descriptor
 
   local function renew(options)
     if client then client:close() end
     client = rig.client(srv, options)
-    eye = { pollfd = assert(client:fileno()), events = "r" }
+    descriptor = eye.of(client)
   end
 
   before_each(function() renew() end)
   after_each(function() client:close() end)
 
-  -- Whether it is readable now, or becomes so within some seconds.
-  local function is_readable(seconds)
-    return cqueues.poll(eye, seconds or 0) == eye
-  end
-
-  -- Pumps when it says so and at no other time, until the condition holds; returns how often.
-  local function pump(holds)
-    local wakeups, deadline = 0, core.now() + LIMIT
-    while not holds() do
-      assert.is_true(core.now() < deadline, "the wake-up is lost")
-      if is_readable(0.1) then
-        wakeups = wakeups + 1
-        client:update(0)
-      end
-    end
-    return wakeups
-  end
-
-  -- Pumps until it has nothing to say.
-  local function calm()
-    local deadline = core.now() + LIMIT
-    while is_readable() do
-      assert.is_true(core.now() < deadline, "it is readable for ever")
-      client:update(0)
-    end
-  end
+  local function is_readable(seconds) return descriptor:is_readable(seconds) end
+  local function pump(holds) return descriptor:pump(holds) end
+  local function calm() descriptor:calm() end
 
   describe("wakes", function()
     it("a few times for an answer that takes 100 ms", function()
@@ -121,7 +96,7 @@ describe("the descriptor", function()
     it("at the time of the next attempt", function()
       local last
       renew { max_retries = 1, on_event = function(event) last = event.event end }
-      srv:reply({ status = 503, headers = { ["retry-after-ms"] = "150" } }, DONE)
+      srv:reply(answers.busy(150), DONE)
       local handle = client:start("get_video", "v")
       pump(function() return last == "retry" end)
       calm()
@@ -198,7 +173,7 @@ describe("the descriptor", function()
     for name, call in pairs(CALLS) do
       it("(" .. name .. ") tells of the next attempt that another call waits for", function()
         renew { max_retries = 1 }
-        srv:route("GET", "/v1/videos/v", { { status = 503, headers = { ["retry-after-ms"] = "300" } }, DONE })
+        srv:route("GET", "/v1/videos/v", { answers.busy(300), DONE })
         local handle = client:start("get_video", "v")
         assert(call())
         assert.is_false(handle:done())
@@ -250,18 +225,6 @@ describe("the descriptor", function()
     end)
   end)
 
-  -- How often it says something during so many seconds.
-  local function count_wakeups(seconds)
-    local wakeups, deadline = 0, core.now() + seconds
-    while core.now() < deadline do
-      if is_readable(math.max(0, deadline - core.now())) then
-        wakeups = wakeups + 1
-        client:update(0)
-      end
-    end
-    return wakeups
-  end
-
   describe("is quiet", function()
     it("while nothing runs, whatever the server does to its connections", function()
       srv:route("*", "^", DONE)
@@ -280,7 +243,7 @@ describe("the descriptor", function()
       for _ = 1, 6 do client:start("get_video", "v", { on_done = function() count = count + 1 end }) end
       pump(function() return #srv:requests() == 3 end)
       -- libcurl has a look once after connecting: at each connection, 200 ms after it was begun
-      assert.is_true(count_wakeups(0.3) <= 6)
+      assert.is_true(descriptor:count(0.3) <= 6)
       assert.is_false(is_readable(0.1))
       srv:release()
       pump(function() return count == 3 and #srv:requests() == 6 end)
@@ -293,20 +256,20 @@ describe("the descriptor", function()
 
     it("while a watched job waits for its time", function()
       srv:reply(QUEUED)
-      local job = client:watch("v", LONG)
+      local job = client:watch("v", rig.LONG)
       pump(function() return job.video end)
       calm()
-      assert.is_true(count_wakeups(0.3) <= 1)
+      assert.is_true(descriptor:count(0.3) <= 1)
       assert.is_false(is_readable(0.1))
       assert.is_true(client:timeout() > 100)
     end)
 
     it("while a download stands still", function()
       local path = os.tmpname()
-      srv:reply(HALF)
+      srv:reply(answers.HALF)
       local handle = client:start("download_video", "v", path, { timeout = LIMIT })
       pump(function() return #srv:requests() == 1 end)
-      local wakeups = count_wakeups(0.4) -- libcurl looks at its speed once a second
+      local wakeups = descriptor:count(0.4) -- libcurl looks at its speed once a second
       assert.is_true(wakeups <= 4, wakeups .. " wake-ups")
       assert.is_false(handle:done())
       handle:cancel()
@@ -330,12 +293,10 @@ describe("the descriptor", function()
     assert.is_false(is_readable())
     srv:reply(DONE)
     local handle = client:start("get_video", "v")
-    local deadline = core.now() + LIMIT
-    while not handle:done() do
-      assert.is_true(core.now() < deadline)
+    patience.wait(function() return handle:done() end, function()
       if client:timeout() == 0 then assert.is_true(is_readable()) end
       if is_readable(0.01) then client:update(0) end
-    end
+    end)
     assert.is_nil(client:timeout())
   end)
 

@@ -1,8 +1,11 @@
 -- A job from create to file on each kind of server that spec/fixtures/dialects documents: the development
 -- server answers in its dialect, and a client with the preset, if it needs one, does the same for all.
+local answers = require "spec.support.answers"
+local curl = require "spec.support.curl"
 local formats = require "spec.support.dialect_formats"
 local given = require "spec.support.given"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
@@ -32,11 +35,7 @@ describe("a job on", function()
   local function open(kind, options)
     local wanted = formats[kind].options or {}
     server = formats.serve(kind, wanted.auth ~= "none" and rig.KEY or nil)
-    local all = { base_url = server.url }
-    for _, more in ipairs{ wanted, options or {} } do
-      for name, value in pairs(more) do all[name] = value end
-    end
-    client = rig.client(server.url, all)
+    client = rig.client(server.url, answers.with(answers.with({ base_url = server.url }, wanted), options))
   end
 
   local function close()
@@ -99,7 +98,7 @@ describe("a job on", function()
         local result, err = client:create_and_download(params, dir:at("a.mp4"), opts)
         check_file(result, err)
         assert.equal("completed", sora.normalize(result.video).state)
-        while client:update(1) > 0 do end
+        patience.finish(client)
         local id = sora.normalize(assert(handle:result())).id
         local results = client:wait_all({ id, id }, opts)
         for i = 1, 2 do assert.equal("completed", sora.normalize(assert(results[i].video)).state) end
@@ -123,7 +122,7 @@ describe("a job on", function()
     it("takes nothing but forms gets a form, and tables in it as JSON", function()
       open "vllm-omni"
       local job = assert(client:create_video{ prompt = "x", num_frames = 33, extra_params = { a = { 1 } } })
-      local made = process.output(("curl -s '%s/dev/jobs/%s'"):format(server.origin, job.id))
+      local made = curl.get(server.origin .. "/dev/jobs/" .. job.id).body
       assert.matches('"num_frames":"33"', made, 1, true)
       assert.matches([["extra_params":"{\"a\":[1]}"]], made, 1, true)
     end)

@@ -51,6 +51,7 @@ answers.MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
 answers.FILE = answers.file(answers.MP4)
 
 --- The beginning of a file, whose rest doesn't come.
-answers.HALF = { steps = { "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 600 } }
+answers.HALF = { steps = {
+  "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 600 } }
 
 return answers

@@ -1,5 +1,6 @@
 --- A client's descriptor, as an event loop sees it that has nothing else to go by.
--- Owns the polling of it. Invariant: the client is updated when the descriptor is readable, and at no other time.
+-- Owns the polling of it. Invariant: the client is updated when the descriptor is readable, and at no other
+-- time.
 local cqueues = require "cqueues"
 local patience = require "spec.support.patience"
 

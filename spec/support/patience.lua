@@ -1,6 +1,6 @@
 --- Waiting for what must come: a condition, a call, all calls of a client, coroutines.
--- Owns the limit after which it is taken to be stuck, the same for all specs. Invariant: nothing is measured by
--- it, so that it may be long: a busy machine makes a spec slow, and does not make it fail.
+-- Owns the limit after which it is taken to be stuck, the same for all specs. Invariant: nothing is measured
+-- by it, so that it may be long: a busy machine makes a spec slow, and does not make it fail.
 local cqueues = require "cqueues"
 
 local patience = {}

@@ -48,7 +48,8 @@ end
 -- @treturn function gives it back
 function rig.catch_stderr()
   local stderr, texts = io.stderr, {}
-  io.stderr = { write = function(_, ...) texts[#texts + 1] = table.concat { ... } end } -- luacheck: ignore 122
+  local function write(_, ...) texts[#texts + 1] = table.concat { ... } end
+  io.stderr = { write = write } -- luacheck: ignore 122
   return texts, function() io.stderr = stderr end -- luacheck: ignore 122
 end
 
@@ -102,7 +103,8 @@ function rig.spawn(code, environment)
     words[#words + 1] = name
   end
   for name, value in pairs(environment or {}) do words[#words + 1] = name .. "=" .. value end
-  for _, word in ipairs { "sh", "-c", 'echo $$; exec "$@"', "sh", os.getenv("LUA") or "lua5.4", "-e", code } do
+  local lua = os.getenv("LUA") or "lua5.4"
+  for _, word in ipairs { "sh", "-c", 'echo $$; exec "$@"', "sh", lua, "-e", code } do
     words[#words + 1] = word
   end
   local child = assert(io.popen("exec " .. process.command(words) .. " 2>&1"))

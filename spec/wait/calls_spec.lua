@@ -1,15 +1,12 @@
 -- How wait and poll are called: misuse, which raises; the response table; the hook through which they rest;
 -- and the module's functions for the default client.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local function job(status)
-  return { json = { id = "v", status = status } }
-end
-
-local QUEUED, RUNNING, DONE = job("queued"), job("in_progress"), job("completed")
+local QUEUED, RUNNING, DONE = answers.QUEUED, answers.RUNNING, answers.DONE
 
 describe("misuse of", function()
   local client

@@ -1,16 +1,18 @@
 -- Creates that wait, and what is left when they are interrupted: the ticket in the error, and the search for
 -- a job whose answer never came.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local QUEUED = { json = { id = "v", status = "queued", created_at = 1764649117 } }
-local RUNNING = { json = { id = "v", status = "in_progress", progress = 40, created_at = 1764649117 } }
-local COMPLETED = { json = { id = "v", status = "completed", created_at = 1764649117 } }
-local FAILED = { json = { id = "v", status = "failed", error = { code = "c", message = "No luck." } } }
-local BYTES = { headers = { ["content-type"] = "video/mp4" }, body = "bytes" }
-local QUICK = { interval = 0.01 }
+local QUEUED = answers.job("queued", { created_at = 1764649117 })
+local RUNNING = answers.job("in_progress", { progress = 40, created_at = 1764649117 })
+local COMPLETED = answers.job("completed", { created_at = 1764649117 })
+local FAILED = answers.job("failed", { error = { code = "c", message = "No luck." } })
+local BYTES = answers.file "bytes"
+local QUICK = rig.FAST
 
 describe("create_and_", function()
   local srv, files = given.server(), given.folder()
@@ -29,9 +31,7 @@ describe("create_and_", function()
   local function assert_taken_up(ticket)
     srv:route("GET", "^", COMPLETED)
     local other = rig.client(srv)
-    local job = assert(other:watch(ticket))
-    while not job:done() do assert(other:update(1)) end
-    assert.equal("completed", assert(job:result()).status)
+    assert.equal("completed", assert(patience.result(other, assert(other:watch(ticket)))).status)
     other:close()
   end
 
@@ -234,10 +234,7 @@ describe("create_and_", function()
     local thread = coroutine.create(function()
       result, problem = client:create_and_wait({ prompt = "p" }, QUICK)
     end)
-    while coroutine.status(thread) ~= "dead" do
-      assert(coroutine.resume(thread))
-      assert(client:update(0.01))
-    end
+    patience.run({ thread }, function() assert(client:update(0.01)) end)
     assert.is_nil(problem)
     assert.equal("completed", result.status)
   end)
@@ -245,12 +242,11 @@ describe("create_and_", function()
   it("wait ends with the ticket at Ctrl-C", function()
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "^", { QUEUED, { hold = true } })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       io.stdout:setvbuf "no"
       local client = require("sora").new { base_url = %q, api_key = "k" }
       local good, err = pcall(client.create_and_wait, client, { prompt = "p" }, { interval = 0.01 })
       print(good, err.kind, err.ticket.id, err.ticket.base_url, tostring(err))]]):format(srv.url .. "/v1"))
-    local pid = child:read "*l"
     srv:wait_requests(3)
     local before = core.now()
     os.execute("kill -INT " .. pid)
@@ -343,10 +339,7 @@ describe("find_created", function()
     client.pause = function() coroutine.yield() end
     local result
     local thread = coroutine.create(function() result = client:find_created { prompt = "A fox" } end)
-    while coroutine.status(thread) ~= "dead" do
-      assert(coroutine.resume(thread))
-      assert(client:update(0.01))
-    end
+    patience.run({ thread }, function() assert(client:update(0.01)) end)
     assert.same({ "a" }, rig.pluck(result, "id"))
   end)
 

@@ -1,13 +1,14 @@
 -- client:wait and client:poll against a real server: which requests they make, and what they give back.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local FAST = { interval = 0.01 }
+local FAST = rig.FAST
 
 local function job(status, progress)
-  return { json = { id = "v", object = "video", status = status, progress = progress } }
+  return answers.job(status, { object = "video", progress = progress })
 end
 
 local QUEUED, RUNNING, DONE = job("queued", 0), job("in_progress", 40), job("completed", 100)
@@ -16,8 +17,7 @@ local BAD_GATEWAY = { status = 502, headers = { ["Content-Type"] = "text/html" }
 
 -- FAST with more options.
 local function fast(options)
-  options.interval = FAST.interval
-  return options
+  return answers.with(FAST, options)
 end
 
 describe("waiting", function()
@@ -174,7 +174,7 @@ describe("waiting", function()
     it("makes one request a poll, unless max_retries says otherwise", function()
       client:close()
       client = rig.client(srv, { max_retries = 5 })
-      local again = { status = 503, headers = { ["retry-after-ms"] = "10" } }
+      local again = answers.busy(10)
       srv:reply(again, DONE)
       assert.is_nil((client:wait("v", fast{ max_failures = 0 })))
       assert.equal(1, #srv:requests())

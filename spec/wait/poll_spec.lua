@@ -1,11 +1,11 @@
 -- core.start_poll: how a watched job is asked after, without decoding what is known and without garbage.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 
-local RUNNING = { json = { id = "v", status = "in_progress", progress = 40 } }
-local FURTHER = { json = { id = "v", status = "in_progress", progress = 41 } }
-local MOST = 5 -- s; what takes longer is stuck
+local RUNNING, FURTHER = answers.RUNNING, answers.job("in_progress", { progress = 41 })
 
 describe("a poll", function()
   local srv = given.server()
@@ -20,12 +20,7 @@ describe("a poll", function()
     opts = opts or {}
     opts.on_done = function(...) got = { n = select("#", ...), ... } end
     assert(core.start_poll(client, "v", opts, seen))
-    local deadline = core.now() + MOST
-    while not got do
-      assert.is_true(core.now() < deadline)
-      client:update(0.1)
-    end
-    return got
+    return patience.pump(client, function() return got end)
   end
 
   it("gives the answer, and its digest, with which the next one is true while it is the same", function()
@@ -111,11 +106,7 @@ describe("a poll", function()
       client:update(0.05)
       got[1] = video
     end })
-    local deadline = core.now() + MOST
-    while not (got[1] and got[2]) do
-      assert.is_true(core.now() < deadline)
-      client:update(0.05)
-    end
+    patience.pump(client, function() return got[1] and got[2] end)
     assert.same({ RUNNING.json, RUNNING.json }, got)
     assert.same({ "/v1/videos/a", "/v1/videos/b" }, rig.pluck(srv:requests(), "target"))
   end)

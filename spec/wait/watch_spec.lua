@@ -1,29 +1,21 @@
 -- client:watch and client:wait_all: many waits at once, none of which harms another.
+local answers = require "spec.support.answers"
 local cjson = require("cjson.safe").new()
 local core = require "sora.core"
-local cqueues = require "cqueues"
+local curl = require "spec.support.curl"
+local eye = require "spec.support.eye"
 local given = require "spec.support.given"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
-local QUEUED = { json = { id = "v", status = "queued", created_at = 1700000000 } }
-local RUNNING = { json = { id = "v", status = "in_progress", progress = 40 } }
-local DONE = { json = { id = "v", status = "completed" } }
-local FAILED = { json = { id = "v", status = "failed",
-  error = { code = "moderation", message = "not that" } } }
+local QUEUED = answers.job("queued", { created_at = 1700000000 })
+local RUNNING, DONE, HELD = answers.RUNNING, answers.DONE, answers.HELD
+local FAILED = answers.job("failed", { error = { code = "moderation", message = "not that" } })
 local MISSING = { status = 404, json = { error = { message = "no such video" } } }
-local HELD = { hold = true, json = DONE.json }
-local FAST = { interval = 0.01, max_interval = 0.01 }
-local LONG = { interval = 1000, max_interval = 1000 }
-local LIMIT = 10 -- s; what takes longer is stuck
-
-local function with(options, more)
-  local all = {}
-  for name, value in pairs(options) do all[name] = value end
-  for name, value in pairs(more) do all[name] = value end
-  return all
-end
+local FAST, LONG = rig.FAST, rig.LONG
+local LIMIT, with = patience.LIMIT, answers.with
 
 describe("a watched job", function()
   local srv = given.server()
@@ -32,19 +24,9 @@ describe("a watched job", function()
   before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
-  local function pump(holds)
-    local deadline = core.now() + LIMIT
-    while not holds() do
-      assert.is_true(core.now() < deadline, "nothing came of it")
-      client:update(0.02)
-    end
-  end
+  local function pump(holds) patience.pump(client, holds) end
 
-  -- Pumps as the README has it: until nothing runs.
-  local function finish()
-    local deadline = core.now() + LIMIT
-    while client:update(0.05) > 0 do assert.is_true(core.now() < deadline, "it goes on and on") end
-  end
+  local function finish() patience.finish(client) end
 
   it("is done when the video is, and keeps it", function()
     srv:reply(QUEUED, RUNNING, DONE)
@@ -71,12 +53,10 @@ describe("a watched job", function()
     it("counts as running until it is done, for update(" .. seconds .. ")", function()
       srv:reply(QUEUED, RUNNING, RUNNING, DONE)
       local job = client:watch("v", { interval = 0.03, max_interval = 0.03 })
-      local deadline = core.now() + LIMIT
-      repeat
-        assert.is_true(core.now() < deadline)
+      patience.wait(function() return job:done() end, function()
         local running = client:update(seconds)
         assert.equal(job:done() and 0 or 1, running)
-      until job:done()
+      end)
     end)
   end
 
@@ -144,12 +124,10 @@ describe("a watched job", function()
           if i % 2 == 0 then error("oh no " .. i, 0) end
         end }))
       end
-      local deadline = core.now() + LIMIT
-      repeat
-        assert.is_true(core.now() < deadline)
+      patience.wait(function() return heard == 5 end, function()
         local good, problem = pcall(client.update, client, 0.02)
         if not good then raised[#raised + 1] = problem end
-      until heard == 5
+      end)
       assert.is_true(#raised >= 1 and #raised <= 2)
       for _, problem in ipairs(raised) do assert.matches("^oh no [24]$", problem) end
       assert.equal(0, client:update(0))
@@ -217,15 +195,15 @@ describe("a watched job", function()
         error("oh no", 0)
       end }))
       for i = 1, 5 do good[i] = client:watch("good" .. i, FAST) end
-      local deadline = core.now() + LIMIT
-      repeat
-        assert.is_true(core.now() < deadline)
+      local over
+      patience.wait(function() return over end, function()
         local fine, problem = pcall(client.update, client, 0.02)
         if not fine then
           raised = raised + 1
           assert.equal("oh no", problem)
         end
-      until fine and problem == 0
+        over = fine and problem == 0
+      end)
       assert.is_true(heard >= 1)
       assert.equal(heard, raised)
       assert.same(DONE.json, bad:result())
@@ -504,8 +482,7 @@ describe("a watched job", function()
     local COUNT = 10000
 
     local function memory()
-      collectgarbage()
-      collectgarbage()
+      rig.collect()
       return collectgarbage("count") * 1024
     end
 
@@ -525,9 +502,9 @@ describe("a watched job", function()
       assert.equal(COUNT + 1, seen)
       client:update(0)
       local each = (memory() - before) / #list
-      local eye = { pollfd = client:fileno(), events = "r" }
+      local descriptor = eye.of(client)
       client:update(0)
-      assert.is_true(cqueues.poll(eye, 0.05) ~= eye)
+      assert.is_false(descriptor:is_readable(0.05))
       assert.equal(COUNT + 1, client:update(0))
       assert.is_true(each <= 1024, ("%.0f bytes each"):format(each))
     end
@@ -682,15 +659,14 @@ describe("ten thousand jobs", function()
 
   setup(function()
     server = process.serve { "--duration", "1" }
-    local client, made, before = new_client(10 * LIMIT), 0, core.now()
+    local client, made, before = new_client(600), 0, core.now()
     ids = {}
     for i = 1, COUNT do
       local dev = i == 17 and { fail = "moderation_blocked" } or nil
       client:start("create_video", { prompt = "job " .. i, dev = dev },
         { on_done = function(video) ids[i], made = video and video.id, made + 1 end })
     end
-    local deadline = core.now() + 10 * LIMIT
-    while client:update(1) > 0 and core.now() < deadline do end -- luacheck: ignore 542
+    while client:update(1) > 0 do end -- luacheck: ignore 542
     assert(made == COUNT, made .. " jobs were made")
     client:close()
     seconds = core.now() - before
@@ -708,11 +684,8 @@ describe("ten thousand jobs", function()
   it("are waited for at once; one that fails, one unknown and one that hangs harm no other", function()
     local failing, unknown, hanging = 17, 5000, 9999
     ids[unknown] = "video_unknown"
-    local faults = cjson.encode { { match = { method = "GET", path = "/videos/" .. ids[hanging] .. "$" },
-      delay = 60 } }
-    local command = ("curl -s -o /dev/null -w '%%{http_code}' -X POST -H 'Content-Type: application/json' "
-      .. "--data %s %s/dev/faults"):format(process.quote(faults), server.origin)
-    assert.matches("^2", process.output("unset LD_PRELOAD; " .. command))
+    local faults = { { match = { method = "GET", path = "/videos/" .. ids[hanging] .. "$" }, delay = 600 } }
+    assert.equal(200, curl.post(server.origin .. "/dev/faults", faults).status)
 
     local client = new_client(2 + seconds / 2) -- for the one that hangs; under valgrind all take longer
     local results = client:wait_all(ids, { interval = 0.5, max_failures = 0 })
