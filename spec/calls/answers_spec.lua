@@ -197,7 +197,7 @@ describe("an answer", function()
   end)
 
   describe("that is too late is a timeout:", function()
-    local LATE = { timeout = 0.15 }
+    local LATE = { timeout = 0.5 }
 
     it("none", function()
       local err = failure({ hold = true }, LATE)
@@ -253,11 +253,11 @@ describe("an answer", function()
 
   it("can't come from where packets vanish", function()
     local before = core.now()
-    local lost = rig.client(httpd.blackhole(), { connect_timeout = 0.1 })
+    local lost = rig.client(httpd.blackhole(), { connect_timeout = 0.1, timeout = 60 })
     local _, err = lost:get_video("v")
     lost:close()
     assert.same({ "timeout", true }, { err.kind, err.retryable })
-    assert.is_true(core.now() - before < 2)
+    assert.is_true(core.now() - before < 30)
   end)
 
   it("can't come from a name that there is not", function()

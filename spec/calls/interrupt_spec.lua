@@ -33,7 +33,7 @@ describe("Ctrl-C", function()
     local output, seconds = interrupted(START .. code .. " print('went on')", answer)
     assert.matches("interrupted!", output, 1, true)
     assert.not_matches("went on", output, 1, true)
-    assert.is_true(seconds < 2, seconds) -- 0.2 and what a busy machine adds
+    assert.is_true(seconds < 10, seconds) -- 0.2 and what a busy machine adds
   end
 
   it("ends a call", function() assert_interrupted("sora.get_video('v')") end)

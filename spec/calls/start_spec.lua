@@ -525,18 +525,18 @@ describe("start", function()
     end)
 
     it("costs those that queue none of their time-out", function()
-      renew { max_connections = 2, timeout = 0.5 }
+      renew { max_connections = 2, timeout = 1 }
       srv:route("*", "^", { json = DONE.json, delay = 0.2 })
       local good, kinds, before = 0, {}, core.now()
-      for _ = 1, 8 do
+      for _ = 1, 16 do -- eight after the other, 1.6 s
         client:start("get_video", "v", { on_done = function(video, err)
           if video then good = good + 1 else kinds[#kinds + 1] = err.kind end
         end })
       end
       finish()
       assert.same({}, kinds)
-      assert.equal(8, good)
-      assert.is_true(core.now() - before >= 0.79)
+      assert.equal(16, good)
+      assert.is_true(core.now() - before >= 1.59)
     end)
 
     it("holds beside a call that waits", function()
@@ -684,8 +684,7 @@ describe("start", function()
       pump(function() return #srv:requests() == 1 end)
       local before = core.now()
       assert.equal(1, client:update(0.1))
-      local seconds = core.now() - before
-      assert.is_true(seconds >= 0.09 and seconds < 2, seconds)
+      assert.is_true(core.now() - before >= 0.09)
     end)
 
     it("returns as soon as something is done", function()
@@ -700,13 +699,14 @@ describe("start", function()
     it("sees at once an answer that came while the call was being started", function()
       srv:route("*", "^", DONE)
       assert(client:get_video("warm"))
-      local before = core.now()
-      for _ = 1, 30 do
+      local waited = rig.time(30, function() assert(client:get_video("v")) end)
+      local started = rig.time(30, function()
         local handle = client:start("get_video", "v")
         while not handle:done() do client:update(1) end
         assert(client:get_video("v"))
-      end
-      assert.is_true(core.now() - before < 1, core.now() - before) -- 60 calls on loopback, some 0.2 ms each
+      end)
+      -- a start that misses its answer costs 0.1 s and more
+      assert.is_true(started < 1.5 + 5 * waited, ("%g s, waited for %g s"):format(started, waited))
     end)
 
     it("refuses what is no time", function()

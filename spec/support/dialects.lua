@@ -25,7 +25,7 @@ dialects.encode = cjson.encode
 
 --- The bytes of one fixture.
 function dialects.read(name)
-  return assert(process.slurp(FIXTURES .. name), name)
+  return (assert(process.slurp(FIXTURES .. name), name))
 end
 
 --- A deep copy, to see later whether something was changed.

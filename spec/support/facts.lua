@@ -11,7 +11,7 @@ local LUA_SOURCES = "find lua/sora -name '*.lua' -not -path '*/server/*'"
 
 --- The contents of a file, which must be there.
 function facts.read(path)
-  return assert(process.slurp(path), path .. " can't be read")
+  return (assert(process.slurp(path), path .. " can't be read"))
 end
 local read = facts.read
 

@@ -23,7 +23,7 @@ local process = require "spec.support.process"
 local socket = require "cqueues.socket"
 local sockopt = require "spec.support.sockopt"
 
-local START_TIMEOUT, CONTROL_TIMEOUT = 10, 10
+local START_TIMEOUT, CONTROL_TIMEOUT = 60, 60
 local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
 local MAIN = debug.getinfo(1, "S").source:match("^@(.*)%.lua$") .. "_main.lua"
 
@@ -194,9 +194,9 @@ function server:requests()
   return whole_numbers(call(self, "requests"))
 end
 
---- Waits until n requests have been received whole, and returns all; raises after `timeout` (5) seconds.
+--- Waits until n requests have been received whole, and returns all; raises after `timeout` (60) seconds.
 function server:wait_requests(n, timeout)
-  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 5 }))
+  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 60 }))
 end
 
 --- How many TCP connections were accepted.

@@ -1,6 +1,7 @@
 --- What most specs of the client need: a client for a server on loopback, and Lua processes of their own.
 -- Owns the settings that keep specs quick and independent of the environment. Works under every Lua.
 local answers = require "spec.support.answers"
+local core = require "sora.core"
 local process = require "spec.support.process"
 local sora = require "sora"
 
@@ -18,12 +19,12 @@ end
 rig.FAST = { interval = 0.01, max_interval = 0.01 }
 rig.LONG = { interval = 1000, max_interval = 1000 }
 
---- A client for `server` (one of httpd.lua, or a URL): one attempt of at most five seconds, unless `options`
--- say otherwise. An option that is `rig.NONE` is left out.
+--- A client for `server` (one of httpd.lua, or a URL): one attempt of at most twenty seconds, unless
+-- `options` say otherwise. An option that is `rig.NONE` is left out.
 rig.NONE = {}
 function rig.client(server, options)
   local url = type(server) == "table" and server.url or server
-  local settings = answers.with({ base_url = url .. "/v1", api_key = rig.KEY, max_retries = 0, timeout = 5 },
+  local settings = answers.with({ base_url = url .. "/v1", api_key = rig.KEY, max_retries = 0, timeout = 20 },
     options)
   for name, value in pairs(settings) do
     if value == rig.NONE then settings[name] = nil end
@@ -51,6 +52,13 @@ function rig.catch_stderr()
   local function write(_, ...) texts[#texts + 1] = table.concat { ... } end
   io.stderr = { write = write } -- luacheck: ignore 122
   return texts, function() io.stderr = stderr end -- luacheck: ignore 122
+end
+
+--- How long it takes to do something so many times, in seconds.
+function rig.time(times, work)
+  local before = core.now()
+  for _ = 1, times do work() end
+  return core.now() - before
 end
 
 --- The values of one field in a list of tables.

@@ -62,17 +62,18 @@ describe("waiting", function()
       local requests = srv:requests()
       for i = 2, 3 do
         local pause = requests[i].at - requests[i - 1].at
-        assert.is_true(pause >= 0.075 and pause < 1, ("pause %d: %g s"):format(i - 1, pause))
+        assert.is_true(pause >= 0.075, ("pause %d: %g s"):format(i - 1, pause))
       end
+      assert.is_true(requests[3].at - requests[1].at < 1.5 + 2.25) -- the shortest that it takes by default
     end)
 
     for _, name in ipairs{ "openai-poll-after-ms", "retry-after-ms" } do
       it("obeys " .. name .. " of each answer", function()
-        srv:reply({ json = QUEUED.json, headers = { [name] = "300" } }, QUEUED, DONE)
+        srv:reply({ json = QUEUED.json, headers = { [name] = "700" } }, QUEUED, DONE)
         assert(client:wait("v", FAST))
         local requests = srv:requests()
-        assert.is_true(requests[2].at - requests[1].at >= 0.29)
-        assert.is_true(requests[3].at - requests[2].at < 0.29)
+        assert.is_true(requests[2].at - requests[1].at >= 0.69)
+        assert.is_true(requests[3].at - requests[2].at < 0.69)
       end)
     end
 
@@ -91,7 +92,7 @@ describe("waiting", function()
       srv:reply({ json = QUEUED.json, headers = both }, DONE)
       local before = core.now()
       assert(client:wait("v", FAST))
-      assert.is_true(core.now() - before < 5)
+      assert.is_true(core.now() - before < 15) -- not the 30 s of Retry-After
     end)
 
     it("encodes the id", function()
@@ -223,27 +224,27 @@ describe("waiting", function()
     it("comes at the deadline, also while an answer is awaited", function()
       srv:reply(RUNNING, { hold = true })
       local before = core.now()
-      local video, err = client:wait("v", fast{ timeout = 0.3 })
+      local video, err = client:wait("v", fast{ timeout = 1 })
       local took = core.now() - before
       assert.is_nil(video)
       assert.equal("deadline", err.kind)
       assert.same(RUNNING.json, err.video)
-      assert.is_true(took >= 0.29 and took < 1.5, took .. " s")
+      assert.is_true(took >= 0.99 and took < 15, took .. " s") -- the call alone might take 20 s
     end)
 
     it("comes at the deadline while nothing is awaited", function()
       srv:reply(RUNNING)
       local before = core.now()
-      local _, err = client:wait("v", { interval = 30, timeout = 0.3 })
+      local _, err = client:wait("v", { interval = 30, timeout = 1 })
       assert.equal("deadline", err.kind)
-      assert.is_true(core.now() - before < 1.5)
+      assert.is_true(core.now() - before < 15)
       assert.equal(1, #srv:requests())
     end)
 
     it("is at once when the client is closed in the middle", function()
       srv:reply(RUNNING)
       local cpu = os.clock()
-      local video, err = client:wait("v", { interval = 30, timeout = 1,
+      local video, err = client:wait("v", { interval = 30, timeout = 60,
         on_progress = function() client:close() end })
       assert.is_nil(video)
       assert.equal("closed", err.kind)
@@ -290,7 +291,7 @@ describe("waiting", function()
 
     it("raises the deadline", function()
       srv:route("GET", "/v1/videos/v", RUNNING)
-      local snapshots, err = collect("v", fast{ timeout = 0.2 })
+      local snapshots, err = collect("v", fast{ timeout = 1 })
       assert.equal("deadline", err.kind)
       assert.is_true(#snapshots > 0)
     end)
