@@ -36,7 +36,7 @@ describe("over HTTP/1.1", function()
     assert.same({}, errors)
   end
 
-  it("each request that is under way has a connection, hundreds too", function()
+  it("each request in flight has a connection, hundreds too", function()
     client = rig.client(srv, { max_connections = 600 })
     local before = srv:connections()
     srv:route("*", "^", HELD)
@@ -47,7 +47,7 @@ describe("over HTTP/1.1", function()
     assert.equal(600, srv:connections() - before)
   end)
 
-  it("connections are used again, however many there were", function()
+  it("connections are reused, however many there were", function()
     client = rig.client(srv, { max_connections = 300 })
     local before = srv:connections()
     srv:route("*", "^", DONE)
@@ -70,7 +70,7 @@ describe("over HTTP/1.1", function()
     assert.equal(270, srv:connections() - before)
   end)
 
-  it("a call that is waited for and calls that are started share them", function()
+  it("blocking and started calls share connections", function()
     client = rig.client(srv, { max_connections = 1 })
     local before = srv:connections()
     srv:route("*", "^", DONE)
@@ -81,7 +81,7 @@ describe("over HTTP/1.1", function()
     assert.equal(1, srv:connections() - before)
   end)
 
-  it("a create after the other leaves a few behind, not one each", function()
+  it("creates in a row do not leave an open connection each", function()
     client = rig.client(srv)
     srv:route("POST", "^", DONE)
     local before = process.open_files()
@@ -89,7 +89,7 @@ describe("over HTTP/1.1", function()
     patience.pump(client, function() return process.open_files() - before <= 4 end) -- in their time
   end)
 
-  it("what a callback of a waiting call starts goes when that is done", function()
+  it("a call that a callback starts during a blocking call is completed by later updates", function()
     local inner, asked = nil, false
     client = rig.client(srv, { on_event = function(event)
       if event.event == "request" and not asked then
@@ -104,7 +104,7 @@ describe("over HTTP/1.1", function()
     assert.equal("inner", inner:result().id)
   end)
 
-  it("a callback of a waiting call may wait for a call itself", function()
+  it("a callback during a blocking call may make a blocking call", function()
     local inner
     client = rig.client(srv, { on_event = function(event)
       if event.event ~= "request" or inner then return end
@@ -243,7 +243,7 @@ describe("over HTTP/2", function()
     assert.equal(1, connections(together(100, "get_video", "v")))
   end)
 
-  it("there are as many connections as the requests under way need", function()
+  it("there are as many connections as the requests in flight need", function()
     assert(client:get_video("v"))
     assert.equal(3, connections(together(250, "get_video", "v")))
     assert.equal(1, connections(together(90, "get_video", "v")))

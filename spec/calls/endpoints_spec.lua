@@ -1,5 +1,5 @@
--- The endpoints on the wire: which method, address and body each call has, for every way of making it, with
--- paths of one's own and with every dialect's.
+-- The endpoints on the wire: which method, path and body each call has, for every way of making it, with the
+-- option `paths` and with every dialect.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local given = require "spec.support.given"
@@ -81,7 +81,7 @@ describe("an endpoint", function()
   for way, make in pairs(WAYS) do
     for _, call in ipairs(CALLS) do
       local name, arguments, method, target, body = unpack(call, 1, 5)
-      it(("is there: %s, %s"):format(name, way), function()
+      it(("has its method, path and body: %s, %s"):format(name, way), function()
         local result, err = make(connect(), name, unpack(arguments, 1, 2))
         assert.is_nil(err)
         assert.same(JOB.json, result)
@@ -99,7 +99,7 @@ describe("an endpoint", function()
       end)
     end
 
-    it("of files is there, " .. way, function()
+    it("of files saves them, " .. way, function()
       srv:route("GET", "^", answers.file "bytes")
       connect()
       assert.equal(5, make(client, "download_video", "v 1", files:at "v").bytes)
@@ -108,7 +108,7 @@ describe("an endpoint", function()
       assert.equal("bytes", files:read "v")
     end)
 
-    it("takes the options of a call, " .. way, function()
+    it("accepts the options of a call, " .. way, function()
       srv:route("*", "^", { json = JOB.json, headers = { ["x-request-id"] = "req_1" } })
       connect()
       for _, call in ipairs(CALLS) do
@@ -126,7 +126,7 @@ describe("an endpoint", function()
       end
     end)
 
-    it("gives the server's refusal, " .. way, function()
+    it("gives the server's error, " .. way, function()
       srv:route("*", "^", { status = 400, json = { error = { message = "No.", code = "c", param = "q" } } })
       connect()
       for _, call in ipairs(CALLS) do
@@ -138,7 +138,7 @@ describe("an endpoint", function()
       end
     end)
 
-    it("is tried again where that is safe, and only there, " .. way, function()
+    it("is retried only where that is safe, " .. way, function()
       connect { max_retries = 1 }
       for i, call in ipairs(CALLS) do
         srv:reset()
@@ -155,7 +155,7 @@ describe("an endpoint", function()
     end)
   end
 
-  it("that deletes takes an answer without a body", function()
+  it("that deletes accepts a response without a body", function()
     srv:route("DELETE", "^", { status = 204 })
     assert.same({}, (assert(connect():delete_video "v")))
     srv:route("DELETE", "^", { json = { id = "v", object = "video.deleted", deleted = true } })
@@ -189,7 +189,7 @@ describe("an endpoint", function()
       assert.same({ "/v1/videos/9007199254740991", "/v1/videos/42", "/v1/videos/42/remix" }, targets())
     end)
 
-    it("names what is none", function()
+    it("raises for an invalid id", function()
       connect()
       for name in pairs(BY_ID) do
         for _, id in ipairs { "", ".", "..", {}, true, 1.5 } do
@@ -203,7 +203,7 @@ describe("an endpoint", function()
     end)
   end)
 
-  describe("with paths of one's own", function()
+  describe("with the option paths", function()
     local PATHS = { create = "/c", list = "/l", get = "/g/{id}/x", delete = "/d/{id}", remix = "/r/{id}",
       edit = "/e", extend = "/x", create_character = "/cc", get_character = "/gc/{id}", content = "/f/{id}" }
     local ORDER = { "create", "list", "get", "delete", "remix", "edit", "extend", "create_character",
@@ -229,7 +229,7 @@ describe("an endpoint", function()
     end
 
     for _, way in ipairs { "waited", "started" } do
-      it("goes there, " .. way, function()
+      it("requests those paths, " .. way, function()
         connect { paths = PATHS }
         call_all(WAYS[way])
         assert_targets(function(name) return "/v1" .. filled(PATHS[name], name) end)
@@ -269,7 +269,7 @@ describe("an endpoint", function()
       assert.equal(4, #targets())
     end)
 
-    it("goes where the content is", function()
+    it("downloads from the content path", function()
       srv:route("GET", "^", answers.file "bytes")
       connect { paths = { content = "/f/{id}?index=0" } }
       assert(client:download_video("v 1", files:at "v"))
@@ -278,14 +278,14 @@ describe("an endpoint", function()
       assert.same({ "/v1/f/v%201?index=0", "/v1/f/v?index=0&variant=spritesheet&a=1" }, targets())
     end)
 
-    it("leaves those that are not given where they are", function()
+    it("keeps the default paths for the others", function()
       connect { paths = { get = "/g/{id}" } }
       assert(client:get_video "v")
       assert(client:delete_video "v")
       assert.same({ "/v1/g/v", "/v1/videos/v" }, targets())
     end)
 
-    it("holds while a job is waited for", function()
+    it("polls the get path in wait and wait_all", function()
       srv:route("GET", "^", { json = { id = "v", status = "completed" } })
       connect { paths = { get = "/g?id={id}" } }
       assert(client:wait "v")
@@ -293,7 +293,7 @@ describe("an endpoint", function()
       assert.same({ "/v1/g?id=v", "/v1/g?id=v" }, targets())
     end)
 
-    it("names what is no path", function()
+    it("raises for an invalid path", function()
       local function refuses(paths, text)
         assert.error_matches(function() sora.new { base_url = srv.url, paths = paths } end, text)
       end
@@ -333,7 +333,7 @@ describe("a dialect", function()
     ["raw-key"] = { key = rig.KEY },
   }
 
-  it("is known for each preset", function()
+  it("has a row in this spec for each preset", function()
     local known, here = {}, {}
     for name in pairs(require "sora.dialects") do known[#known + 1] = name end
     for name in pairs(DIALECTS) do here[#here + 1] = name end
@@ -345,7 +345,7 @@ describe("a dialect", function()
   for dialect, differs in pairs(DIALECTS) do
     local expected = setmetatable(differs, { __index = NAMES })
     for way, make in pairs(WAYS) do
-      it(("%s has its addresses and its key, %s"):format(dialect, way), function()
+      it(("%s has its paths and its authentication, %s"):format(dialect, way), function()
         client = rig.client(srv, { dialect = dialect })
         assert(make(client, "create_video", { prompt = "p" }))
         assert(make(client, "get_video", "v"))
@@ -365,7 +365,7 @@ describe("a dialect", function()
     end
   end
 
-  it("gives way to what is given", function()
+  it("is overridden by explicit options", function()
     client = rig.client(srv, { dialect = "azure", auth = "bearer" })
     assert(client:get_video "v")
     client:close()
@@ -390,7 +390,7 @@ describe("a dialect", function()
       rig.pluck(srv:requests(), "target"))
   end)
 
-  it("that is none is named, with the nearest", function()
+  it("that is unknown raises, with the nearest name", function()
     local function refuses(dialect, text)
       assert.error_matches(function() sora.new { base_url = srv.url, dialect = dialect } end, text)
     end
@@ -412,7 +412,7 @@ describe("list_videos", function()
   before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
-  it("sends what it is asked, and gives the page", function()
+  it("sends its params as a query, and gives the page", function()
     local page = { object = "list", data = { { id = "a" }, { id = "b" } }, last_id = "b", has_more = true }
     srv:reply { json = page }
     assert.same(page, (client:list_videos { limit = 2, after = "a b", order = "asc" }))
@@ -433,7 +433,7 @@ describe("list_videos", function()
     end
   end)
 
-  it("lets the options' query count, and changes neither table", function()
+  it("prefers the options' query to its params, and changes neither table", function()
     srv:reply { json = { data = {} } }
     local params, opts = { limit = 2 }, { query = { limit = 3 } }
     assert(client:list_videos(params, opts))
@@ -441,13 +441,13 @@ describe("list_videos", function()
     assert.same({ { limit = 2 }, { query = { limit = 3 } } }, { params, opts })
   end)
 
-  it("takes a list that is empty", function()
+  it("accepts an empty list", function()
     srv:reply({ json = { object = "list", data = {} } }, { body = '{"data":[]}' })
     assert.same({}, client:list_videos().data)
     assert.same({ data = {} }, (client:list_videos {}))
   end)
 
-  it("names what is misused", function()
+  it("raises for bad params and options", function()
     local function misused(...) assert_misuse(client, "list_videos", ...) end
     for _, limit in ipairs { 0, -1, 1.5, math.huge, 0 / 0 } do
       misused("limit: expected a whole number, 1 or more, got ", { limit = limit })
@@ -497,7 +497,7 @@ describe("params", function()
     end
   end)
 
-  it("that are missing or of a wrong type are named", function()
+  it("that are missing or of a wrong type raise", function()
     local function misused(text, name, ...) assert_misuse(client, name, text, ...) end
     misused("params: expected a table, got nil", "remix_video", "v")
     misused("prompt: is missing", "remix_video", "v", {})
@@ -516,7 +516,7 @@ describe("params", function()
 end)
 
 describe("start", function()
-  it("names the method that is none, with the nearest", function()
+  it("raises for an unknown method, with the nearest name", function()
     local client = rig.client("http://127.0.0.1:9")
     finally(function() client:close() end)
     for word, near in pairs { creat_video = "create_video", get_vidoe = "get_video",

@@ -61,7 +61,7 @@ describe("the default client", function()
     assert.equal("ours /c/videos/v none", reached({ OPENAI_API_KEY = "ok" }, explicit))
   end)
 
-  it("says what to set when nothing is", function()
+  it("names the variables to set when none is", function()
     for _, environment in ipairs{ {}, { SORA_BASE_URL = "", OPENAI_BASE_URL = "" },
       { SORA_API_KEY = "sk-secret" },
       { OPENAI_API_KEY = "sk-secret" } } do
@@ -75,7 +75,7 @@ describe("the default client", function()
     end
   end)
 
-  it("says so from every function of the module", function()
+  it("gives that config error from every function of the module", function()
     local code = [[
       local sora = require "sora"
       for _, result in ipairs{ { sora.get_video("v") }, { sora.wait("v") },
@@ -96,7 +96,7 @@ describe("the default client", function()
     assert.same({}, ours:requests())
   end)
 
-  it("is what configure makes it", function()
+  it("is replaced by configure", function()
     local client = assert(sora.configure{ base_url = ours.url .. "/a", api_key = "one" })
     assert.same({ id = "video" }, sora.get_video("v"))
     assert.same({ id = "video" }, (client:get_video("w")))
@@ -117,7 +117,7 @@ describe("the default client", function()
     assert.equal(1, #ours:requests())
   end)
 
-  it("is made anew after close", function()
+  it("can be configured again after sora.close", function()
     local client = assert(sora.configure{ base_url = ours.url })
     sora.close()
     sora.close()
@@ -127,7 +127,7 @@ describe("the default client", function()
     assert.same({ id = "video" }, sora.get_video("v"))
   end)
 
-  it("is not seen by clients of one's own", function()
+  it("does not affect clients made with sora.new", function()
     assert(sora.configure{ base_url = ours.url, api_key = "one" })
     local mine = assert(sora.new{ base_url = theirs.url })
     assert.same({ id = "video" }, (mine:get_video("v")))

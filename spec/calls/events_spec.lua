@@ -1,4 +1,4 @@
--- on_event and SORA_DEBUG: what is told of requests, retries and responses; listening changes nothing.
+-- on_event and SORA_DEBUG: the events of requests, retries and responses; listening changes nothing.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local facts = require "spec.support.facts"
@@ -26,7 +26,7 @@ describe("events", function()
     return table.concat(facts.sorted(event), " ")
   end
 
-  it("tell of a request and its response", function()
+  it("report a request and its response", function()
     srv:reply(VIDEO)
     local list = events_of()
     assert.same({ "request", "response" }, rig.pluck(list, "event"))
@@ -37,7 +37,7 @@ describe("events", function()
     assert.is_true(list[2].seconds > 0 and list[2].seconds < 5)
   end)
 
-  it("tell of retries", function()
+  it("report retries", function()
     srv:reply(AGAIN, AGAIN, VIDEO)
     local list = events_of()
     assert.same({ "request", "retry", "request", "retry", "request", "response" }, rig.pluck(list, "event"))
@@ -52,7 +52,7 @@ describe("events", function()
     assert.equal("integer", rig.type(list[2].attempt, "integer"))
   end)
 
-  it("tell of errors", function()
+  it("report errors", function()
     srv:reply({ status = 404, body = "{}" })
     local list = events_of()
     assert.same({ "api", 404 }, { list[2].error, list[2].status })
@@ -64,7 +64,7 @@ describe("events", function()
     assert.equal("timeout", list[2].error)
   end)
 
-  it("tell of other methods", function()
+  it("report other methods", function()
     srv:route("*", "^", VIDEO)
     local list = events_of(function(client)
       client:create_video{ prompt = "p" }
@@ -102,8 +102,8 @@ describe("events", function()
     assert.same({ "returned", "responsea", "requestb", "responseb" }, seen)
   end)
 
-  describe("that are listened to badly", function()
-    it("do no harm when the listener raises", function()
+  describe("in a listener", function()
+    it("that raises do no harm", function()
       srv:route("*", "^", VIDEO)
       local output = rig.run(([[
         local sora = require "sora"
@@ -115,7 +115,7 @@ describe("events", function()
       assert.equal(2, select(2, output:gsub("on_event raised an error: boom", "")))
     end)
 
-    it("may come from a listener that makes calls", function()
+    it("that makes calls are delivered, for the inner calls as well", function()
       srv:route("*", "^", VIDEO)
       local seen, client = {}, nil
       client = rig.client(srv, { on_event = function(event)
@@ -128,7 +128,7 @@ describe("events", function()
       assert.same({ "request inner", "request outer", "response inner", "response outer" }, seen)
     end)
 
-    it("may come from a listener that closes the client", function()
+    it("that closes the client end the call", function()
       srv:route("*", "^", { hold = true })
       local client
       client = rig.client(srv, { on_event = function() client:close() end })
@@ -136,7 +136,7 @@ describe("events", function()
       assert.same({ nil, "closed" }, { video, err.kind })
     end)
 
-    it("may come from a listener that collects garbage", function()
+    it("that collects garbage do no harm", function()
       srv:route("*", "^", VIDEO)
       local video
       local function on_event() collectgarbage() end
@@ -173,7 +173,7 @@ describe("events", function()
       assert.not_matches("query-text", output, 1, true)
     end)
 
-    it("are still heard by whoever listens", function()
+    it("are still passed to on_event", function()
       srv:reply(VIDEO)
       local output = rig.run([[
         local sora = require "sora"

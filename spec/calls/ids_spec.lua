@@ -95,7 +95,7 @@ describe("an id", function()
     assert_refused("expected a string, got function", print)
   end)
 
-  it("that is misused names the place of the call", function()
+  it("that is empty names the caller's line", function()
     local ok, problem = pcall(function() client:get_video("") end)
     assert.is_false(ok)
     assert.matches("^spec/calls/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: is empty%)$", problem)

@@ -51,7 +51,7 @@ describe("Ctrl-C", function()
       { body = '{"id":"v","status":"queued"}' })
   end)
 
-  it("can be caught, and leaves the client as good as before", function()
+  it("can be caught, and the client still works", function()
     local output = interrupted(START .. [[
       local ok, problem = pcall(sora.get_video, "v")
       print(ok, problem)

@@ -122,7 +122,7 @@ describe("a call", function()
         assert.is_false(handle:cancel())
       end
 
-      it("ends with its client, which gives back what it held", function()
+      it("ends with its client, which closes its descriptors", function()
         local before = open_files()
         local client, handle, running = enter(heard)
         if heard.peer then before = before + 1 end
@@ -136,7 +136,7 @@ describe("a call", function()
         wait_for(function() return open_files() <= before end, collect)
       end)
 
-      it("ends with its client when that is collected", function()
+      it("ends with its client when that is garbage-collected", function()
         local before = open_files()
         local client, handle = enter(heard)
         if heard.peer then before = before + 1 end
@@ -157,7 +157,7 @@ describe("a call", function()
         assert.equal(0, heard.count)
       end)
 
-      it("ends when it is cancelled, and the client goes on", function()
+      it("ends when it is cancelled, and the client still works", function()
         local client, handle, running = enter(heard)
         assert.is_true(handle:cancel())
         assert_ended(handle, "cancelled")
@@ -179,7 +179,7 @@ describe("a call", function()
         assert_ended(handle, "cancelled")
       end)
 
-      it("goes on when nobody holds its handle", function()
+      it("continues when nobody holds its handle", function()
         local client, handle, running = enter(heard)
         assert.is_false(handle:done())
         running = running or client:update(0)
@@ -298,7 +298,7 @@ describe("inside a callback", function()
     check_closed(others)
   end)
 
-  it("on_done may let go of the client and collect it", function()
+  it("on_done may drop the client and collect garbage", function()
     local others, count = fill(), 0
     client:start("get_video", "done", { on_done = function()
       count = count + 1
@@ -521,7 +521,7 @@ describe("the end of the process", function()
 
   for phase, enter in pairs(PHASES) do
     for name, ending in pairs(ENDS) do
-      it(name .. " is one without a crash, with a call in its phase '" .. phase .. "'", function()
+      it(name .. " does not crash with a call in its phase '" .. phase .. "'", function()
         srv:route("GET", "/v1/videos/hangs", HELD)
         srv:route("GET", "/v1/videos/busy", BUSY)
         srv:route("GET", "/v1/videos/done", DONE)
@@ -534,7 +534,7 @@ describe("the end of the process", function()
     end
   end
 
-  it("by an error in on_done is the script's own", function()
+  it("by an error in on_done exits with that error", function()
     srv:route("GET", "/v1/videos/done", DONE)
     local status, output = run(PRELUDE:format(srv.url, resolver) .. [[
       client = new {}

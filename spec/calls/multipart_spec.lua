@@ -1,5 +1,5 @@
--- Bodies with files: when a call is a form, what is in it byte by byte, and what is refused before anything
--- is sent.
+-- Bodies with files: when a call sends a form, what is in it byte by byte, and what is refused before
+-- anything is sent.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local given = require "spec.support.given"
@@ -73,7 +73,7 @@ describe("a create with a file", function()
     assert.equal("Bearer " .. rig.KEY, last().headers.authorization)
   end)
 
-  it("is JSON without one", function()
+  it("is JSON when no param is a file", function()
     local params = { prompt = "p", input_reference = { file_id = "f" }, images = { { id = "i" } } }
     assert(client:create_video(params))
     assert.equal("application/json", last().headers["content-type"])
@@ -102,7 +102,7 @@ describe("a create with a file", function()
       { parts.empty.body, parts.empty.filename, parts.empty.content_type })
   end)
 
-  it("tells the server another name and type than the file's", function()
+  it("sends the filename and content_type that are given", function()
     files:write("a.png", "1")
     files:write("empty.mp4", "")
     local parts = sent { ref = { path = files:at "a.png", filename = "caf\195\169 (1).mp4",
@@ -112,7 +112,7 @@ describe("a create with a file", function()
     assert.same({ "", "empty.mp4" }, { parts.empty.body, parts.empty.filename })
   end)
 
-  it("keeps a name with quotes in its place", function()
+  it("escapes quotes in names", function()
     local parts, names = sent { ref = { data = "1", filename = 'a"; name="b' }, ['n"; x="y'] = "2" }
     assert.equal(2, #names)
     assert.is_nil(parts.b)
@@ -142,7 +142,7 @@ describe("a create with a file", function()
     assert.same({ "prompt", "ref" }, names)
   end)
 
-  it("is one in every call that posts, and when it is started", function()
+  it("is a form in every call that posts, blocking or started", function()
     local FILE = { data = "bytes", filename = "v.mp4", content_type = "video/mp4" }
     local calls = {
       { "/v1/videos", "create_video", { prompt = "p", video = FILE } },
@@ -244,7 +244,7 @@ describe("a form", function()
       assert_forms(3)
     end)
 
-    it("follows a 307 and a 308 whole, " .. way, function()
+    it("is sent whole after a 307 and a 308, " .. way, function()
       srv:reply(answers.redirect(307, "/v1/there"),
         answers.redirect(308, "/v1/farther"), JOB)
       connect()
@@ -262,7 +262,7 @@ describe("a form", function()
       assert.same({ "", nil }, { requests[2].body, requests[2].headers["content-type"] })
     end)
 
-    it("is sent once where the server may have it, " .. way, function()
+    it("is sent once where the server may have received it, " .. way, function()
       for _, answer in ipairs { { reset = true }, { close = true }, { status = 500 }, { status = 502 },
         { status = 504 }, { raw = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", close = true } } do
         srv:reset()
@@ -315,7 +315,7 @@ describe("a form", function()
       assert(client:create_video(params())) -- the client is as good as before
     end
 
-    it("because there is none", function() assert_refused(files:at "none", "No such file") end)
+    it("because it does not exist", function() assert_refused(files:at "none", "No such file") end)
 
     it("because it is a folder", function() assert_refused(files.path, "directory") end)
 
@@ -329,7 +329,7 @@ describe("a form", function()
     end)
   end)
 
-  it("names what is misused, before anything is sent", function()
+  it("raises for misuse before anything is sent", function()
     srv:route("*", "^", JOB)
     connect()
     local path = files:at "a.bin"

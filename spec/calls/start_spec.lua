@@ -179,7 +179,7 @@ describe("start", function()
       assert.same(DONE.json, seen)
     end)
 
-    it("for a call that can't even be tried", function()
+    it("for a call whose connection is refused", function()
       renew { base_url = "http://nobody.invalid/v1", proxy = httpd.refused_url() }
       local kind
       client:start("get_video", "v", { on_done = function(_, err) kind = err.kind end })
@@ -201,7 +201,7 @@ describe("start", function()
       return pcall(client.update, client, 0)
     end
 
-    it("keeps none from hearing, and update raises the first error afterwards", function()
+    it("does not keep others from being called; update raises the first error afterwards", function()
       local heard = {}
       local function raise(what)
         return function()
@@ -220,14 +220,14 @@ describe("start", function()
       assert.equal(5, #heard)
     end)
 
-    it("raises what it is: a table stays one", function()
+    it("propagates a table as it is", function()
       local problem = {}
       local good, raised = deliver(function() error(problem) end)
       assert.is_false(good)
       assert.equal(problem, raised)
     end)
 
-    it("raises even nothing", function()
+    it("propagates even nil", function()
       assert.is_false((deliver(function() error() end)))
     end)
 
@@ -245,7 +245,7 @@ describe("start", function()
       assert.same(DONE.json, slow:result())
     end)
 
-    it("ends no update that waits but this one", function()
+    it("ends a long update at once", function()
       srv:route("*", "^", DONE)
       client:start("get_video", "v", { on_done = function() error("oh no", 0) end })
       local before = core.now()
@@ -300,7 +300,7 @@ describe("start", function()
       assert.equal(19, #srv:requests())
     end)
 
-    it("calls that wait work", function()
+    it("blocking calls work", function()
       srv:route("*", "^", DONE)
       srv:route("GET", "/v1/videos/v/content", MP4)
       srv:route("GET", "/v1/videos/slow", HELD)
@@ -320,7 +320,7 @@ describe("start", function()
       assert.same(DONE.json, slow:result())
     end)
 
-    it("cancel ends others, which hear of it", function()
+    it("cancel ends other calls, whose on_done is called", function()
       srv:route("GET", "/v1/videos/slow", HELD)
       srv:route("GET", "/v1/videos/v", DONE)
       local kinds = {}
@@ -342,7 +342,7 @@ describe("start", function()
   describe("refuses", function()
     local function start(...) return client:start(...) end
 
-    it("methods that there are not, with the nearest", function()
+    it("unknown methods, with the nearest name", function()
       for wrong, right in pairs { get_vidoe = "get_video", creat_video = "create_video",
         download_vide = "download_video" } do
         assert.error_matches(function() start(wrong, "v") end, "no method '" .. wrong
@@ -350,7 +350,7 @@ describe("start", function()
       end
     end)
 
-    it("methods that make many calls, and what is no name", function()
+    it("methods that make many calls, and values that are no name", function()
       for _, name in ipairs { "wait", "poll", "wait_all", "watch", "close", "update", "start", "xyzzy" } do
         assert.error_matches(function() start(name, "v") end, "no method '" .. name .. "' makes one call", 1,
           true)
@@ -387,7 +387,7 @@ describe("start", function()
       end)
     end
 
-    it("on_done in calls that wait, with a pause hook as well", function()
+    it("on_done in blocking calls, with a pause hook as well", function()
       local option = { on_done = function() end }
       local calls = {
         function() return client:get_video("v", option) end,
@@ -433,7 +433,7 @@ describe("start", function()
   end)
 
   describe("cancel", function()
-    it("ends a call that runs: done at once, heard from update, never answered", function()
+    it("ends a running call: done at once, on_done from the next update, no answer later", function()
       srv:reply(HELD)
       local heard, err = 0, nil
       local handle = client:start("get_video", "v", { on_done = function(_, why)
@@ -524,7 +524,7 @@ describe("start", function()
       for i = 3, 8 do assert.is_true(times[i] - times[i - 2] >= 0.019, "three at a time") end
     end)
 
-    it("costs those that queue none of their time-out", function()
+    it("does not use up the timeout of calls in the queue", function()
       renew { max_connections = 2, timeout = 1 }
       srv:route("*", "^", { json = DONE.json, delay = 0.2 })
       local good, kinds, before = 0, {}, core.now()
@@ -539,7 +539,7 @@ describe("start", function()
       assert.is_true(core.now() - before >= 1.59)
     end)
 
-    it("holds beside a call that waits", function()
+    it("is honoured beside a blocking call", function()
       renew { max_connections = 1 }
       srv:route("GET", "/v1/videos/slow", { json = DONE.json, delay = 0.05 })
       srv:route("GET", "/v1/videos/v", DONE)
@@ -550,10 +550,10 @@ describe("start", function()
     end)
   end)
 
-  describe("tries again", function()
+  describe("retries", function()
     before_each(function() renew { max_retries = 2 } end)
 
-    it("what may be tried again, without anybody waiting", function()
+    it("what is retryable, without a blocking call", function()
       srv:reply(BUSY, BUSY, DONE)
       local handle = client:start("get_video", "v", { response = true })
       patience.wait(function() return handle:done() end, function() client:update(0) end)
@@ -563,7 +563,7 @@ describe("start", function()
       for i = 2, 3 do assert.is_true(times[i] - times[i - 1] >= 0.019) end
     end)
 
-    it("a create that was refused, and none that may be paid for", function()
+    it("a create that was refused, but not one that may have made a job", function()
       srv:reply(BUSY, DONE)
       local handle = client:start("create_video", { prompt = "p" })
       finish()
@@ -607,7 +607,7 @@ describe("start", function()
   end)
 
   describe("a download that is started", function()
-    it("puts its file in place, even if nobody listens", function()
+    it("puts its file in place, even without on_done and handle", function()
       files:write("f", "old")
       srv:reply(MP4)
       client:start("download_video", "v", files:at("f"))
@@ -640,7 +640,7 @@ describe("start", function()
       assert.equal(file, heard)
     end)
 
-    it("leaves the old file when what came is no film", function()
+    it("leaves the old file when the body is HTML", function()
       files:write("f", "old")
       srv:reply { body = "<html>no</html>", headers = { ["Content-Type"] = "text/html" } }
       local handle = client:start("download_video", "v", files:at("f"))
@@ -649,7 +649,7 @@ describe("start", function()
       assert.equal("old", files:read("f"))
     end)
 
-    it("gives nil, err at once where no file can be", function()
+    it("gives nil, err at once where the file can't be written", function()
       local handle, err = client:start("download_video", "v", "/nonexistent/f")
       assert.is_nil(handle)
       assert.equal("file", err.kind)
@@ -709,7 +709,7 @@ describe("start", function()
       assert.is_true(started < 1.5 + 5 * waited, ("%g s, waited for %g s"):format(started, waited))
     end)
 
-    it("refuses what is no time", function()
+    it("raises for an argument that is not a time", function()
       for _, bad in ipairs { -1, "x", {}, true } do
         assert.error_matches(function() local _ = client:update(bad) end, "number")
       end

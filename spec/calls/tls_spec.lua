@@ -1,4 +1,4 @@
--- TLS: whose word is taken for who a server is.
+-- TLS: which certificates are trusted.
 local answers = require "spec.support.answers"
 local httpd = require "spec.support.httpd"
 local process = require "spec.support.process"
@@ -77,18 +77,18 @@ describe("over TLS", function()
     assert.same({ id = "v" }, get("self_signed", { ca_file = certificates.self_signed.cert }))
   end)
 
-  it("everybody is trusted with verify = false", function()
+  it("every certificate is trusted with verify = false", function()
     for name in pairs(servers) do assert.same({ id = "v" }, get(name, { verify = false }), name) end
   end)
 
-  it("nobody unknown is trusted with verify = true", function() assert_refused("server",
+  it("an unknown CA is refused with verify = true", function() assert_refused("server",
     { verify = true }) end)
 
   it("a ca_file that can't be read is an error, whoever the server is", function()
     assert_refused("server", { ca_file = "/nonexistent/ca.pem" }, "CURLE_SSL_CACERT_BADFILE")
   end)
 
-  it("a refused certificate costs a POST nothing", function()
+  it("a create with a refused certificate is not ambiguous", function()
     local client = rig.client(servers.server, { max_retries = 2 })
     local video, err = client:create_video{ prompt = "p" }
     client:close()
@@ -116,7 +116,7 @@ describe("over TLS", function()
     assert.equal("transport", err.kind)
   end)
 
-  it("what breaks is told as over plain connections", function()
+  it("broken transfers are transport errors, as over plain connections", function()
     servers.server:reset()
     servers.server:reply({ body = "{}", truncate = 1 }, { reset = true })
     for _ = 1, 2 do

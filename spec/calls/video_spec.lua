@@ -118,7 +118,7 @@ describe("a video", function()
       end
     end)
 
-    it("beside long ones changes nothing else", function()
+    it("of many digits leaves everything around it unchanged", function()
       local video = read[=[{"id":"12345678901234567890","a\\\"5":"4.0","n":12345678901234567890,
         "s":"say \"12345678901234567890\", 4.0","deep":[{"n":4.0,"x":null,"m":"-1.0"}]}]=]
       assert.same({ id = "12345678901234567890", ['a\\"5'] = "4.0", n = "12345678901234567890",
@@ -183,7 +183,7 @@ describe("a video", function()
     end
   end)
 
-  it("comes from the module as from a client, by a C function", function()
+  it("is fetched by a C function, from the module as from a client", function()
     for _, get in ipairs{ sora.get_video, client.get_video, core.get_video } do
       assert.equal("C", debug.getinfo(get, "S").what)
     end
@@ -194,7 +194,7 @@ describe("a video", function()
     assert.equal("/videos/video_1", srv:requests()[1].target)
   end)
 
-  it("has strings that begin as none does is left alone beside numbers that cjson would change", function()
+  it("keeps strings that look like the decoder's own marks, beside numbers that cjson would round", function()
     local video = read[[{"id":"v","n":12345678901234567890,"a":"\u0001\u000212","b":"\u0001\u0002x",
       "c":"\u0001"}]]
     assert.same({ id = "v", n = "12345678901234567890", a = "\1\00212", b = "\1\2x", c = "\1" }, video)

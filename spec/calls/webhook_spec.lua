@@ -70,7 +70,7 @@ describe("a webhook", function()
     end
   end)
 
-  it("is stale after five minutes, or as long as one says", function()
+  it("is stale after five minutes, or after the tolerance that is given", function()
     assert.truthy(verify(headers(), BODY, SECRET, nil, NOW + 300))
     assert.equal("webhook_stale", select(2, verify(headers(), BODY, SECRET, nil, NOW + 301)).code)
     assert.equal("webhook_stale", select(2, verify(headers(), BODY, SECRET, nil, NOW - 301)).code)
@@ -97,7 +97,7 @@ describe("a webhook", function()
     assert.not_matches("YSBrZXk", tostring(err), 1, true)
   end)
 
-  it("is misused with an error that names the argument", function()
+  it("raises for misuse, naming the argument", function()
     for name, arguments in pairs{ headers = { 1, BODY, SECRET }, body = { {}, 1, SECRET },
       secret = { {}, BODY, "" }, tolerance = { {}, BODY, SECRET, -1 } } do
       local ok, problem = pcall(sora.verify_webhook, arguments[1], arguments[2], arguments[3], arguments[4])

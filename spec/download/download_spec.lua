@@ -1,5 +1,5 @@
 -- download_video that succeeds: the file is whole, under its own name, and nothing is left beside it.
--- What may go wrong is in failures_spec.lua; where files go in places_spec.lua.
+-- What may go wrong is in failures_spec.lua; redirects and paths on disk are in places_spec.lua.
 local answers = require "spec.support.answers"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
@@ -31,7 +31,7 @@ describe("download_video", function()
         { request.method, request.target, request.headers.authorization })
     end)
 
-    it("replaces the old one, and what a process that died left", function()
+    it("replaces the old one, and the part file that a dead process left", function()
       dir:write("a.mp4", "old")
       dir:write("a.mp4.part", ("left over"):rep(1000))
       srv:reply(FILE)
@@ -40,7 +40,7 @@ describe("download_video", function()
       assert.equal("a.mp4", dir:list())
     end)
 
-    it("takes the place in a table", function()
+    it("takes the path in a table", function()
       srv:reply(FILE)
       assert.equal(#MP4, download({ path = dir:at("b.mp4") }).bytes)
       assert.equal(MP4, dir:read("b.mp4"))
@@ -120,13 +120,13 @@ describe("download_video", function()
     end)
   end)
 
-  describe("that is tried again", function()
+  describe("that is retried", function()
     before_each(function()
       client:close()
       client = rig.client(srv, { max_retries = 2 })
     end)
 
-    it("begins anew, and gives the whole file", function()
+    it("starts over where nothing identifies the file, and gives it whole", function()
       local longer = { headers = TYPE, body = MP4 .. MP4, truncate = #MP4 + 100 }
       srv:reply(longer, { headers = TYPE, body = MP4, truncate = 100 }, FILE)
       local result, err, response = download(nil, { response = true })
@@ -137,7 +137,7 @@ describe("download_video", function()
       assert.equal(3, response.attempts)
     end)
 
-    it("may have had an answer of another kind", function()
+    it("may follow a 503 with an HTML body", function()
       srv:reply({ status = 503, headers = { ["retry-after-ms"] = "10" }, body = "<html>" }, FILE)
       assert(download())
       assert.equal(MP4, dir:read("a.mp4"))
@@ -145,7 +145,7 @@ describe("download_video", function()
 
   end)
 
-  it("may take longer than the time-out as long as it moves", function()
+  it("may take longer than the timeout as long as bytes arrive", function()
     local steps = { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n" }
     for i = 1, 6 do
       steps[#steps + 1] = 0.4

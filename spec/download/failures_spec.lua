@@ -41,7 +41,7 @@ describe("download_video", function()
       assert.equal(200, err.status)
     end)
 
-    it("a refusal is an error with its words", function()
+    it("a JSON error is an error with its message", function()
       srv:reply{ body = REFUSAL, headers = { ["Content-Type"] = "application/json; charset=utf-8" } }
       local err = fails()
       assert.same({ "api", 200, "The video is not ready.", "not_ready" },
@@ -89,7 +89,7 @@ describe("download_video", function()
       end
     end)
 
-    it("a part that nobody asked for is an error", function()
+    it("a 206 without a range request is an error", function()
       srv:reply{ status = 206, headers = { ["Content-Type"] = "video/mp4",
         ["Content-Range"] = "bytes 0-99/1000" }, body = MP4:sub(1, 100) }
       fails()
@@ -145,13 +145,13 @@ describe("download_video", function()
       end
     end)
 
-    it("for want of a server", function()
+    it("when the connection is refused", function()
       client:close()
       client = rig.client(httpd.refused_url())
       assert.equal("connect", fails().kind)
     end)
 
-    it("for want of a key", function()
+    it("when the key function gives none", function()
       client:close()
       client = rig.client(srv, { api_key = function() return nil end })
       assert.equal("config", fails().kind)

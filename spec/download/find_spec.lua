@@ -1,6 +1,6 @@
--- Where download_video finds the bytes: behind /content, behind a URL that an answer or the job carries, or
--- in the answer itself; and what it says when they are nowhere yet. Redirects of /content are in
--- places_spec.lua, too.
+-- Where download_video finds the bytes: at /content, at a URL in its answer or in the job, or in the answer
+-- itself; and which error it gives when there are none yet. Redirects of /content are in places_spec.lua,
+-- too.
 local answers = require "spec.support.answers"
 local dialects = require "spec.support.dialects"
 local given = require "spec.support.given"
@@ -210,20 +210,20 @@ describe("download_video finds the bytes", function()
       assert.same({ #MP4, #MP4 }, seen)
     end)
 
-    it("but a page is no video", function()
+    it("but an HTML page or JSON in base64 is an error", function()
       srv:route("GET", "^/v1/", job{ url = "data:video/mp4;base64," .. base64("<!DOCTYPE html><html>no") })
       fails()
       srv:route("GET", "^/v1/", job{ url = "data:video/mp4;base64," .. base64('{"error":"expired"}') })
       fails()
     end)
 
-    it("but broken base64 is none", function()
+    it("but broken base64 is an error", function()
       srv:route("GET", "^/v1/", job{ data = { { b64_json = "AAAA*AAA" } } })
       assert.equal("api", fails().kind)
     end)
   end)
 
-  describe("and gives nobody else the", function()
+  describe("and gives no other origin the", function()
     local SECRETS = { rig.KEY, "team-secret", "c=1", "call-secret", "query-secret" }
 
     -- The client's and the call's secrets are with the own server, and not at the other origin.
@@ -286,7 +286,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("not where it must not go:", function()
+  describe("but refuses", function()
     local function refuses(url)
       srv:route("GET", CONTENT, job{ url = url })
       srv:route("GET", JOB, job{ url = url })
@@ -322,7 +322,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("or says that they are not there yet, when", function()
+  describe("or gives not_ready, when", function()
     local WORDS = { queued = "queued", ["in_progress"] = "in_progress", NOT_START = "queued",
       processing = "in_progress", pending = "queued" }
 
@@ -357,7 +357,7 @@ describe("download_video finds the bytes", function()
       not_ready(200, "in_progress")
     end)
 
-    it("waiting helps: the next download finds them", function()
+    it("a later download finds them", function()
       srv:route("GET", CONTENT, { { status = 404, json = { error = { message = "Not yet." } } }, FILE })
       srv:route("GET", JOB, { json = { id = "v", status = "in_progress" } })
       not_ready(404, "in_progress")
@@ -408,21 +408,21 @@ describe("download_video finds the bytes", function()
       assert.is_false(err.retryable)
     end)
 
-    it("the gateway got none from the server behind it", function()
+    it("the gateway got no file from the server behind it", function()
       srv:route("GET", CONTENT, { status = 502, body = dialects.read "newapi-content-upstream-failed.json" })
       local err = fails()
       assert.same({ "api", 502, "Failed to fetch video content", true },
         { err.kind, err.status, err.message, err.retryable })
     end)
 
-    it("the key is wrong, here or further on", function()
+    it("the key is wrong", function()
       srv:route("GET", CONTENT, { status = 401, body = dialects.read "litellm-error-upstream-key.json" })
       local err = fails()
       assert.same({ 401, "invalid_api_key" }, { err.status, err.code })
       assert.same({ CONTENT }, targets())
     end)
 
-    it("the job can't be asked for", function()
+    it("the request for the job fails", function()
       srv:route("GET", CONTENT, { status = 404 })
       srv:route("GET", JOB, { reset = true })
       assert.equal("transport", fails().kind)
@@ -438,7 +438,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("and does not go round for ever, when", function()
+  describe("and gives up, when", function()
     it("every URL has expired", function()
       srv:route("GET", CONTENT, job{ url = other.url .. "/f.mp4" })
       other:route("GET", "/f.mp4", S3_TWO_KEYS)

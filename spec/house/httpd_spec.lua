@@ -364,11 +364,11 @@ describe("TLS", function()
 end)
 
 describe("ports without a server", function()
-  it("refuse", function()
+  it("refuse connections", function()
     assert.same({ nil, errno.ECONNREFUSED }, { connect(httpd.refused_url()):connect() })
   end)
 
-  it("or swallow", function()
+  it("or drop packets", function()
     local url = httpd.blackhole()
     for _ = 1, 2 do
       assert.same({ nil, errno.ETIMEDOUT }, { connect(url):connect(0.05) })

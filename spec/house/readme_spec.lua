@@ -51,7 +51,7 @@ local function names_in_table(heading)
 end
 
 describe("the README", function()
-  it("is not long", function()
+  it("has at most 200 lines", function()
     local _, lines = readme:gsub("\n", "\n")
     assert.is_true(lines > 0 and lines <= 200, lines .. " lines")
   end)
@@ -165,7 +165,7 @@ describe("an example of the README", function()
     end)
   end
 
-  it("is there for each output that is known", function()
+  it("is there for each output that this spec expects", function()
     local titles = {}
     for _, block in ipairs(blocks) do titles[#titles + 1] = block.title end
     table.sort(titles)

@@ -115,7 +115,7 @@ describe("types/sora.lua declares the options", function()
   end)
 
   -- A call that is waited for knows on_done, only to say that it is of no use there.
-  it("of a call that is waited for", function()
+  it("of a blocking call", function()
     local expected = types:fields "sora.StartOptions"
     expected.on_done = nil
     facts.assert_same(facts.sorted(expected), facts.sorted(types:fields "sora.CallOptions"))
@@ -143,7 +143,7 @@ describe("types/sora.lua declares the options", function()
     facts.assert_same(facts.sorted(require "sora.dialects"), types.aliases["sora.Dialect"].words)
   end)
 
-  it("of files and of what is sought", function()
+  it("of input files and of find_created's argument", function()
     facts.assert_same({ "content_type", "data", "filename", "path" },
       facts.sorted(types:fields "sora.InputFile"))
     facts.assert_same({ "prompt", "since" }, facts.sorted(types:fields "sora.Sought"))

@@ -63,7 +63,7 @@ describe("in LÖVE", function()
     end
   end)
 
-  it("a frame has room for update(0), also while a hundred calls wait", function()
+  it("update(0) fits into a frame, also while a hundred calls wait", function()
     local server = httpd.start()
     finally(function() server:stop() end)
     server:route("GET", "^/v1/videos/", { hold = true })

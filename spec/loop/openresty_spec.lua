@@ -118,7 +118,7 @@ describe("sora.loop.openresty", function()
 
     it("in several light threads of a request", function() assert.equal("one other", get("/get_two")) end)
 
-    it("for a job that it made, and tells of it in the request's own light thread", function()
+    it("for a job that it made, with on_progress in the request's own light thread", function()
       assert.equal("created job_1\ncontent queued\ncontent in_progress\ncontent completed\nended job_1\n",
         get("/make"))
     end)
@@ -152,7 +152,7 @@ describe("sora.loop.openresty", function()
     end)
   end)
 
-  describe("says where it works", function()
+  describe("raises where a call can't wait", function()
     local function check(phase)
       local problem = nginx.wait_until(function()
         local answer = get("/tried?name=" .. phase)

@@ -1,4 +1,4 @@
--- client.pause: the one hook through which every waiting call lets others run.
+-- client.pause: the hook through which a blocking call lets others run.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
@@ -51,7 +51,7 @@ describe("client.pause", function()
 
   for name in pairs(CALLS) do
     describe("in " .. name, function()
-      it("is what waits, with the client and at most so many seconds", function()
+      it("is called with the client and at most 0.1 s", function()
         local call, expected = prepare(name)
         local count, longest = 0, 0
         client.pause = function(self, seconds)
@@ -81,7 +81,7 @@ describe("client.pause", function()
         assert.equal(expected, call())
       end)
 
-      it("may raise: that goes through, and the client is as good as before", function()
+      it("may raise: the error propagates, and the client still works", function()
         local call = prepare(name)
         local problem = {}
         client.pause = function() error(problem, 0) end
@@ -130,7 +130,7 @@ describe("client.pause", function()
     end)
   end
 
-  describe("when it raises, the call goes on", function()
+  describe("when it raises, the call continues", function()
     it("and a create's answer is delivered by a later update", function()
       local events = {}
       client:close()
@@ -153,7 +153,7 @@ describe("client.pause", function()
       assert.equal("f", files:list())
     end)
 
-    it("and what others started is delivered as well", function()
+    it("and other started calls are delivered as well", function()
       srv:route("*", "^", late(DONE))
       local seen
       client:start("get_video", "a", { on_done = function(video) seen = video end })
@@ -164,7 +164,7 @@ describe("client.pause", function()
       assert.equal(2, #srv:requests())
     end)
 
-    it("and a wait can be taken up again", function()
+    it("and a wait can be called again", function()
       srv:reply(QUEUED, QUEUED, DONE)
       local count = 0
       client.pause = function(self, seconds)
@@ -178,7 +178,7 @@ describe("client.pause", function()
   end)
 
   describe("that returns at once", function()
-    it("loses nothing of what was started and is watched", function()
+    it("loses no started call and no watched job", function()
       srv:route("*", "^", late(DONE))
       local got = {}
       client.pause = function() end
@@ -189,7 +189,7 @@ describe("client.pause", function()
       assert.same({ started = "v", watched = "v", waited = "v" }, got)
     end)
 
-    it("does not hide what another's on_done raises", function()
+    it("reports what another call's on_done raises", function()
       local said, restore = rig.catch_stderr()
       finally(restore)
       srv:route("*", "^", DONE)
@@ -250,7 +250,7 @@ describe("client.pause", function()
       assert.same({ 1, 2 }, { order[1], order[2] })
     end)
 
-    it("may be taken away from within", function()
+    it("may be set to nil from within", function()
       srv:reply(late(DONE))
       client.pause = function(self) self.pause = nil end
       assert.same(DONE.json, (client:get_video("v")))
@@ -282,7 +282,7 @@ describe("client.pause", function()
     end)
   end)
 
-  it("changes nothing about misuse", function()
+  it("does not change the errors for misuse", function()
     local calls = {
       function() return client:get_video("") end,
       function() return client:get_video("v", 5) end,
@@ -354,7 +354,7 @@ describe("client.pause", function()
       assert.equal(200, #srv:requests())
     end)
 
-    it("waits of many polls go on beside each other", function()
+    it("waits of many polls run beside each other", function()
       for i = 1, 200 do
         srv:route("GET", "/v1/videos/v" .. i, { QUEUED, { json = { id = "v" .. i, status = "completed" } } })
       end
@@ -366,7 +366,7 @@ describe("client.pause", function()
       assert.equal(400, #srv:requests())
     end)
 
-    it("half of whom are dropped harm nobody", function()
+    it("half of which are dropped do not disturb the others", function()
       srv:route("*", "^", answers.HELD)
       local right = 0
       local tasks = crowd(function()

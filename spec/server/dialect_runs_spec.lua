@@ -91,7 +91,7 @@ describe("a job on", function()
         assert.is_true(#err.message > 0)
       end)
 
-      it("goes there in one call, many at once", function()
+      it("is created and downloaded in one call, and waited for with others", function()
         local params = { prompt = "a boat", dev = { duration = 0, queue = 0 } }
         local handle = assert(client:start("create_video", params))
         local opts = { interval = 0.05, timeout = 10 }
@@ -107,7 +107,7 @@ describe("a job on", function()
   end
 
   for _, kind in ipairs(SYNCHRONOUS) do
-    it(kind .. " is done when it is made, and its file is had", function()
+    it(kind .. " is completed by its create, and its file is downloaded", function()
       open(kind)
       finally(close)
       local job = assert(client:create_video{ prompt = "a paper boat" })

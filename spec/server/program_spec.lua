@@ -79,7 +79,7 @@ describe("the development server", function()
       assert.are.same({ 404, 0 }, { both.status, both.exit })
     end)
 
-    it("gives ranges, and the whole to who asks for part of another version", function()
+    it("gives ranges, and the whole file when If-Range names another version", function()
       serve("--duration", 0)
       local url = program.url .. "/videos/" .. create({ dev = { content_bytes = 200000 } }).id .. "/content"
       local whole = curl.get(url)
@@ -203,7 +203,7 @@ describe("the development server", function()
       assert.are.equal(0, program:wait()) -- which closes it and sends no signal
     end)
 
-    it("stands under another path and on another address", function()
+    it("takes a base path and an address", function()
       serve("--base-path", "/openai/v1", "--host", "127.0.0.2")
       assert.is_truthy(program.url:find("^http://127%.0%.0%.2:%d+/openai/v1$"))
       assert.are.equal(200, curl.get(program.url .. "/videos").status)

@@ -134,7 +134,7 @@ local function trouble(host, context)
     assert.equal("completed", status)
   end)
 
-  it("tells who waits that the client was closed, and ends", function()
+  it("wakes a call that waits when the client is closed, and ends", function()
     local srv, client = context.srv, context.client
     srv:reply { hold = true }
     local kind
@@ -148,7 +148,7 @@ local function trouble(host, context)
     assert.equal("closed", kind)
   end)
 
-  it("goes on when a callback raises an error", function()
+  it("keeps running when a callback raises an error", function()
     local srv, client = context.srv, context.client
     srv:route("GET", "/v1/videos/bad", DONE)
     srv:route("GET", "/v1/videos/v", held(DONE))
@@ -168,7 +168,7 @@ local function trouble(host, context)
     assert.matches("a callback raised an error: oh no", said[1])
   end)
 
-  it("says where a call can't wait, and leaves nothing behind", function()
+  it("raises where a call can't wait, and has no call left", function()
     local good, message = pcall(context.client.get_video, context.client, "v")
     assert.is_false(good)
     local expected = ("sora.loop.%s: a call that waits works in %s only"):format(host.name, host.outside)
@@ -179,7 +179,7 @@ local function trouble(host, context)
 end
 
 local function life(host, context)
-  it("serves what was started and is watched, while somebody pauses", function()
+  it("serves started calls and watched jobs during client:pause", function()
     local srv, client = context.srv, context.client
     srv:route("GET", "/v1/videos/v", { QUEUED, QUEUED, DONE })
     srv:route("GET", "/v1/videos/w", DONE)
@@ -248,7 +248,7 @@ function hosts.describe(host)
     assert.equal(client, require("sora.loop." .. host.name)(client))
     client:close()
   end)
-  describe("a call that waits", function() each_call(host, context) end)
+  describe("a blocking call", function() each_call(host, context) end)
   describe("a crowd", function() crowd(host, context) end)
   describe("trouble", function() trouble(host, context) end)
   describe("the loop", function()

@@ -1,4 +1,4 @@
--- How wait and poll are called: misuse, which raises; the response table; the hook through which they rest;
+-- How wait and poll are called: misuse, which raises; the response table; the pause hook;
 -- and the module's functions for the default client.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
@@ -25,13 +25,13 @@ describe("misuse of", function()
         return message
       end
 
-      it("names a bad id", function()
+      it("raises for a bad id", function()
         for _, id in ipairs{ "", ".", "..", {}, true } do assert.matches("id", misuse(id)) end
         assert.matches("id", misuse(nil))
         assert.matches("id", misuse())
       end)
 
-      it("names bad options", function()
+      it("raises for bad options", function()
         assert.matches("options: expected a table, got number", misuse("v", 5))
         assert.matches("option 'interval': expected a positive number of seconds, got 0",
           misuse("v", { interval = 0 }))
@@ -42,14 +42,14 @@ describe("misuse of", function()
       local WRONG = { headers = { 1, { [1] = "A: b" }, { A = "b\r\nC: d" } }, query = { 1, { a = {} } },
         max_retries = { -1, 1.5, "2" }, response = { 1, "yes" } }
       for option, values in pairs(WRONG) do
-        it("names a call's option too: " .. option, function()
+        it("raises for a bad option of a call, too: " .. option, function()
           for _, value in ipairs(values) do
             assert.matches("option '" .. option .. "'", misuse("v", { [option] = value, timeout = 0.05 }))
           end
         end)
       end
 
-      it("blames the line of the caller", function()
+      it("names the caller's line", function()
         local calls = { { "" }, { "v", 5 }, { "v", { interval = 0 } }, { "v", { colour = 1 } } }
         for _, arguments in ipairs(calls) do
           local _, message = pcall(function()
@@ -102,8 +102,8 @@ describe("a wait", function()
     end)
   end)
 
-  describe("rests through pause, which", function()
-    it("is asked for the whole rest, and for short ones while an answer is awaited", function()
+  describe("pauses through client.pause, which", function()
+    it("gets the whole interval, and short pauses while a response is awaited", function()
       srv:reply(QUEUED, RUNNING, DONE)
       local now, rests, late = core.now, {}, 0
       core.now = function() return now() + late end
@@ -123,7 +123,7 @@ describe("a wait", function()
       assert.is_true(rests[2] > 11.2 and rests[2] <= 15)
     end)
 
-    it("may return early: the wait rests again", function()
+    it("may return early: the wait pauses again", function()
       srv:reply(QUEUED, DONE)
       local count = 0
       client.pause = function(self, seconds)
@@ -192,7 +192,7 @@ describe("the default client", function()
     assert.equal("config", raised.kind)
   end)
 
-  it("has its misuse named as well", function()
+  it("raises for misuse as well", function()
     assert(sora.configure{ base_url = srv.url .. "/v1" })
     for _, name in ipairs{ "wait", "poll" } do
       assert.error_matches(function() sora[name]("v", { intervall = 1 }) end,

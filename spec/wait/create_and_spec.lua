@@ -1,5 +1,5 @@
--- Creates that wait, and what is left when they are interrupted: the ticket in the error, and the search for
--- a job whose answer never came.
+-- create_and_wait and create_and_download, and what remains when they are interrupted: the ticket in the
+-- error, and the search for a job that a create with a lost response may have made.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
@@ -64,7 +64,7 @@ describe("create_and_", function()
     assert.equal("bytes", files:read "v.mp4")
   end)
 
-  it("download takes all that says where a file goes", function()
+  it("download accepts a sink and a variant as its target", function()
     srv:route("POST", "^", COMPLETED)
     srv:route("GET", "^", BYTES)
     local chunks = {}
@@ -74,7 +74,7 @@ describe("create_and_", function()
     assert.equal("/v1/videos/v/content?variant=thumbnail", srv:requests()[2].target)
   end)
 
-  it("take the video that is finished at once", function()
+  it("accept a job that is completed at once", function()
     for _, status in ipairs { 200, 201, 202 } do
       srv:reset()
       srv:route("POST", "^", { status = status, json = COMPLETED.json })
@@ -86,7 +86,7 @@ describe("create_and_", function()
     end
   end)
 
-  it("take the video that is finished at once, and has no id", function()
+  it("accept a job that is completed at once, and has no id", function()
     srv:route("GET", "/file.mp4", BYTES)
     srv:route("POST", "^", { json = { status = "completed", url = srv.url .. "/file.mp4" } })
     assert.equal("completed", assert(client:create_and_wait { prompt = "p" }).status)
@@ -94,7 +94,7 @@ describe("create_and_", function()
     assert.same({ 5, "bytes" }, { file.bytes, files:read "v.mp4" })
   end)
 
-  it("pass on what each of their calls takes", function()
+  it("pass the options on to each of their calls", function()
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "/v1/videos/v", COMPLETED)
     srv:route("GET", "/v1/videos/v/content", BYTES)
@@ -119,7 +119,7 @@ describe("create_and_", function()
       assert_ticket(err, "failed")
     end)
 
-    it(name .. " gives the ticket when the wait runs out, and it is taken up", function()
+    it(name .. " gives a ticket at the deadline, with which the job is watched again", function()
       srv:route("POST", "^", QUEUED)
       srv:route("GET", "^", RUNNING)
       local result, err = call({ prompt = "p" }, { interval = 0.01, timeout = 0.5 })
@@ -179,14 +179,14 @@ describe("create_and_", function()
       assert.equal(2, #srv:requests())
     end)
 
-    it(name .. " says so when the job has no id", function()
+    it(name .. " gives a decode error when the job has no id", function()
       srv:route("POST", "^", { json = { status = "queued" } })
       local result, err = call { prompt = "p" }
       assert.same({ nil, "decode" }, { result, err.kind })
       assert.equal(1, #srv:requests())
     end)
 
-    it(name .. " names what is misused, before anything is sent", function()
+    it(name .. " raises for misuse before anything is sent", function()
       local function misuse(text, params, opts)
         local good, problem = pcall(call, params, opts)
         assert.is_false(good)
@@ -203,7 +203,7 @@ describe("create_and_", function()
     end)
   end
 
-  it("download names the target that is none, before anything is sent", function()
+  it("download raises for a bad target before anything is sent", function()
     for _, target in ipairs { 5, "", { path = "" }, { paht = "x" }, {}, { path = "x", sink = print } } do
       assert.error_matches(function() client:create_and_download({ prompt = "p" }, target) end,
         "'create_and_download'")
@@ -212,7 +212,7 @@ describe("create_and_", function()
     assert.equal(0, #srv:requests())
   end)
 
-  it("download gives the ticket when the file can't be had, and when it can't be written", function()
+  it("download gives the ticket when the file can't be fetched, and when it can't be written", function()
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "/v1/videos/v", COMPLETED)
     srv:route("GET", "/v1/videos/v/content", { status = 403, json = { error = { message = "No." } } })
@@ -297,7 +297,7 @@ describe("find_created", function()
     assert.matches("order=desc", srv:requests()[1].target)
   end)
 
-  it("looks at no job that is older", function()
+  it("ignores jobs older than since", function()
     local page = { json = { data = { job("d", "A fox", 1), job("c", "A fox", 20), job("b", "A fox", 40) },
       has_more = false } }
     srv:route("GET", "^", page)
@@ -308,13 +308,13 @@ describe("find_created", function()
     assert.equal("d c b", found {})
   end)
 
-  it("finds the job in a list whose order is another", function()
+  it("finds the job in a list that is not sorted by time", function()
     srv:route("GET", "^", { json = { has_more = false,
       data = { job("a", "A dog", 40), job("b", "A fox", 30), job("c", "A fox", 1) } } })
     assert.equal("c", found { prompt = "A fox", since = NOW - 10 })
   end)
 
-  it("keeps a job whose time the server does not tell", function()
+  it("keeps a job without created_at", function()
     srv:route("GET", "^", { json = { has_more = false,
       data = { job("b", "A fox"), job("a", "A fox", 40) } } })
     assert.equal("b", found { prompt = "A fox", since = NOW - 10 })
@@ -343,7 +343,7 @@ describe("find_created", function()
     assert.same({ "a" }, rig.pluck(result, "id"))
   end)
 
-  it("names what is misused", function()
+  it("raises for misuse", function()
     local function refuses(text, what)
       local good, problem = pcall(function()
         local result = client:find_created(what)

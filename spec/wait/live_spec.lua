@@ -101,7 +101,7 @@ describe("waiting", function()
       assert.equal("/v1/videos/sora-2:a%20b", srv:requests()[1].target)
     end)
 
-    it("tells on_progress of changes", function()
+    it("calls on_progress for changes", function()
       srv:reply(QUEUED, QUEUED, RUNNING, BAD_GATEWAY, RUNNING, DONE)
       local heard = {}
       assert(client:wait("v", fast{ on_progress = function(video, view)
@@ -132,7 +132,7 @@ describe("waiting", function()
     end)
   end)
 
-  describe("in the middle of trouble", function()
+  describe("through transient errors", function()
     local EMPTY, DROPPED = { body = "" }, { close = true }
     local TROUBLE = {
       ["an HTML 502"] = BAD_GATEWAY,
@@ -147,7 +147,7 @@ describe("waiting", function()
       ["a 500"] = { status = 500 },
     }
     for name, answer in pairs(TROUBLE) do
-      it("goes on after " .. name, function()
+      it("continues after " .. name, function()
         srv:reply(RUNNING, answer, DONE)
         local video, err = client:wait("v", FAST)
         assert.is_nil(err)
@@ -156,7 +156,7 @@ describe("waiting", function()
       end)
     end
 
-    it("goes on after a poll that ran out of time", function()
+    it("continues after a poll that timed out", function()
       client:close()
       client = rig.client(srv, { timeout = 0.2 })
       srv:reply(RUNNING, { hold = true }, DONE)
@@ -185,13 +185,13 @@ describe("waiting", function()
       assert.equal(2, #srv:requests())
     end)
 
-    it("takes 404 of a fresh job for not yet", function()
+    it("treats 404 for a new job as not yet there", function()
       local missing = { status = 404, json = { error = { message = "no such video" } } }
       srv:reply(missing, missing, QUEUED, DONE)
       assert.same(DONE.json, client:wait("v", fast{ max_failures = 0 }))
     end)
 
-    it("ends at once with what stays", function()
+    it("ends at once for an error that is not transient", function()
       srv:reply(RUNNING, { status = 401, json = { error = { message = "no such key", code = "bad_key" } } })
       local _, err = client:wait("v", FAST)
       assert.same({ "api", 401, "bad_key", "no such key" }, { err.kind, err.status, err.code, err.message })
@@ -199,7 +199,7 @@ describe("waiting", function()
       assert.equal(2, #srv:requests())
     end)
 
-    it("ends when nobody is there", function()
+    it("ends when connections are refused", function()
       local lonely = rig.client(httpd.refused_url())
       local _, err = lonely:wait("v", fast{ max_failures = 3 })
       assert.same({ "connect", "CURLE_COULDNT_CONNECT" }, { err.kind, err.curl })
@@ -275,7 +275,7 @@ describe("waiting", function()
       assert.same({ { RUNNING.json, failed.json } }, { collect("v", FAST) })
     end)
 
-    it("says nothing of polls that fail", function()
+    it("hides polls that fail", function()
       srv:reply(QUEUED, BAD_GATEWAY, { close = true }, DONE)
       assert.same({ { QUEUED.json, DONE.json } }, { collect("v", FAST) })
     end)
@@ -315,7 +315,7 @@ describe("waiting", function()
       assert.equal(2, #srv:requests())
     end)
 
-    it("stays at its end", function()
+    it("gives nothing more after its end", function()
       srv:reply(DONE)
       local iterate = client:poll("v", FAST)
       assert.same(DONE.json, iterate())

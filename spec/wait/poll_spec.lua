@@ -1,4 +1,4 @@
--- core.start_poll: how a watched job is asked after, without decoding what is known and without garbage.
+-- core.start_poll: a poll of a watched job. It does not decode an answer that is known, and makes no garbage.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
@@ -23,7 +23,7 @@ describe("a poll", function()
     return patience.pump(client, function() return got end)
   end
 
-  it("gives the answer, and its digest, with which the next one is true while it is the same", function()
+  it("gives the answer and its digest, and true for an answer with the same digest", function()
     srv:reply(RUNNING, RUNNING, FURTHER, FURTHER, RUNNING)
     local first = poll()
     assert.same(RUNNING.json, first[1])
@@ -36,7 +36,7 @@ describe("a poll", function()
     assert.same(first, poll(further[4]))
   end)
 
-  it("tells how long the server asks to wait", function()
+  it("gives the server's poll hint", function()
     local asks = { json = RUNNING.json, headers = { ["openai-poll-after-ms"] = "1500" } }
     srv:reply(asks, asks)
     local got = poll()
@@ -44,7 +44,7 @@ describe("a poll", function()
     assert.same({ n = 4, true, nil, 1.5, got[4] }, poll(got[4]))
   end)
 
-  it("gives nil and the error for what is no answer, whatever was known", function()
+  it("gives nil and the error for a failed poll, whatever digest was given", function()
     local refusal = { json = { error = { message = "busy", code = "overloaded" } } }
     srv:reply(RUNNING, { status = 502, json = RUNNING.json }, refusal, refusal, { body = "OK" }, RUNNING)
     local seen = poll()[4]
@@ -58,14 +58,14 @@ describe("a poll", function()
     assert.is_true(poll(seen)[1])
   end)
 
-  it("sends what the options of a call say", function()
+  it("accepts the options of a call", function()
     srv:reply(RUNNING)
     poll(nil, { headers = { ["X-Tenant"] = "7" }, query = { a = 1 } })
     local request = srv:requests()[1]
     assert.same({ "/v1/videos/v?a=1", "7" }, { request.target, request.headers["x-tenant"] })
   end)
 
-  it("that is cancelled is told so", function()
+  it("that is cancelled gets a cancelled error", function()
     srv:reply { hold = true }
     local err
     local handle = core.start_poll(client, "v", { on_done = function(_, problem) err = problem end })
@@ -98,7 +98,7 @@ describe("a poll", function()
     assert.is_true(bytes < LONG / 100, ("%.0f bytes a poll"):format(bytes))
   end)
 
-  it("is used again while another one's on_done runs, and harms neither", function()
+  it("may be started in the on_done of another, and disturbs neither", function()
     srv:route("*", "^", RUNNING)
     local got = {}
     core.start_poll(client, "a", { on_done = function(video)

@@ -61,7 +61,7 @@ describe("a watched job", function()
     end)
   end
 
-  it("counts beside calls that are started", function()
+  it("counts as running beside started calls", function()
     srv:route("GET", "/v1/videos/v", QUEUED)
     srv:route("GET", "/v1/videos/w", HELD)
     client:watch("v", LONG)
@@ -94,7 +94,7 @@ describe("a watched job", function()
     assert.same({ "deadline", RUNNING.json }, { err.kind, err.video })
   end)
 
-  it("ends a poll that hangs with its own time", function()
+  it("ends a poll that hangs at its own deadline", function()
     srv:reply { hold = true }
     local job = client:watch("v", with(FAST, { timeout = 0.2, max_failures = 0 }))
     finish()
@@ -102,7 +102,7 @@ describe("a watched job", function()
   end)
 
   describe("on_done", function()
-    it("hears the result once, from update", function()
+    it("gets the result once, from update", function()
       srv:route("GET", "/v1/videos/good", { QUEUED, DONE })
       srv:route("GET", "/v1/videos/bad", FAILED)
       local good, bad = {}, {}
@@ -116,7 +116,7 @@ describe("a watched job", function()
       assert.equal(good[1][1], (first:result()))
     end)
 
-    it("that raises keeps no other from hearing; update raises the first error", function()
+    it("that raises does not keep others from being called; update raises the first error", function()
       srv:route("*", "^", DONE)
       local heard, raised = 0, {}
       for i = 1, 5 do
@@ -165,7 +165,7 @@ describe("a watched job", function()
   end)
 
   describe("on_progress", function()
-    it("hears what changed", function()
+    it("is called for changes", function()
       srv:reply(QUEUED, QUEUED, RUNNING, DONE)
       local heard = {}
       client:watch("v", with(FAST, { on_progress = function(video, view)
@@ -188,7 +188,7 @@ describe("a watched job", function()
       assert.same(DONE.json, b:result())
     end)
 
-    it("that raises harms no other job, and its own wait goes on", function()
+    it("that raises disturbs no other job, and its own wait continues", function()
       srv:route("*", "^", { QUEUED, QUEUED, QUEUED, RUNNING, RUNNING, RUNNING, DONE })
       local good, heard, raised = {}, 0, 0
       local bad = client:watch("bad", with(FAST, { on_progress = function()
@@ -211,7 +211,7 @@ describe("a watched job", function()
       for i = 1, 5 do assert.same(DONE.json, good[i]:result()) end
     end)
 
-    it("that raises at the end loses no video, nor asks for it again", function()
+    it("that raises at the end loses no video, and needs no further poll", function()
       srv:reply(DONE)
       local job = client:watch("v", with(FAST, { on_progress = function() error("oh no", 0) end }))
       assert.error_matches(finish, "^oh no$")
@@ -250,7 +250,7 @@ describe("a watched job", function()
   end)
 
   describe("cancel", function()
-    it("while it waits ends it at once, and on_done hears of it from the next update", function()
+    it("while it waits ends it at once, and on_done is called from the next update", function()
       srv:reply(QUEUED)
       local heard = {}
       local job = client:watch("v", with(LONG, { on_done = function(...) heard[#heard + 1] = { ... } end }))
@@ -359,7 +359,7 @@ describe("a watched job", function()
       assert.matches("key=s3cret", srv:requests()[1].target, 1, true)
     end)
 
-    it("is taken up by another client", function()
+    it("can be watched by another client", function()
       srv:reply(QUEUED, RUNNING, DONE)
       local job = client:watch("v", LONG)
       pump(function() return job.video end)
@@ -374,7 +374,7 @@ describe("a watched job", function()
       assert.equal(3, #srv:requests())
     end)
 
-    it("is taken up by another process", function()
+    it("can be watched by another process", function()
       srv:reply(QUEUED, RUNNING, DONE)
       local job = client:watch("a:b/c", LONG)
       pump(function() return job.video end)
@@ -399,7 +399,7 @@ describe("a watched job", function()
         1, true)
     end)
 
-    it("that is none is refused", function()
+    it("that is not a ticket is refused", function()
       for _, bad in ipairs { {}, { id = "v" }, { base_url = client.base_url },
         { id = "", base_url = client.base_url } } do
         assert.error_matches(function() client:watch(bad) end, "bad argument to 'watch'")
@@ -548,12 +548,12 @@ describe("wait_all", function()
     assert.equal("failed", results[2].err.kind)
   end)
 
-  it("of nothing is nothing", function()
+  it("of an empty list is an empty list", function()
     assert.same({}, client:wait_all {})
     assert.same({}, srv:requests())
   end)
 
-  it("lets nobody down for one that is missing, stuck, or never ends", function()
+  it("gives the other results when one job is missing, hangs or never ends", function()
     srv:route("*", "^", { json = { id = "v", status = "completed" } })
     srv:route("GET", "/v1/videos/missing", MISSING)
     srv:route("GET", "/v1/videos/stuck", HELD)
@@ -570,7 +570,7 @@ describe("wait_all", function()
     assert.same(RUNNING.json, results[4].err.video)
   end)
 
-  it("goes on with what is started and watched", function()
+  it("also serves started calls and watched jobs", function()
     srv:route("*", "^", DONE)
     srv:route("GET", "/v1/videos/c", { QUEUED, QUEUED, QUEUED, QUEUED, DONE })
     local got = {}
@@ -580,7 +580,7 @@ describe("wait_all", function()
     assert.same({ started = true, watched = true }, got)
   end)
 
-  describe("gives closed for what is open when the client is closed", function()
+  describe("gives closed for jobs that are not done when the client is closed", function()
     local function check(opts, hook)
       srv:route("GET", "/v1/videos/done", { json = { id = "done", status = "completed" } })
       srv:route("GET", "/v1/videos/waits", QUEUED)
@@ -637,7 +637,7 @@ describe("wait_all", function()
     end)
   end)
 
-  it("raises what on_progress raises, and the client is as good as before", function()
+  it("raises what on_progress raises, and the client still works", function()
     srv:route("*", "^", QUEUED)
     assert.error_matches(function()
       client:wait_all({ "a", "b" }, with(FAST, { on_progress = function() error("oh no", 0) end }))
@@ -647,7 +647,7 @@ describe("wait_all", function()
     assert.equal(0, client:update(0.02))
   end)
 
-  it("refuses what is no list of ids", function()
+  it("raises for an argument that is not a list of ids", function()
     for _, bad in ipairs { "v", 5, { "" }, { "a", {} }, { true } } do
       assert.error_matches(function() client:wait_all(bad) end, "bad argument to 'wait_all'")
     end
@@ -688,7 +688,7 @@ describe("ten thousand jobs", function()
     end
   end)
 
-  it("are waited for at once; one that fails, one unknown and one that hangs harm no other", function()
+  it("are waited for at once; one that fails, one unknown and one that hangs disturb no other", function()
     local failing, unknown, hanging = 17, 5000, 9999
     ids[unknown] = "video_unknown"
     local faults = { { match = { method = "GET", path = "/videos/" .. ids[hanging] .. "$" }, delay = 600 } }
