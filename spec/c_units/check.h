@@ -1,7 +1,6 @@
 /* check.h - what the C specs share: checks that are counted, and numbers that look random and are the same every time.
  *
- * Each program ends with `return summary();`, which prints how many checks there were. c_units_spec.lua holds that
- * number against the one it expects, so that a loop that runs empty does not pass. */
+ * Each program ends with `return summary();`, which prints how many checks there were: one without any fails. */
 #ifndef SORA_CHECK_H
 #define SORA_CHECK_H
 

@@ -1,5 +1,6 @@
--- What a client makes of answers that are broken, too large, too late, or no answers at all.
+-- How a client handles responses that are broken, too large, too late or missing.
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
@@ -7,15 +8,11 @@ local OK = "HTTP/1.1 200 OK\r\n"
 local BODY = '{"id":"v"}'
 
 describe("an answer", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   -- The error that this answer gives; fields that are checked each time are checked here.
   local function failure(answer, opts)
@@ -39,18 +36,18 @@ describe("an answer", function()
         .. "1\r\n{\r\n3;x=y\r\n\"id\r\n006\r\n\":\"v\"}\r\n0\r\nX-Trailer: t\r\n\r\n" })
     end)
 
-    it("may end with its connection", function()
+    it("may end with the connection, without a length", function()
       assert.same({ id = "v" }, success{ raw = OK .. "\r\n" .. BODY, close = true })
       assert.same({ id = "v" }, success{ raw = "HTTP/1.0 200 OK\r\n\r\n" .. BODY, close = true })
     end)
 
-    it("may come after others (1xx)", function()
+    it("may follow 1xx responses", function()
       assert.same({ id = "v" },
         success{ raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\n"
         .. OK .. "Content-Length: 10\r\n\r\n" .. BODY })
     end)
 
-    it("after others has only its own headers", function()
+    it("after a 1xx response has only its own headers", function()
       srv:reply{ raw = "HTTP/1.1 103 Early Hints\r\nX-Request-Id: early\r\nX-A: early\r\n\r\n"
         .. OK .. "Content-Length: 10\r\nX-B: late\r\n\r\n" .. BODY }
       local _, _, response = client:get_video("v", { response = true })
@@ -93,7 +90,7 @@ describe("an answer", function()
     end)
   end)
 
-  describe("that is no JSON object is a decode error:", function()
+  describe("that is not a JSON object is a decode error:", function()
     local BODIES = { empty = "", blank = " \n", html = "<html><title>Welcome</title></html>",
       string = '"text"',
       number = "12", null = "null", ["true"] = "true", ["empty object"] = "{}", ["empty array"] = "[]",
@@ -109,7 +106,7 @@ describe("an answer", function()
       end)
     end
 
-    it("headers cut off, which libcurl takes for whole", function()
+    it("but a response cut off within its headers is a transport error", function()
       local err = failure{ raw = OK .. "Content-Le", close = true }
       assert.same({ "transport", 200, true }, { err.kind, err.status, err.retryable })
     end)
@@ -134,7 +131,7 @@ describe("an answer", function()
       ["HTTP/0.9"] = { raw = BODY, close = true },
       ["garbage"] = { raw = "\22\3\1\2\0\255\254", close = true },
       ["another protocol"] = { raw = "SSH-2.0-OpenSSH_9.2\r\n", close = true },
-      ["a header line that is none"] = { raw = OK .. ("x"):rep(200000) .. "\r\n\r\n", close = true },
+      ["a header line without a colon"] = { raw = OK .. ("x"):rep(200000) .. "\r\n\r\n", close = true },
     }
     for name, answer in pairs(CASES) do
       it(name, function()
@@ -145,7 +142,7 @@ describe("an answer", function()
       end)
     end
 
-    it("and may pass", function()
+    it("and is retryable", function()
       for _, name in ipairs{ "nothing", "a reset", "a body cut off", "chunks cut off", "HTTP/0.9" } do
         assert.is_true(failure(CASES[name]).retryable, name)
       end
@@ -163,7 +160,7 @@ describe("an answer", function()
       return '{"a":"' .. ("x"):rep(size - 8) .. '"}'
     end
 
-    it("is an error that doesn't pass", function()
+    it("is a too_large error that is not retryable", function()
       for _, chunked in ipairs{ false, true } do
         local err = failure{ body = json(1001), chunked = chunked }
         assert.same({ "too_large", false, 200 }, { err.kind, err.retryable, err.status })
@@ -171,7 +168,7 @@ describe("an answer", function()
       end
     end)
 
-    it("is so from the first byte over the limit", function()
+    it("fails from the first byte over max_response_bytes", function()
       assert.equal(992, #success{ body = json(1000) }.a)
       assert.equal("too_large", failure{ body = json(1001) }.kind)
     end)
@@ -181,18 +178,18 @@ describe("an answer", function()
       assert.equal("too_large", err.kind)
     end)
 
-    it("is no matter for what a refusal says", function()
+    it("does not hide the message of an error response", function()
       local err = failure{ status = 400, body = '{"error":{"message":"no","pad":"' .. ("x"):rep(3000)
         .. '"}}' }
       assert.same({ "api", "no", 1024 }, { err.kind, err.message, #err.body })
     end)
 
-    it("in its refusal ends somewhere", function()
+    it("is cut to its first KiB in an error", function()
       local err = failure{ status = 500, body = ("x"):rep(3000000) }
       assert.same({ "api", 500, 1024 }, { err.kind, err.status, #err.body })
     end)
 
-    it("in its headers is too_large, and ends early", function()
+    it("is a too_large error when its headers have no end", function()
       local line = "X-Endless: " .. ("x"):rep(1000) .. "\r\n"
       local err = failure{ steps = { OK, line:rep(400), 60 } }
       assert.equal("too_large", err.kind)
@@ -200,9 +197,9 @@ describe("an answer", function()
   end)
 
   describe("that is too late is a timeout:", function()
-    local LATE = { timeout = 0.15 }
+    local LATE = { timeout = 0.5 }
 
-    it("none", function()
+    it("no answer at all", function()
       local err = failure({ hold = true }, LATE)
       assert.same({ "timeout", true, "CURLE_OPERATION_TIMEDOUT" }, { err.kind, err.retryable, err.curl })
       assert.is_nil(err.status)
@@ -235,7 +232,7 @@ describe("an answer", function()
       assert.equal("timeout", failure({ steps = steps }, LATE).kind)
     end)
 
-    it("by the client's own time-out as well", function()
+    it("also by the client's own timeout option", function()
       local quick = rig.client(srv, { timeout = 0.1 })
       srv:reply{ hold = true }
       local _, err = quick:get_video("v")
@@ -244,6 +241,7 @@ describe("an answer", function()
     end)
   end)
 
+<<<<<<< HEAD
   -- libcurl 7.83.0 to 8.1.0 writes to freed memory here when an easy handle is reused. Runs in a process of
   -- its own, because that crashes it.
   describe("whose first header is folded", function()
@@ -278,6 +276,9 @@ describe("an answer", function()
   end)
 
   it("can't come from where nobody listens", function()
+=======
+  it("from a port that refuses connections is a connect error", function()
+>>>>>>> specs
     local lost = rig.client(httpd.refused_url())
     local video, err = lost:get_video("v")
     lost:close()
@@ -287,16 +288,16 @@ describe("an answer", function()
     assert.same({}, { err.status, err.body, err.ambiguous })
   end)
 
-  it("can't come from where packets vanish", function()
+  it("from a host that drops packets is a timeout after connect_timeout", function()
     local before = core.now()
-    local lost = rig.client(httpd.blackhole(), { connect_timeout = 0.1 })
+    local lost = rig.client(httpd.blackhole(), { connect_timeout = 0.1, timeout = 60 })
     local _, err = lost:get_video("v")
     lost:close()
     assert.same({ "timeout", true }, { err.kind, err.retryable })
-    assert.is_true(core.now() - before < 2)
+    assert.is_true(core.now() - before < 30)
   end)
 
-  it("can't come from a name that there is not", function()
+  it("from a host name that does not resolve is a dns error", function()
     local lost = rig.client("http://nowhere.invalid")
     local _, err = lost:get_video("v")
     lost:close()

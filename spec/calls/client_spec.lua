@@ -1,29 +1,18 @@
--- Clients: what they send to say who they are, where they take it from, and how they begin and end.
+-- Clients: the credentials and headers that they send, proxies, and how they are closed.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
-local VIDEO = { body = '{"id":"v"}' }
 local KEY = rig.KEY
 
--- What a client holds of the system's: sockets, and what watches them.
-local function open_files()
-  local pipe = assert(io.popen("ls -l /proc/$PPID/fd | grep -c -E 'socket|anon_inode'"))
-  local count = pipe:read("*n")
-  pipe:close()
-  return count
-end
-
 describe("a client", function()
-  local srv
+  local srv = given.server()
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", VIDEO)
-  end)
-  teardown(function() srv:stop() end)
+  before_each(function() srv:route("*", "^", answers.VIDEO) end)
 
   -- The headers of a call by a client with these options.
   local function sent(options, opts)
@@ -34,7 +23,7 @@ describe("a client", function()
     return requests[#requests].headers
   end
 
-  describe("says who it is", function()
+  describe("identifies itself", function()
     local CREDENTIALS = { "authorization", "api-key", "x-api-key" }
     local WIRE = { bearer = { authorization = "Bearer " .. KEY }, raw = { authorization = KEY },
       ["api-key"] = { ["api-key"] = KEY }, ["x-api-key"] = { ["x-api-key"] = KEY }, none = {} }
@@ -53,17 +42,17 @@ describe("a client", function()
       end)
     end
 
-    it("as bearer when nothing else is said", function()
+    it("with a bearer token by default", function()
       assert.same(WIRE.bearer, credentials(sent()))
     end)
 
-    it("with its name", function()
+    it("with a User-Agent", function()
       assert.equal("sora/" .. sora._VERSION, sent()["user-agent"])
       assert.equal("game/1.0", sent{ user_agent = "game/1.0" }["user-agent"])
     end)
   end)
 
-  describe("sends headers of the user's", function()
+  describe("sends the user's headers", function()
     it("beside its own", function()
       local headers = sent({ headers = { ["X-Client"] = "a", ["X-Both"] = "client", ["X-Number"] = 5 } },
         { headers = { ["X-Call"] = "b", ["x-both"] = "call", ["X-Empty"] = "" } })
@@ -88,8 +77,8 @@ describe("a client", function()
     end)
   end)
 
-  describe("with a function for its key", function()
-    it("asks it for each call", function()
+  describe("with a function as api_key", function()
+    it("calls it for each request", function()
       local n = 0
       local client = rig.client(srv, { api_key = function()
         n = n + 1
@@ -104,7 +93,7 @@ describe("a client", function()
       assert.same({ "Bearer key-1", "Bearer key-2", "Bearer key-3" }, keys)
     end)
 
-    it("gives a config error when that gives none, and sends nothing", function()
+    it("gives a config error when it returns no usable key, and sends nothing", function()
       for _, bad in ipairs{ false, 5, "", KEY .. "\n", KEY .. "\0", {} } do
         local client = rig.client(srv, { api_key = function() return bad or nil end })
         local video, err = client:get_video("v")
@@ -116,7 +105,7 @@ describe("a client", function()
       assert.same({}, srv:requests())
     end)
 
-    it("lets through what that raises, and goes on", function()
+    it("propagates what it raises, and works again afterwards", function()
       local fail = true
       local client = rig.client(srv, { api_key = function()
         if fail then error("no vault", 0) end
@@ -130,7 +119,7 @@ describe("a client", function()
       assert.equal(1, #srv:requests())
     end)
 
-    it("may make calls in that", function()
+    it("may make calls within it", function()
       local inner = rig.client(srv)
       local client
       client = rig.client(srv, { api_key = function()
@@ -155,7 +144,7 @@ describe("a client", function()
       assert.is_nil(request.headers["proxy-authorization"])
     end)
 
-    it("logs in to it, and shows the server nothing of that", function()
+    it("authenticates to the proxy with the user and password of its URL", function()
       local url = srv.url:gsub("//", "//user:p%%40ss@")
       local client = rig.client("http://far.invalid", { proxy = url })
       assert.same({ id = "v" }, (client:get_video("v")))
@@ -163,7 +152,7 @@ describe("a client", function()
       assert.equal("Basic dXNlcjpwQHNz", srv:requests()[1].headers["proxy-authorization"]) -- user:p@ss
     end)
 
-    it("that refuses the tunnel fails, which costs a POST nothing", function()
+    it("that refuses the tunnel fails a create, which is then not ambiguous", function()
       srv:route("CONNECT", "far.invalid:443", { status = 403, body = "no" })
       local client = rig.client("https://far.invalid", { proxy = srv.url })
       local video, err = client:create_video{ prompt = "p" }
@@ -174,7 +163,7 @@ describe("a client", function()
       assert.is_nil(srv:requests()[1].headers.authorization)
     end)
 
-    it("that is not there is a connect error", function()
+    it("that refuses connections is a connect error", function()
       local client = rig.client(srv, { proxy = httpd.refused_url() })
       local _, err = client:get_video("v")
       client:close()
@@ -197,7 +186,7 @@ describe("a client", function()
       assert.matches("closed", tostring(select(2, client:get_video("v"))))
     end
 
-    it("says so, however often it is closed", function()
+    it("gives closed errors, however often it is closed", function()
       local client = rig.client(srv)
       assert(client:get_video("v"))
       client:close()
@@ -207,33 +196,31 @@ describe("a client", function()
       assert_closed(client)
     end)
 
-    it("had never to be used", function()
+    it("may never have been used", function()
       rig.client(srv):close()
       assert.same({}, srv:requests())
     end)
 
-    it("gives back what it held", function()
-      local before = open_files()
+    it("has closed its sockets and descriptors", function()
+      local before = process.open_files()
       for _ = 1, 3 do
         local client = rig.client(srv)
         assert(client:get_video("v"))
-        assert.is_true(open_files() > before)
+        assert.is_true(process.open_files() > before)
         client:close()
-        assert.equal(before, open_files())
+        assert.equal(before, process.open_files())
       end
     end)
 
-    it("gives it back when it is collected, too", function()
-      collectgarbage()
-      collectgarbage()
-      local before = open_files()
+    it("has closed them when it is garbage-collected, too", function()
+      rig.collect()
+      local before = process.open_files()
       assert(rig.client(srv):get_video("v"))
-      collectgarbage()
-      collectgarbage()
-      assert.equal(before, open_files())
+      rig.collect()
+      assert.equal(before, process.open_files())
     end)
 
-    it("may be so by a variable's end, where Lua has that", function()
+    it("may be closed by a to-be-closed variable (Lua 5.4)", function()
       local load_text = loadstring or load
       local chunk = load_text("local client = ... local held <close> = client return client")
       local client = rig.client(srv)
@@ -247,7 +234,7 @@ describe("a client", function()
     end)
   end)
 
-  it("is told apart from other tables", function()
+  it("is required as the first argument of its methods, and shows no secret as text", function()
     local client = rig.client(srv, { base_url = srv.url .. "/v1?key=s3cret" })
     for _, other in ipairs{ {}, "x", 1, io.stdout } do
       assert.error_matches(function() client.get_video(other, "v") end, "sora client expected, got ", 1, true)
@@ -258,7 +245,7 @@ describe("a client", function()
     client:close()
   end)
 
-  it("may be one of many", function()
+  it("may be one of fifty in a process", function()
     local clients = {}
     for i = 1, 50 do clients[i] = rig.client(srv) end
     for _, client in ipairs(clients) do assert(client:get_video("v")) end

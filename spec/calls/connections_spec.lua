@@ -1,25 +1,16 @@
 -- How many connections there are, and which requests share one: against a scripted HTTP/1.1 server, and a
 -- real nginx that speaks HTTP/2. Every answer of nginx says which connection it came by.
-local core = require "sora.core"
-local folder = require "spec.support.folder"
+local answers = require "spec.support.answers"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local nginx = require "spec.support.nginx"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-local LIMIT = 20 -- s; how long a spec is patient
-local DONE = { json = { id = "v", status = "completed" } }
-local HELD = { hold = true, json = DONE.json }
-
--- Works on the client until `holds()`.
-local function pump(client, holds)
-  local deadline = core.now() + LIMIT
-  while not holds() do
-    assert(core.now() < deadline, "nothing came of it")
-    client:update(0.02)
-  end
-end
+local DONE, HELD = answers.DONE, answers.HELD
+local LIMIT, pump = patience.LIMIT, patience.pump
 
 -- Starts `count` calls; what they gave is in the first list, errors in the second.
 local function start(client, count, method, ...)
@@ -35,11 +26,9 @@ local function start(client, count, method, ...)
 end
 
 describe("over HTTP/1.1", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function() srv:reset() end)
   after_each(function() client:close() end)
 
   local function finish(videos, errors, count)
@@ -47,7 +36,7 @@ describe("over HTTP/1.1", function()
     assert.same({}, errors)
   end
 
-  it("each request that is under way has a connection, hundreds too", function()
+  it("each request in flight has a connection, hundreds too", function()
     client = rig.client(srv, { max_connections = 600 })
     local before = srv:connections()
     srv:route("*", "^", HELD)
@@ -58,7 +47,7 @@ describe("over HTTP/1.1", function()
     assert.equal(600, srv:connections() - before)
   end)
 
-  it("connections are used again, however many there were", function()
+  it("connections are reused, however many there were", function()
     client = rig.client(srv, { max_connections = 300 })
     local before = srv:connections()
     srv:route("*", "^", DONE)
@@ -81,7 +70,7 @@ describe("over HTTP/1.1", function()
     assert.equal(270, srv:connections() - before)
   end)
 
-  it("a call that is waited for and calls that are started share them", function()
+  it("blocking and started calls share connections", function()
     client = rig.client(srv, { max_connections = 1 })
     local before = srv:connections()
     srv:route("*", "^", DONE)
@@ -92,16 +81,15 @@ describe("over HTTP/1.1", function()
     assert.equal(1, srv:connections() - before)
   end)
 
-  it("a create after the other leaves a few behind, not one each", function()
-    local function open() return tonumber(process.output("ls /proc/$PPID/fd | wc -l")) end
+  it("creates in a row do not leave an open connection each", function()
     client = rig.client(srv)
     srv:route("POST", "^", DONE)
-    local before = open()
+    local before = process.open_files()
     for _ = 1, 20 do assert(client:create_video { prompt = "p" }) end
-    assert.is_true(open() - before <= 4, open() - before)
+    patience.pump(client, function() return process.open_files() - before <= 4 end) -- in their time
   end)
 
-  it("what a callback of a waiting call starts goes when that is done", function()
+  it("a call that a callback starts during a blocking call is completed by later updates", function()
     local inner, asked = nil, false
     client = rig.client(srv, { on_event = function(event)
       if event.event == "request" and not asked then
@@ -116,7 +104,7 @@ describe("over HTTP/1.1", function()
     assert.equal("inner", inner:result().id)
   end)
 
-  it("a callback of a waiting call may wait for a call itself", function()
+  it("a callback during a blocking call may make a blocking call", function()
     local inner
     client = rig.client(srv, { on_event = function(event)
       if event.event ~= "request" or inner then return end
@@ -159,10 +147,8 @@ describe("with few descriptors", function()
       run({ new() }, 200)
       run({ new(), new(), new() }, 100) -- none knows what the others take
     ]]):format(srv.url .. "/v1")
-    local words = {}
-    for i, word in ipairs(process.lua { "-e", code }) do words[i] = process.quote(word) end
     assert.equal("200\t0\t\n300\t0\t\n",
-      process.output("ulimit -n 80; exec " .. table.concat(words, " ") .. " 2>&1"))
+      process.output("ulimit -n 80; exec " .. process.command(process.lua { "-e", code }) .. " 2>&1"))
   end)
 end)
 
@@ -206,7 +192,8 @@ http {
 ]]
 
 describe("over HTTP/2", function()
-  local certificates, server, elsewhere, client, dir
+  local dir = given.folder()
+  local certificates, server, elsewhere, client
 
   setup(function()
     certificates = tls.certificates()
@@ -214,12 +201,10 @@ describe("over HTTP/2", function()
     local values = { MODULES = nginx.modules(), CERT = certificates.server.cert,
       KEY = certificates.server.key, ELSEWHERE = elsewhere.url }
     server = nginx.run((NGINX:gsub("@(%u+)@", values)))
-    dir = folder.new()
   end)
   teardown(function()
     server:stop()
     elsewhere:stop()
-    dir:remove()
   end)
   before_each(function()
     client = rig.client((server.url:gsub("^http:", "https:")), { ca_file = certificates.ca, timeout = LIMIT })
@@ -258,7 +243,7 @@ describe("over HTTP/2", function()
     assert.equal(1, connections(together(100, "get_video", "v")))
   end)
 
-  it("there are as many connections as the requests under way need", function()
+  it("there are as many connections as the requests in flight need", function()
     assert(client:get_video("v"))
     assert.equal(3, connections(together(250, "get_video", "v")))
     assert.equal(1, connections(together(90, "get_video", "v")))

@@ -1,6 +1,6 @@
--- The descriptions of calls: what a create sends, byte by byte where that matters, and what is misuse.
+-- What a create sends, byte by byte where that matters, and which misuse raises.
 local cjson = require "cjson"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local videos = require "sora.videos"
 
@@ -38,7 +38,7 @@ describe("a create's body", function()
     assert.equal('{"list":[1,2,3]}', body{ list = { 1, 2, 3 } })
   end)
 
-  it("holds null where it is asked for", function()
+  it("holds null where params have cjson.null", function()
     assert.equal('{"seed":null}', body{ seed = cjson.null })
   end)
 
@@ -51,7 +51,7 @@ describe("a create's body", function()
     end
   end)
 
-  it("keeps text that looks like something inside", function()
+  it("keeps text that looks like the encoder's own placeholders", function()
     local MARK = "\1\2"
     for _, prompt in ipairs{ MARK, MARK .. "42", '"' .. MARK .. "42", 'x"' .. MARK .. "5", MARK .. '42"',
       "\\u0001\\u00025" } do
@@ -64,12 +64,12 @@ describe("a create's body", function()
   end)
 
   it("keeps integers of many digits", function()
-    for given, wanted in pairs{ [1e14] = "100000000000000", [1e15] = "1000000000000000",
+    for number, wanted in pairs{ [1e14] = "100000000000000", [1e15] = "1000000000000000",
       [-1e15] = "-1000000000000000", [999999999999999] = "999999999999999",
       [123456789012345] = "123456789012345", [2 ^ 53] = "9007199254740992",
       [-2 ^ 53] = "-9007199254740992", [2 ^ 62] = "4611686018427387904" } do
-      assert.equal('{"seed":' .. wanted .. "}", body{ seed = given })
-      assert.equal('{"a":{"b":[' .. wanted .. "]}}", body{ a = { b = { given } } })
+      assert.equal('{"seed":' .. wanted .. "}", body{ seed = number })
+      assert.equal('{"a":{"b":[' .. wanted .. "]}}", body{ a = { b = { number } } })
     end
   end)
 
@@ -123,7 +123,7 @@ describe("a path", function()
     end
   end)
 
-  it("refuses what is no id, and names the function", function()
+  it("refuses an invalid id, and names the function", function()
     for _, id in ipairs{ "", ".", "..", {}, true, 1.5, 0 / 0, math.huge } do
       assert.error_matches(function() path(id, "", "remix_video") end,
         "bad argument to 'remix_video' %(id: ")
@@ -133,15 +133,11 @@ describe("a path", function()
 end)
 
 describe("create_video", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("posts JSON and gives the job", function()
     srv:reply{ json = { id = "video_1", status = "queued" } }
@@ -171,14 +167,14 @@ describe("create_video", function()
     assert.is_true(cjson.decode(request.body).input_reference == image)
   end)
 
-  it("takes 201, 202 and the finished video", function()
+  it("accepts 200, 201, 202 and a job that is completed at once", function()
     for _, status in ipairs{ 200, 201, 202 } do
       srv:reply{ status = status, json = { id = "v", status = "completed", url = "https://h.example/v.mp4" } }
       assert.equal("completed", client:create_video({ prompt = "p" }).status)
     end
   end)
 
-  it("takes the options of a call", function()
+  it("accepts the options of a call", function()
     srv:reply{ json = { id = "v", status = "queued" }, headers = { ["x-request-id"] = "req_1" } }
     local headers = { ["X-Tag"] = "t", ["Content-Type"] = "application/json; charset=utf-8" }
     local _, _, response = client:create_video({ prompt = "p" }, { response = true, idempotency_key = "once",
@@ -190,7 +186,7 @@ describe("create_video", function()
     assert.equal("application/json; charset=utf-8", request.headers["content-type"]) -- the user's, alone
   end)
 
-  it("says why the server refuses", function()
+  it("gives the server's error message, code and param", function()
     srv:reply{ status = 400,
       json = { error = { message = "Bad prompt.", code = "sentinel_block", param = "prompt" } } }
     local video, err = client:create_video{ prompt = "p" }
@@ -209,20 +205,20 @@ describe("create_video", function()
       return message
     end
 
-    it("names the params", function()
+    it("raises for params that are not a table", function()
       for _, params in ipairs{ 5, "A cat", true, print } do
         assert.matches("params: expected a table, got " .. type(params), misuse(params))
       end
       assert.matches("params: expected a table, got nil", misuse(nil))
     end)
 
-    it("names the prompt", function()
+    it("raises for a prompt that is not a string", function()
       for _, prompt in ipairs{ 5, {}, true } do
         assert.matches("prompt: expected a string, got " .. type(prompt), misuse{ prompt = prompt })
       end
     end)
 
-    it("names what JSON can't hold", function()
+    it("raises for values that JSON can't hold", function()
       assert.matches("params: ", misuse{ callback = print })
       assert.matches("params: ", misuse{ deep = { f = function() end } })
       assert.matches("params: ", misuse{ seed = 0 / 0 })
@@ -231,20 +227,20 @@ describe("create_video", function()
       assert.matches("params: ", misuse{ [true] = 1 })
     end)
 
-    it("names params that contain themselves", function()
+    it("raises for params that contain themselves", function()
       local params = { prompt = "p" }
       params.params = params
       assert.matches("params: ", misuse(params))
     end)
 
-    it("names the options", function()
+    it("raises for bad options", function()
       assert.matches("options: expected a table, got string", misuse({}, "x"))
       assert.matches("unknown option 'idempotencykey'; did you mean 'idempotency_key'%?",
         misuse({}, { idempotencykey = "a" }))
       assert.matches("option 'timeout'", misuse({}, { timeout = 0 }))
     end)
 
-    it("blames the line of the caller", function()
+    it("names the caller's line", function()
       for _, params in ipairs{ 5, { prompt = 5 }, { f = print } } do
         local _, message = pcall(function()
           local result = client:create_video(params)

@@ -1,14 +1,15 @@
--- The endpoints on the wire: which method, address and body each call has, for every way of making it, with
--- paths of one's own and with every dialect's.
+-- The endpoints on the wire: which method, path and body each call has, for every way of making it, with the
+-- option `paths` and with every dialect.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local unpack = table.unpack or unpack
 
-local JOB = { json = { id = "v", status = "queued" } }
+local JOB = answers.QUEUED
 
 -- A call by its method's name: what it is called with, and what has to arrive.
 local CALLS = {
@@ -32,9 +33,7 @@ local CALLS = {
 local WAYS = {
   waited = function(client, name, ...) return client[name](client, ...) end,
   started = function(client, name, ...)
-    local handle = assert(client:start(name, ...))
-    while not handle:done() do assert(client:update(1)) end
-    return handle:result()
+    return patience.result(client, assert(client:start(name, ...)))
   end,
   hooked = function(client, name, ...)
     client.pause = function(self, seconds) self:update(seconds) end
@@ -42,21 +41,29 @@ local WAYS = {
   end,
 }
 
-describe("an endpoint", function()
-  local srv, client, files
+-- Asserts that a method, called and started, raises an error that blames the line of the call.
+local function assert_misuse(client, name, text, ...)
+  local arguments = { n = select("#", ...), ... }
+  local function start(self, ...) return self:start(name, ...) end
+  for _, call in ipairs { client[name], start } do
+    local good, problem = pcall(function()
+      local result = call(client, unpack(arguments, 1, arguments.n))
+      return result
+    end)
+    assert.is_false(good, name)
+    assert.matches("endpoints_spec%.lua:%d+: bad argument.*'" .. name .. "'", problem)
+    assert.matches(text, problem)
+  end
+end
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", JOB)
-  end)
+describe("an endpoint", function()
+  local srv, files = given.server(), given.folder()
+  local client
+
+  before_each(function() srv:route("*", "^", JOB) end)
   after_each(function()
     if client then client:close() end
     client = nil
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
   end)
 
   local function connect(options)
@@ -74,7 +81,7 @@ describe("an endpoint", function()
   for way, make in pairs(WAYS) do
     for _, call in ipairs(CALLS) do
       local name, arguments, method, target, body = unpack(call, 1, 5)
-      it(("is there: %s, %s"):format(name, way), function()
+      it(("has its method, path and body: %s, %s"):format(name, way), function()
         local result, err = make(connect(), name, unpack(arguments, 1, 2))
         assert.is_nil(err)
         assert.same(JOB.json, result)
@@ -92,8 +99,8 @@ describe("an endpoint", function()
       end)
     end
 
-    it("of files is there, " .. way, function()
-      srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    it("of files saves them, " .. way, function()
+      srv:route("GET", "^", answers.file "bytes")
       connect()
       assert.equal(5, make(client, "download_video", "v 1", files:at "v").bytes)
       assert(make(client, "download_video", "v", { path = files:at "v", variant = "thumbnail" }))
@@ -101,7 +108,7 @@ describe("an endpoint", function()
       assert.equal("bytes", files:read "v")
     end)
 
-    it("takes the options of a call, " .. way, function()
+    it("accepts the options of a call, " .. way, function()
       srv:route("*", "^", { json = JOB.json, headers = { ["x-request-id"] = "req_1" } })
       connect()
       for _, call in ipairs(CALLS) do
@@ -119,7 +126,7 @@ describe("an endpoint", function()
       end
     end)
 
-    it("gives the server's refusal, " .. way, function()
+    it("gives the server's error, " .. way, function()
       srv:route("*", "^", { status = 400, json = { error = { message = "No.", code = "c", param = "q" } } })
       connect()
       for _, call in ipairs(CALLS) do
@@ -131,7 +138,7 @@ describe("an endpoint", function()
       end
     end)
 
-    it("is tried again where that is safe, and only there, " .. way, function()
+    it("is retried only where that is safe, " .. way, function()
       connect { max_retries = 1 }
       for i, call in ipairs(CALLS) do
         srv:reset()
@@ -148,7 +155,7 @@ describe("an endpoint", function()
     end)
   end
 
-  it("that deletes takes an answer without a body", function()
+  it("that deletes accepts a response without a body", function()
     srv:route("DELETE", "^", { status = 204 })
     assert.same({}, (assert(connect():delete_video "v")))
     srv:route("DELETE", "^", { json = { id = "v", object = "video.deleted", deleted = true } })
@@ -182,7 +189,7 @@ describe("an endpoint", function()
       assert.same({ "/v1/videos/9007199254740991", "/v1/videos/42", "/v1/videos/42/remix" }, targets())
     end)
 
-    it("names what is none", function()
+    it("raises for an invalid id", function()
       connect()
       for name in pairs(BY_ID) do
         for _, id in ipairs { "", ".", "..", {}, true, 1.5 } do
@@ -196,7 +203,7 @@ describe("an endpoint", function()
     end)
   end)
 
-  describe("with paths of one's own", function()
+  describe("with the option paths", function()
     local PATHS = { create = "/c", list = "/l", get = "/g/{id}/x", delete = "/d/{id}", remix = "/r/{id}",
       edit = "/e", extend = "/x", create_character = "/cc", get_character = "/gc/{id}", content = "/f/{id}" }
     local ORDER = { "create", "list", "get", "delete", "remix", "edit", "extend", "create_character",
@@ -222,7 +229,7 @@ describe("an endpoint", function()
     end
 
     for _, way in ipairs { "waited", "started" } do
-      it("goes there, " .. way, function()
+      it("requests those paths, " .. way, function()
         connect { paths = PATHS }
         call_all(WAYS[way])
         assert_targets(function(name) return "/v1" .. filled(PATHS[name], name) end)
@@ -262,8 +269,8 @@ describe("an endpoint", function()
       assert.equal(4, #targets())
     end)
 
-    it("goes where the content is", function()
-      srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    it("downloads from the content path", function()
+      srv:route("GET", "^", answers.file "bytes")
       connect { paths = { content = "/f/{id}?index=0" } }
       assert(client:download_video("v 1", files:at "v"))
       assert(client:download_video("v", { path = files:at "v", variant = "spritesheet" },
@@ -271,14 +278,14 @@ describe("an endpoint", function()
       assert.same({ "/v1/f/v%201?index=0", "/v1/f/v?index=0&variant=spritesheet&a=1" }, targets())
     end)
 
-    it("leaves those that are not given where they are", function()
+    it("keeps the default paths for the others", function()
       connect { paths = { get = "/g/{id}" } }
       assert(client:get_video "v")
       assert(client:delete_video "v")
       assert.same({ "/v1/g/v", "/v1/videos/v" }, targets())
     end)
 
-    it("holds while a job is waited for", function()
+    it("polls the get path in wait and wait_all", function()
       srv:route("GET", "^", { json = { id = "v", status = "completed" } })
       connect { paths = { get = "/g?id={id}" } }
       assert(client:wait "v")
@@ -286,7 +293,7 @@ describe("an endpoint", function()
       assert.same({ "/v1/g?id=v", "/v1/g?id=v" }, targets())
     end)
 
-    it("names what is no path", function()
+    it("raises for an invalid path", function()
       local function refuses(paths, text)
         assert.error_matches(function() sora.new { base_url = srv.url, paths = paths } end, text)
       end
@@ -303,18 +310,14 @@ describe("an endpoint", function()
 end)
 
 describe("a dialect", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", JOB)
-  end)
+  before_each(function() srv:route("*", "^", JOB) end)
   after_each(function()
     if client then client:close() end
     client = nil
   end)
-  teardown(function() srv:stop() end)
 
   local NAMES = { create = "POST /v1/videos", get = "GET /v1/videos/v", delete = "DELETE /v1/videos/v",
     content = "GET /v1/videos/v/content", auth = "authorization", key = "Bearer " .. rig.KEY,
@@ -330,7 +333,7 @@ describe("a dialect", function()
     ["raw-key"] = { key = rig.KEY },
   }
 
-  it("is known for each preset", function()
+  it("has a row in this spec for each preset", function()
     local known, here = {}, {}
     for name in pairs(require "sora.dialects") do known[#known + 1] = name end
     for name in pairs(DIALECTS) do here[#here + 1] = name end
@@ -342,12 +345,12 @@ describe("a dialect", function()
   for dialect, differs in pairs(DIALECTS) do
     local expected = setmetatable(differs, { __index = NAMES })
     for way, make in pairs(WAYS) do
-      it(("%s has its addresses and its key, %s"):format(dialect, way), function()
+      it(("%s has its paths and its authentication, %s"):format(dialect, way), function()
         client = rig.client(srv, { dialect = dialect })
         assert(make(client, "create_video", { prompt = "p" }))
         assert(make(client, "get_video", "v"))
         assert(make(client, "delete_video", "v"))
-        srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+        srv:route("GET", "^", answers.file "bytes")
         assert(make(client, "download_video", "v", { sink = function() end }))
         local lines, requests = {}, srv:requests()
         for i, request in ipairs(requests) do
@@ -362,7 +365,7 @@ describe("a dialect", function()
     end
   end
 
-  it("gives way to what is given", function()
+  it("is overridden by explicit options", function()
     client = rig.client(srv, { dialect = "azure", auth = "bearer" })
     assert(client:get_video "v")
     client:close()
@@ -387,7 +390,7 @@ describe("a dialect", function()
       rig.pluck(srv:requests(), "target"))
   end)
 
-  it("that is none is named, with the nearest", function()
+  it("that is unknown raises, with the nearest name", function()
     local function refuses(dialect, text)
       assert.error_matches(function() sora.new { base_url = srv.url, dialect = dialect } end, text)
     end
@@ -403,17 +406,13 @@ describe("a dialect", function()
 end)
 
 describe("list_videos", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
-  it("sends what it is asked, and gives the page", function()
+  it("sends its params as a query, and gives the page", function()
     local page = { object = "list", data = { { id = "a" }, { id = "b" } }, last_id = "b", has_more = true }
     srv:reply { json = page }
     assert.same(page, (client:list_videos { limit = 2, after = "a b", order = "asc" }))
@@ -434,7 +433,7 @@ describe("list_videos", function()
     end
   end)
 
-  it("lets the options' query count, and changes neither table", function()
+  it("prefers the options' query to its params, and changes neither table", function()
     srv:reply { json = { data = {} } }
     local params, opts = { limit = 2 }, { query = { limit = 3 } }
     assert(client:list_videos(params, opts))
@@ -442,54 +441,40 @@ describe("list_videos", function()
     assert.same({ { limit = 2 }, { query = { limit = 3 } } }, { params, opts })
   end)
 
-  it("takes a list that is empty", function()
+  it("accepts an empty list", function()
     srv:reply({ json = { object = "list", data = {} } }, { body = '{"data":[]}' })
     assert.same({}, client:list_videos().data)
     assert.same({ data = {} }, (client:list_videos {}))
   end)
 
-  it("names what is misused", function()
-    local function refuses(text, ...)
-      local arguments = { n = select("#", ...), ... }
-      local function start(self, ...) return self:start("list_videos", ...) end
-      for _, call in ipairs { client.list_videos, start } do
-        local good, problem = pcall(function()
-          local result = call(client, unpack(arguments, 1, arguments.n))
-          return result
-        end)
-        assert.is_false(good)
-        assert.matches("endpoints_spec%.lua:%d+: bad argument.*'list_videos'", problem)
-        assert.matches(text, problem)
-      end
-    end
+  it("raises for bad params and options", function()
+    local function misused(...) assert_misuse(client, "list_videos", ...) end
     for _, limit in ipairs { 0, -1, 1.5, math.huge, 0 / 0 } do
-      refuses("limit: expected a whole number, 1 or more, got ", { limit = limit })
+      misused("limit: expected a whole number, 1 or more, got ", { limit = limit })
     end
-    refuses("limit: expected a whole number, 1 or more, got ", { limit = "2" })
-    refuses("order: expected 'asc' or 'desc', got up", { order = "up" })
-    refuses("order: expected 'asc' or 'desc', got true", { order = true })
-    refuses("after: expected an id, got boolean", { after = true })
-    refuses("after: expected an id, got string", { after = "" })
-    refuses("params: expected a table, got string", "x")
-    refuses("params: names are strings, got a number", { "x" })
-    refuses("options: expected a table, got string", {}, "x")
-    refuses("option 'query': expected a table", {}, { query = "x" })
-    refuses("unknown option 'tiemout'; did you mean 'timeout'%?", {}, { tiemout = 1 })
+    misused("limit: expected a whole number, 1 or more, got ", { limit = "2" })
+    misused("order: expected 'asc' or 'desc', got up", { order = "up" })
+    misused("order: expected 'asc' or 'desc', got true", { order = true })
+    misused("after: expected an id, got boolean", { after = true })
+    misused("after: expected an id, got string", { after = "" })
+    misused("params: expected a table, got string", "x")
+    misused("params: names are strings, got a number", { "x" })
+    misused("options: expected a table, got string", {}, "x")
+    misused("option 'query': expected a table", {}, { query = "x" })
+    misused("unknown option 'tiemout'; did you mean 'timeout'%?", {}, { tiemout = 1 })
     assert.equal(0, #srv:requests())
   end)
 end)
 
 describe("params", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
   before_each(function()
-    srv:reset()
     srv:route("*", "^", JOB)
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("name the video by its id alone", function()
     for _, id in ipairs { "video_1", "sora-2:task_1", "video:1", "a/b" } do
@@ -512,44 +497,32 @@ describe("params", function()
     end
   end)
 
-  it("that are missing or of a wrong type are named", function()
-    local function refuses(text, name, ...)
-      local arguments = { n = select("#", ...), ... }
-      local function start(self, ...) return self:start(name, ...) end
-      for _, call in ipairs { client[name], start } do
-        local good, problem = pcall(function()
-          local result = call(client, unpack(arguments, 1, arguments.n))
-          return result
-        end)
-        assert.is_false(good, name)
-        assert.matches("endpoints_spec%.lua:%d+: bad argument.*'" .. name .. "'", problem)
-        assert.matches(text, problem)
-      end
-    end
-    refuses("params: expected a table, got nil", "remix_video", "v")
-    refuses("prompt: is missing", "remix_video", "v", {})
-    refuses("prompt: expected a string, got number", "remix_video", "v", { prompt = 5 })
-    refuses("video: is missing", "edit_video", { prompt = "p" })
-    refuses("prompt: is missing", "edit_video", { video = "v" })
-    refuses("params: expected a table, got string", "edit_video", "v")
-    refuses("video: is missing", "extend_video", { prompt = "p" })
-    refuses("prompt: expected a string, got table", "extend_video", { video = "v", prompt = {} })
-    refuses("name: is missing", "create_character", { video = "v" })
-    refuses("name: expected a string, got number", "create_character", { video = "v", name = 5 })
-    refuses("video: is missing", "create_character", { name = "n" })
-    refuses("params: ", "edit_video", { video = "v", prompt = "p", f = print })
+  it("that are missing or of a wrong type raise", function()
+    local function misused(text, name, ...) assert_misuse(client, name, text, ...) end
+    misused("params: expected a table, got nil", "remix_video", "v")
+    misused("prompt: is missing", "remix_video", "v", {})
+    misused("prompt: expected a string, got number", "remix_video", "v", { prompt = 5 })
+    misused("video: is missing", "edit_video", { prompt = "p" })
+    misused("prompt: is missing", "edit_video", { video = "v" })
+    misused("params: expected a table, got string", "edit_video", "v")
+    misused("video: is missing", "extend_video", { prompt = "p" })
+    misused("prompt: expected a string, got table", "extend_video", { video = "v", prompt = {} })
+    misused("name: is missing", "create_character", { video = "v" })
+    misused("name: expected a string, got number", "create_character", { video = "v", name = 5 })
+    misused("video: is missing", "create_character", { name = "n" })
+    misused("params: ", "edit_video", { video = "v", prompt = "p", f = print })
     assert.equal(0, #srv:requests())
   end)
 end)
 
 describe("start", function()
-  it("names the method that is none, with the nearest", function()
+  it("raises for an unknown method, with the nearest name", function()
     local client = rig.client("http://127.0.0.1:9")
     finally(function() client:close() end)
-    for given, near in pairs { creat_video = "create_video", get_vidoe = "get_video",
+    for word, near in pairs { creat_video = "create_video", get_vidoe = "get_video",
       list_video = "list_videos", remixvideo = "remix_video" } do
-      assert.error_matches(function() client:start(given) end,
-        ("no method '%s' makes one call; did you mean '%s'%%?"):format(given, near))
+      assert.error_matches(function() client:start(word) end,
+        ("no method '%s' makes one call; did you mean '%s'%%?"):format(word, near))
     end
     for _, name in ipairs { "wait", "videos", "create_and_wait", "find_created", "unfinished" } do
       assert.error_matches(function() client:start(name) end, "no method '" .. name .. "' makes one call")

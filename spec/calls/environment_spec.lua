@@ -1,6 +1,6 @@
 -- The default client: what it takes from the environment, what configure sets, and that no key goes to the
 -- wrong server. The environment is a process's own, so most of this runs in others.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -9,22 +9,12 @@ local CALL = [[
   print(video and video.id or err)]]
 
 describe("the default client", function()
-  local ours, theirs
+  local ours, theirs = given.server(), given.server()
 
-  setup(function()
-    ours, theirs = httpd.start(), httpd.start()
-  end)
   before_each(function()
-    for _, srv in ipairs{ ours, theirs } do
-      srv:reset()
-      srv:route("*", "^", { body = '{"id":"video"}' })
-    end
+    for _, srv in ipairs{ ours, theirs } do srv:route("*", "^", { body = '{"id":"video"}' }) end
   end)
   after_each(function() sora.close() end)
-  teardown(function()
-    ours:stop()
-    theirs:stop()
-  end)
 
   -- Where a call with this environment goes, and with which credential.
   local function reached(environment, code)
@@ -71,7 +61,7 @@ describe("the default client", function()
     assert.equal("ours /c/videos/v none", reached({ OPENAI_API_KEY = "ok" }, explicit))
   end)
 
-  it("says what to set when nothing is", function()
+  it("names the variables to set when none is", function()
     for _, environment in ipairs{ {}, { SORA_BASE_URL = "", OPENAI_BASE_URL = "" },
       { SORA_API_KEY = "sk-secret" },
       { OPENAI_API_KEY = "sk-secret" } } do
@@ -85,7 +75,7 @@ describe("the default client", function()
     end
   end)
 
-  it("says so from every function of the module", function()
+  it("gives that config error from every function of the module", function()
     local code = [[
       local sora = require "sora"
       for _, result in ipairs{ { sora.get_video("v") }, { sora.wait("v") },
@@ -106,7 +96,7 @@ describe("the default client", function()
     assert.same({}, ours:requests())
   end)
 
-  it("is what configure makes it", function()
+  it("is replaced by configure", function()
     local client = assert(sora.configure{ base_url = ours.url .. "/a", api_key = "one" })
     assert.same({ id = "video" }, sora.get_video("v"))
     assert.same({ id = "video" }, (client:get_video("w")))
@@ -127,7 +117,7 @@ describe("the default client", function()
     assert.equal(1, #ours:requests())
   end)
 
-  it("is made anew after close", function()
+  it("can be configured again after sora.close", function()
     local client = assert(sora.configure{ base_url = ours.url })
     sora.close()
     sora.close()
@@ -137,7 +127,7 @@ describe("the default client", function()
     assert.same({ id = "video" }, sora.get_video("v"))
   end)
 
-  it("is not seen by clients of one's own", function()
+  it("does not affect clients made with sora.new", function()
     assert(sora.configure{ base_url = ours.url, api_key = "one" })
     local mine = assert(sora.new{ base_url = theirs.url })
     assert.same({ id = "video" }, (mine:get_video("v")))

@@ -1,19 +1,16 @@
 -- Errors: which fields they have, what servers' refusals become, and how they read.
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
 describe("an error", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function failure(answer)
     srv:reply(answer)
@@ -26,7 +23,7 @@ describe("an error", function()
     return failure{ status = status or 400, json = json }
   end
 
-  it("has all that OpenAI's shape says", function()
+  it("has all fields of OpenAI's error format", function()
     local json = { error = { message = "No such video", type = "invalid_request_error", code = "not_found",
       param = "id" } }
     srv:reply{ status = 404, json = json, headers = { ["x-request-id"] = "req_1", ["Retry-After"] = "7" } }
@@ -55,7 +52,7 @@ describe("an error", function()
     assert.equal("a\0b", failure{ status = 400, body = "a\0b" }.body)
   end)
 
-  it("says which status passes", function()
+  it("is retryable for some statuses", function()
     local PASSES = { [400] = false, [401] = false, [402] = false, [403] = false, [404] = false, [408] = true,
       [409] = true,
       [410] = false, [413] = false, [422] = false, [425] = true, [429] = true, [500] = true, [501] = true,
@@ -68,7 +65,7 @@ describe("an error", function()
     end
   end)
 
-  it("is what a status that no one knows is, too", function()
+  it("is an api error for unknown statuses, too", function()
     for _, status in ipairs{ 300, 304, 305, 399, 418, 499, 600, 999 } do
       local err = failure{ status = status, body = status ~= 304 and "x" or nil, close = true }
       assert.same({ "api", status }, { err.kind, err.status })
@@ -98,7 +95,7 @@ describe("an error", function()
     end
   end)
 
-  describe("of a server's dialect", function()
+  describe("in the format of another server", function()
     local SHAPES = {
       { { error = "text" }, message = "text" },
       { { error = { message = "m", code = 500 } }, message = "m", code = "500" },
@@ -149,7 +146,7 @@ describe("an error", function()
     end)
   end)
 
-  describe("said with status 200", function()
+  describe("with status 200", function()
     local SHAPES = { { error = "no such video" }, { error = { message = "no such video", code = "c" } },
       { code = 4003, msg = "no such video" }, { detail = "no such video" }, { success = false,
         message = "no such video" } }
@@ -163,7 +160,7 @@ describe("an error", function()
       end)
     end
 
-    it("is none where it is harmless, or where a job says why it failed", function()
+    it("is not seen in an empty error field, nor in the error of a failed job", function()
       for _, text in ipairs{ '{"id":"v","status":"completed","error":{}}', '{"id":"v","error":{"code":0}}',
         '{"id":"v","status":"completed","error":{"code":"","message":""}}', '{"id":"v","error":null}',
         '{"id":"v","status":"failed","error":{"code":"moderation_blocked","message":"no"}}',
@@ -206,7 +203,7 @@ describe("an error", function()
   describe("of a POST is ambiguous", function()
     local function posted(answer)
       srv:reply(answer)
-      local job, err = client:create_video({ prompt = "p" }, { timeout = 0.3 })
+      local job, err = client:create_video({ prompt = "p" }, { timeout = answer.hold and 0.3 or 20 })
       assert.is_nil(job)
       return err
     end

@@ -1,24 +1,21 @@
--- on_event and SORA_DEBUG: what is told of requests, retries and responses; listening changes nothing.
+-- on_event and SORA_DEBUG: the events of requests, retries and responses; listening changes nothing.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local facts = require "spec.support.facts"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local VIDEO = { body = '{"id":"v"}' }
+local VIDEO = answers.VIDEO
 local AGAIN = { status = 503, body = "{}", headers = { ["retry-after-ms"] = "2" } }
 
 describe("events", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- The events of one call, by default a get_video.
   local function events_of(call, options, url)
     local list, on_event = rig.collector()
-    local settings = { on_event = on_event, max_retries = 2 }
-    for name, value in pairs(options or {}) do settings[name] = value end
-    local client = rig.client(url or srv, settings)
+    local client = rig.client(url or srv, answers.with({ on_event = on_event, max_retries = 2 }, options))
     call = call or function(c) return c:get_video("v") end
     call(client)
     client:close()
@@ -26,13 +23,10 @@ describe("events", function()
   end
 
   local function fields(event)
-    local names = {}
-    for name in pairs(event) do names[#names + 1] = name end
-    table.sort(names)
-    return table.concat(names, " ")
+    return table.concat(facts.sorted(event), " ")
   end
 
-  it("tell of a request and its response", function()
+  it("report a request and its response", function()
     srv:reply(VIDEO)
     local list = events_of()
     assert.same({ "request", "response" }, rig.pluck(list, "event"))
@@ -43,7 +37,7 @@ describe("events", function()
     assert.is_true(list[2].seconds > 0 and list[2].seconds < 5)
   end)
 
-  it("tell of retries", function()
+  it("report retries", function()
     srv:reply(AGAIN, AGAIN, VIDEO)
     local list = events_of()
     assert.same({ "request", "retry", "request", "retry", "request", "response" }, rig.pluck(list, "event"))
@@ -58,7 +52,7 @@ describe("events", function()
     assert.equal("integer", rig.type(list[2].attempt, "integer"))
   end)
 
-  it("tell of errors", function()
+  it("report errors", function()
     srv:reply({ status = 404, body = "{}" })
     local list = events_of()
     assert.same({ "api", 404 }, { list[2].error, list[2].status })
@@ -70,7 +64,7 @@ describe("events", function()
     assert.equal("timeout", list[2].error)
   end)
 
-  it("tell of other methods", function()
+  it("report other methods", function()
     srv:route("*", "^", VIDEO)
     local list = events_of(function(client)
       client:create_video{ prompt = "p" }
@@ -108,8 +102,8 @@ describe("events", function()
     assert.same({ "returned", "responsea", "requestb", "responseb" }, seen)
   end)
 
-  describe("that are listened to badly", function()
-    it("do no harm when the listener raises", function()
+  describe("in a listener", function()
+    it("that raises do no harm", function()
       srv:route("*", "^", VIDEO)
       local output = rig.run(([[
         local sora = require "sora"
@@ -121,7 +115,7 @@ describe("events", function()
       assert.equal(2, select(2, output:gsub("on_event raised an error: boom", "")))
     end)
 
-    it("may come from a listener that makes calls", function()
+    it("that makes calls are delivered, for the inner calls as well", function()
       srv:route("*", "^", VIDEO)
       local seen, client = {}, nil
       client = rig.client(srv, { on_event = function(event)
@@ -134,7 +128,7 @@ describe("events", function()
       assert.same({ "request inner", "request outer", "response inner", "response outer" }, seen)
     end)
 
-    it("may come from a listener that closes the client", function()
+    it("that closes the client end the call", function()
       srv:route("*", "^", { hold = true })
       local client
       client = rig.client(srv, { on_event = function() client:close() end })
@@ -142,7 +136,7 @@ describe("events", function()
       assert.same({ nil, "closed" }, { video, err.kind })
     end)
 
-    it("may come from a listener that collects garbage", function()
+    it("that collects garbage do no harm", function()
       srv:route("*", "^", VIDEO)
       local video
       local function on_event() collectgarbage() end
@@ -179,7 +173,7 @@ describe("events", function()
       assert.not_matches("query-text", output, 1, true)
     end)
 
-    it("are still heard by whoever listens", function()
+    it("are still passed to on_event", function()
       srv:reply(VIDEO)
       local output = rig.run([[
         local sora = require "sora"

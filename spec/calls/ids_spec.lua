@@ -1,6 +1,6 @@
 -- Where a call goes: ids as one path segment whatever they hold, and the base URL's path and query.
 local core = require "sora.core"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local LITELLM = "video_" .. ("bGl0ZWxsbTpjdXN0b21fbGxtX3Byb3ZpZGVyOm9wZW5haTttb2RlbF9pZDo="):rep(3) .. "=="
@@ -39,16 +39,14 @@ local function normal(target)
 end
 
 describe("an id", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
   before_each(function()
-    srv:reset()
     srv:route("*", "^", { body = '{"id":"v","status":"completed"}' })
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   for id, segment in pairs(IDS) do
     it(("is one path segment: %q"):format(id):gsub("[%c\128-\255]", "."):sub(1, 60), function()
@@ -97,7 +95,7 @@ describe("an id", function()
     assert_refused("expected a string, got function", print)
   end)
 
-  it("that is misused names the place of the call", function()
+  it("that is empty names the caller's line", function()
     local ok, problem = pcall(function() client:get_video("") end)
     assert.is_false(ok)
     assert.matches("^spec/calls/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: is empty%)$", problem)
@@ -119,14 +117,9 @@ describe("an id", function()
 end)
 
 describe("the base URL", function()
-  local srv
+  local srv = given.server()
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", { body = '{"id":"v","status":"completed"}' })
-  end)
-  teardown(function() srv:stop() end)
+  before_each(function() srv:route("*", "^", { body = '{"id":"v","status":"completed"}' }) end)
 
   -- The target of a call with that base URL.
   local function target(tail, opts)

@@ -1,21 +1,18 @@
 -- Calls and the process around them: Ctrl-C, forks, coroutines and hooks.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
+local native = require "spec.support.native"
 local rig = require "spec.support.rig"
 
 describe("Ctrl-C", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- Runs code that blocks in a request which is never answered, interrupts it there, and gives its output and
   -- how long it lived on.
   local function interrupted(code, answer)
     srv:route("*", "^", answer or { hold = true })
-    local child = rig.spawn(code, { SORA_BASE_URL = srv.url })
-    local pid = child:read("*l")
+    local child, pid = rig.spawn(code, { SORA_BASE_URL = srv.url })
     assert.equal("ready", child:read("*l"))
     srv:wait_requests(1)
     local before = core.now()
@@ -36,7 +33,7 @@ describe("Ctrl-C", function()
     local output, seconds = interrupted(START .. code .. " print('went on')", answer)
     assert.matches("interrupted!", output, 1, true)
     assert.not_matches("went on", output, 1, true)
-    assert.is_true(seconds < 2, seconds) -- 0.2 and what a busy machine adds
+    assert.is_true(seconds < 10, seconds) -- 0.2 and what a busy machine adds
   end
 
   it("ends a call", function() assert_interrupted("sora.get_video('v')") end)
@@ -54,7 +51,7 @@ describe("Ctrl-C", function()
       { body = '{"id":"v","status":"queued"}' })
   end)
 
-  it("can be caught, and leaves the client as good as before", function()
+  it("can be caught, and the client still works", function()
     local output = interrupted(START .. [[
       local ok, problem = pcall(sora.get_video, "v")
       print(ok, problem)
@@ -67,12 +64,10 @@ describe("Ctrl-C", function()
 end)
 
 describe("a hook", function()
+  local srv = given.server()
+
   it("runs while a call waits", function()
-    local srv = httpd.start()
-    finally(function()
-      debug.sethook()
-      srv:stop()
-    end)
+    finally(function() debug.sethook() end)
     srv:reply({ delay = 0.3, body = '{"id":"v"}' })
     local client = rig.client(srv)
     local lines = 0
@@ -86,10 +81,10 @@ describe("a hook", function()
 end)
 
 describe("a coroutine", function()
+  local srv = given.server()
+
   it("may make calls", function()
-    local srv = httpd.start()
-    finally(function() srv:stop() end)
-    srv:route("*", "^", { body = '{"id":"v"}' })
+    srv:route("*", "^", answers.VIDEO)
     local client = rig.client(srv)
     local got = {}
     for i = 1, 3 do
@@ -100,36 +95,15 @@ describe("a coroutine", function()
   end)
 end)
 
--- fork(2) and wait(2) for a Lua without them. They don't look at the Lua state that they are given, so no
--- header is needed: a result of 1 gives back the last argument, so fork(true) is true in the parent and
--- nothing in the child.
-local FORK = [[
-#include <sys/wait.h>
-#include <unistd.h>
-int spec_fork(void *lua) { (void)lua; return fork() != 0; }
-int spec_wait(void *lua) { (void)lua; wait(0); return 0; }
-int spec_exit(void *lua) { (void)lua; _exit(0); }
-]]
-
 describe("a fork", function()
-  local srv, library
+  local srv = given.server()
+  local library
 
-  setup(function()
-    srv = httpd.start()
-    local pipe = assert(io.popen("mktemp"))
-    library = pipe:read("*l")
-    pipe:close()
-    pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -x c - -o " .. library, "w"))
-    pipe:write(FORK)
-    pipe:close()
-  end)
-  teardown(function()
-    os.remove(library)
-    srv:stop()
-  end)
+  setup(function() library = native.fork() end)
+  teardown(function() os.remove(library) end)
 
   it("may not use its parent's client, and does it no harm", function()
-    srv:route("*", "^", { body = '{"id":"v"}' })
+    srv:route("*", "^", answers.VIDEO)
     local output = rig.run(([[
       io.stdout:setvbuf("no")
       local library, url = %q, %q

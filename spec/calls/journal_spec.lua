@@ -1,32 +1,24 @@
--- The journal: what is on disk before, while and after a job is made, whatever ends the process in between.
+-- The journal: what is on disk before, while and after a job is created, whatever ends the process meanwhile.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local unpack = table.unpack or unpack
 
-local QUEUED = { json = { id = "v", status = "queued", created_at = 1764649117 } }
-local COMPLETED = { json = { id = "v", status = "completed", created_at = 1764649117 } }
+local QUEUED = answers.job("queued", { created_at = 1764649117 })
+local COMPLETED = answers.job("completed", { created_at = 1764649117 })
 
 describe("a journal", function()
-  local srv, files, client
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv, { journal = files:at "journal" })
-  end)
-  after_each(function()
-    client:close()
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
+  before_each(function() client = rig.client(srv, { journal = files:at "journal" }) end)
+  after_each(function() client:close() end)
 
   -- The lines of the file; each must be whole.
   local function lines()
@@ -45,8 +37,7 @@ describe("a journal", function()
   end
 
   local function finish(handle)
-    while not handle:done() do assert(client:update(1)) end
-    return handle:result()
+    return patience.result(client, handle)
   end
 
   -- How a create may be made; each gives the results.
@@ -59,7 +50,7 @@ describe("a journal", function()
     end,
   }
 
-  it("has the line before the server has answered", function()
+  it("has a line for a create before the server has answered", function()
     srv:route("POST", "^", { hold = true })
     local before = os.time()
     local handle = assert(client:start("create_video", { prompt = "A fox\n\"quoted\"", secret = "s" }))
@@ -72,12 +63,11 @@ describe("a journal", function()
     handle:cancel()
   end)
 
-  it("has the line before the server has answered a call that blocks", function()
+  it("has a line for a blocking create before the server has answered", function()
     srv:route("POST", "^", { hold = true })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_video { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(1)
     assert.same({ "asked", "A fox" }, { events(), lines()[1].prompt })
     os.execute("kill -KILL " .. pid)
@@ -88,7 +78,7 @@ describe("a journal", function()
   end)
 
   for way, create in pairs(WAYS) do
-    it("has what became of the job, " .. way, function()
+    it("records the job that was made, " .. way, function()
       srv:route("POST", "^", QUEUED)
       assert.equal("v", assert(create { prompt = "p" }).id)
       local asked, made = unpack(lines())
@@ -100,7 +90,7 @@ describe("a journal", function()
         prompt = "p" } }, unfinished())
     end)
 
-    it("keeps the line of a job that may be there, " .. way, function()
+    it("keeps a create unfinished that may have made a job, " .. way, function()
       for _, answer in ipairs { { reset = true }, { close = true }, { status = 500 }, { body = "no JSON" },
         { body = '{"id":"v",' } } do
         srv:route("POST", "^", answer)
@@ -114,7 +104,7 @@ describe("a journal", function()
       assert.equal(5, #unfinished())
     end)
 
-    it("closes the line of a job that was refused, " .. way, function()
+    it("records that a create was refused, " .. way, function()
       for _, answer in ipairs { { status = 400 }, { status = 401 }, { status = 429 }, { status = 503 },
         { json = { error = { message = "no" } } } } do
         srv:route("POST", "^", answer)
@@ -126,7 +116,7 @@ describe("a journal", function()
       assert.same({}, unfinished())
     end)
 
-    it("closes the line of a job that never left, " .. way, function()
+    it("records a create that was never sent as refused, " .. way, function()
       client:close()
       client = rig.client(httpd.refused_url(), { journal = files:at "journal" })
       local _, err = create { prompt = "p" }
@@ -134,13 +124,13 @@ describe("a journal", function()
       assert.same({ "asked refused", {} }, { events(), unfinished() })
     end)
 
-    it("has the job that is finished at once, and it is no unfinished one, " .. way, function()
+    it("does not list a job that is completed at once as unfinished, " .. way, function()
       srv:route("POST", "^", COMPLETED)
       assert(create { prompt = "p" })
       assert.same({ "asked made", {} }, { events(), unfinished() })
     end)
 
-    it("says of a job without an id that it has to be found, " .. way, function()
+    it("marks a job without an id as ambiguous, " .. way, function()
       srv:route("POST", "^", { json = { status = "queued" } })
       assert(create { prompt = "p" })
       local tickets = unfinished()
@@ -165,7 +155,7 @@ describe("a journal", function()
       assert.same({ 0, 0 }, { #srv:requests(), srv:connections() })
     end)
 
-    it("has no line of a call that is misused, " .. way, function()
+    it("has no line for a call that raises for misuse, " .. way, function()
       assert.has_error(function() create { prompt = 5 } end)
       assert.error_matches(function() create({ prompt = "p" }, { timeot = 1 }) end, "did you mean 'timeout'")
       assert.error_matches(function() create({ prompt = "p" }, { timeout = -1 }) end, "option 'timeout'")
@@ -174,7 +164,7 @@ describe("a journal", function()
       assert.same({}, lines())
     end)
 
-    it("has no open line of a file that can't be read, " .. way, function()
+    it("has nothing unfinished for a create whose input file can't be read, " .. way, function()
       local good, _, err = pcall(create, { prompt = "p", ref = { path = files:at "none" } })
       if good then assert.equal("file", err.kind) end
       assert.same({}, unfinished())
@@ -194,7 +184,7 @@ describe("a journal", function()
     assert.same({ { "v", nil, 200, "asked made" }, { nil, "No.", 400, "asked made asked refused" } }, heard)
   end)
 
-  it("keeps the line of a create that is cancelled or closed under way", function()
+  it("keeps a create unfinished that is cancelled or closed in flight", function()
     srv:route("POST", "^", { hold = true })
     local handle = assert(client:start("create_video", { prompt = "a" }))
     assert(client:start("create_video", { prompt = "b" }))
@@ -221,18 +211,16 @@ describe("a journal", function()
     assert.equal(8, #lines())
   end)
 
-  describe("has the end that was seen by", function()
+  describe("records the end of a job seen by", function()
     local ENDS = {
       wait = function() client:wait "v" end,
       poll = function() for _ in client:poll "v" do assert.is_truthy(client) end end,
       wait_all = function() client:wait_all { "v" } end,
       watch = function()
-        local job = assert(client:watch "v")
-        while not job:done() do assert(client:update(1)) end
+        finish(assert(client:watch "v"))
       end,
       ["the watch of a ticket"] = function()
-        local job = assert(client:watch(unfinished()[1]))
-        while not job:done() do assert(client:update(1)) end
+        finish(assert(client:watch(unfinished()[1])))
       end,
     }
     for name, follow in pairs(ENDS) do
@@ -259,7 +247,7 @@ describe("a journal", function()
       assert.same({}, unfinished())
     end)
 
-    it("nobody: the deadline of a wait is no end", function()
+    it("nobody, when a wait reaches its deadline or a watch is cancelled", function()
       srv:route("*", "^", QUEUED)
       assert(client:create_video { prompt = "p" })
       assert.equal("deadline", select(2, client:wait("v", { timeout = 0.05, interval = 0.02 })).kind)
@@ -268,7 +256,7 @@ describe("a journal", function()
       assert.equal("v", unfinished()[1].id)
     end)
 
-    it("whoever waits for a job that is a number", function()
+    it("a wait for a job whose id is a number", function()
       srv:route("POST", "^", { body = '{"id":42,"status":"queued"}' })
       srv:route("GET", "^", { body = '{"id":42,"status":"completed"}' })
       local job = assert(client:create_video { prompt = "p" })
@@ -277,15 +265,13 @@ describe("a journal", function()
     end)
   end)
 
-  it("gives tickets that another client takes up", function()
+  it("gives tickets that another client can watch", function()
     srv:route("POST", "^", QUEUED)
     assert(client:create_video { prompt = "p" })
     client:close()
     client = rig.client(srv, { journal = files:at "journal" })
     srv:route("GET", "^", COMPLETED)
-    local job = assert(client:watch(unfinished()[1]))
-    while not job:done() do assert(client:update(1)) end
-    assert.equal("completed", assert(job:result()).status)
+    assert.equal("completed", assert(finish(assert(client:watch(unfinished()[1])))).status)
   end)
 
   it("is shared by clients of several servers, each of which sees its own", function()
@@ -300,7 +286,7 @@ describe("a journal", function()
     assert.same({}, (other:unfinished()))
   end)
 
-  it("keeps line and job apart from what a crash has cut off", function()
+  it("starts a new line after one that a crash cut off", function()
     local before = '{"event":"asked","key":"1","base_url":"http://h","created":17646'
     files:write("journal", before)
     srv:route("POST", "^", { close = true })
@@ -309,7 +295,7 @@ describe("a journal", function()
     assert.equal(before, files:read("journal"):sub(1, #before))
   end)
 
-  it("may hold lines that are none of ours", function()
+  it("may hold lines that it does not understand", function()
     files:write("journal", table.concat({ "", "junk", "[]", "{}", "5", '{"event":"made"}', "\0\255",
       '{"event":"ended"}', ('{"event":"ended","base_url":"%s/v1"}'):format(srv.url),
       ('{"event":"made","key":"x","base_url":"%s/v1"}'):format(srv.url), "" }, "\n"))
@@ -318,7 +304,7 @@ describe("a journal", function()
     assert.same({ "v" }, rig.pluck(unfinished(), "id"))
   end)
 
-  it("that is not there yet holds nothing", function()
+  it("that does not exist yet holds nothing", function()
     assert.same({}, unfinished())
     assert.is_nil(files:read "journal")
   end)
@@ -330,7 +316,7 @@ describe("a journal", function()
     assert.same({ nil, "file" }, { tickets, err.kind })
   end)
 
-  it("is nobody's where the option is not given", function()
+  it("is not written without the option", function()
     client:close()
     client = rig.client(srv)
     local tickets, err = client:unfinished()
@@ -353,15 +339,11 @@ describe("a journal", function()
 
   it("never holds the key, whatever the server says", function()
     local KEYS = { rig.KEY, "sk-header-0123456789", "sk-query-0123456789", "sk-function-0123456789" }
-    local function options(more)
-      local all = { journal = files:at "journal", headers = { ["X-Api-Key"] = KEYS[2] },
-        base_url = srv.url .. "/v1?token=" .. KEYS[3] }
-      for name, value in pairs(more) do all[name] = value end
-      return all
-    end
+    local options = { journal = files:at "journal", headers = { ["X-Api-Key"] = KEYS[2] },
+      base_url = srv.url .. "/v1?token=" .. KEYS[3] }
     for _, more in ipairs { {}, { auth = "raw" }, { api_key = function() return KEYS[4] end } } do
       client:close()
-      client = rig.client(srv, options(more))
+      client = rig.client(srv, answers.with(options, more))
       for _, answer in ipairs { QUEUED, { close = true },
         { status = 401, json = { error = { message = "no key " .. table.concat(KEYS, " ") } } } } do
         srv:route("POST", "^", answer)
@@ -390,7 +372,6 @@ describe("a journal", function()
         for i = 1, %d do assert(client:create_video { prompt = prompt .. i }) end
         print "done"]]):format(srv.url .. "/v1", files:at "journal", files:at "go", i .. ("x"):rep(2000 * i),
         CREATES))
-      assert.is_truthy(children[i]:read "*l")
     end
     files:write("go", "")
     for _, child in ipairs(children) do
@@ -417,11 +398,7 @@ describe("a journal", function()
 end)
 
 describe("a process that is killed", function()
-  local files
-
-  setup(function() files = folder.new() end)
-  after_each(function() files:clear() end)
-  teardown(function() files:remove() end)
+  local files = given.folder()
 
   local function read_prompts()
     local asked, made = {}, {}
@@ -433,14 +410,13 @@ describe("a process that is killed", function()
     return asked, made
   end
 
-  it("before the answer leaves a line, and the job is found by it", function()
+  it("before the response leaves a line, by which the job is found", function()
     local srv = httpd.start()
     finally(function() srv:stop() end)
     srv:route("POST", "^", { hold = true })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_and_wait { prompt = "A fox" }]]):format(srv.url .. "/v1", files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(1)
     os.execute("kill -KILL " .. pid)
     child:close()
@@ -454,16 +430,15 @@ describe("a process that is killed", function()
     client:close()
   end)
 
-  it("while it waits leaves the id, and the job is taken up", function()
+  it("while it waits leaves the id, and the job can be watched again", function()
     local srv = httpd.start()
     finally(function() srv:stop() end)
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "^", { QUEUED, { hold = true } })
-    local child = rig.spawn(([[
+    local child, pid = rig.spawn(([[
       local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
       client:create_and_wait({ prompt = "A fox" }, { interval = 0.01 })]]):format(srv.url .. "/v1",
       files:at "journal"))
-    local pid = child:read "*l"
     srv:wait_requests(3)
     os.execute("kill -KILL " .. pid)
     child:close()
@@ -473,8 +448,7 @@ describe("a process that is killed", function()
     assert.equal(1, #tickets)
     assert.same({ "v", "A fox", nil }, { tickets[1].id, tickets[1].prompt, tickets[1].ambiguous })
     local job = assert(client:watch(tickets[1]))
-    while not job:done() do assert(client:update(1)) end
-    assert.equal("completed", assert(job:result()).status)
+    assert.equal("completed", assert(patience.result(client, job)).status)
     assert.same({}, (client:unfinished()))
     client:close()
   end)
@@ -497,8 +471,7 @@ describe("a process that is killed", function()
         print(i)
       end]]
     for round = 1, 10 do
-      local child = rig.spawn(CODE:format(server.url, rig.KEY, files:at "journal", round))
-      local pid = child:read "*l"
+      local child, pid = rig.spawn(CODE:format(server.url, rig.KEY, files:at "journal", round))
       for _ = 1, round do assert.is_truthy(child:read "*l") end -- each time at another moment
       os.execute("kill -KILL " .. pid)
       child:close()

@@ -1,61 +1,30 @@
 -- Ends of every kind, in every phase of a call: closed, cancelled, collected, abandoned, from inside
 -- callbacks, with the process, and in a process that was forked off.
-local core = require "sora.core"
+local answers = require "spec.support.answers"
 local cqueues_socket = require "cqueues.socket"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local native = require "spec.support.native"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local QUEUED = { json = { id = "v", status = "queued" } }
-local DONE = { json = { id = "v", status = "completed" } }
-local HELD = { hold = true, json = DONE.json }
-local BUSY = { status = 503, headers = { ["Retry-After"] = "100" } }
-local HALF = { steps = { "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 60 } }
-local LONG = { interval = 1000, max_interval = 1000 }
-local LIMIT = 10 -- s; what takes longer is stuck
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
-end
-
-local function open_files()
-  local pipe = assert(io.popen("ls /proc/$PPID/fd | wc -l"))
-  local count = pipe:read("*n")
-  pipe:close()
-  return count
-end
-
-local function wait_for(holds, work)
-  local deadline = core.now() + LIMIT
-  while not holds() do
-    assert.is_true(core.now() < deadline, "nothing came of it")
-    work()
-  end
-end
+local QUEUED, DONE, HELD = answers.QUEUED, answers.DONE, answers.HELD
+local BUSY = answers.busy(100000)
+local collect, open_files = rig.collect, process.open_files
+local pump, wait_for = patience.pump, patience.wait
 
 describe("a call", function()
-  local srv, files, black, silent, silent_url
+  local srv, files = given.server(), given.folder()
+  local black, silent, silent_url
 
   setup(function()
-    srv = httpd.start()
-    files = folder.new()
     black = httpd.blackhole()
     silent = assert(cqueues_socket.listen("127.0.0.1", 0))
     silent_url = "https://127.0.0.1:" .. select(3, silent:localname())
   end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-    silent:close()
-  end)
-  before_each(function()
-    srv:reset()
-    files:clear()
-    collect()
-  end)
+  teardown(function() silent:close() end)
+  before_each(collect)
 
   -- Each makes a client and a call that it leaves in that phase. `heard` counts what on_done hears.
   local PHASES = {}
@@ -73,7 +42,7 @@ describe("a call", function()
     srv:route("*", "^", HELD)
     local client = rig.client(srv, { max_connections = 1 })
     assert(client:start("get_video", "first"))
-    wait_for(function() return #srv:requests() == 1 end, function() client:update(0.01) end)
+    pump(client, function() return #srv:requests() == 1 end)
     return client, start(client, heard, "get_video", "second"), 2
   end
 
@@ -117,15 +86,15 @@ describe("a call", function()
     srv:route("*", "^", HELD)
     local client = rig.client(srv)
     local handle = start(client, heard, "get_video", "v")
-    wait_for(function() return #srv:requests() == 1 end, function() client:update(0.01) end)
+    pump(client, function() return #srv:requests() == 1 end)
     return client, handle, 1
   end
 
   function PHASES.body(heard)
-    srv:route("*", "^", HALF)
+    srv:route("*", "^", answers.HALF)
     local client = rig.client(srv)
     local handle = start(client, heard, "download_video", "v", files:at("f"))
-    wait_for(function() return (files:read("f.part") or "") ~= "" end, function() client:update(0.01) end)
+    pump(client, function() return (files:read("f.part") or "") ~= "" end)
     return client, handle, 1
   end
 
@@ -134,7 +103,7 @@ describe("a call", function()
     local last
     local client = rig.client(srv, { max_retries = 1, on_event = function(event) last = event.event end })
     local handle = start(client, heard, "get_video", "v")
-    wait_for(function() return last == "retry" end, function() client:update(0.01) end)
+    pump(client, function() return last == "retry" end)
     return client, handle, 1
   end
 
@@ -153,7 +122,7 @@ describe("a call", function()
         assert.is_false(handle:cancel())
       end
 
-      it("ends with its client, which gives back what it held", function()
+      it("ends with its client, which closes its descriptors", function()
         local before = open_files()
         local client, handle, running = enter(heard)
         if heard.peer then before = before + 1 end
@@ -167,7 +136,7 @@ describe("a call", function()
         wait_for(function() return open_files() <= before end, collect)
       end)
 
-      it("ends with its client when that is collected", function()
+      it("ends with its client when that is garbage-collected", function()
         local before = open_files()
         local client, handle = enter(heard)
         if heard.peer then before = before + 1 end
@@ -188,7 +157,7 @@ describe("a call", function()
         assert.equal(0, heard.count)
       end)
 
-      it("ends when it is cancelled, and the client goes on", function()
+      it("ends when it is cancelled, and the client still works", function()
         local client, handle, running = enter(heard)
         assert.is_true(handle:cancel())
         assert_ended(handle, "cancelled")
@@ -210,7 +179,7 @@ describe("a call", function()
         assert_ended(handle, "cancelled")
       end)
 
-      it("goes on when nobody holds its handle", function()
+      it("continues when nobody holds its handle", function()
         local client, handle, running = enter(heard)
         assert.is_false(handle:done())
         running = running or client:update(0)
@@ -268,14 +237,10 @@ describe("a call", function()
 end)
 
 describe("inside a callback", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() if client then client:close() end end)
 
   -- Calls that run, wait for their next attempt, queue, and are done but not delivered.
@@ -290,7 +255,7 @@ describe("inside a callback", function()
     srv:route("GET", "^/v1/videos/done", DONE)
     local others = { client:start("get_video", "hangs"), client:start("get_video", "hangs"),
       client:start("get_video", "busy") }
-    wait_for(function() return retried and #srv:requests() >= 3 end, function() client:update(0.01) end)
+    pump(client, function() return retried and #srv:requests() >= 3 end)
     return others
   end
 
@@ -311,7 +276,7 @@ describe("inside a callback", function()
         client:close()
       end })
     end
-    wait_for(function() return count > 0 end, function() client:update(0.05) end)
+    pump(client, function() return count > 0 end)
     check_closed(others)
     assert.equal(1, count)
     assert.is_true(own:done())
@@ -333,7 +298,7 @@ describe("inside a callback", function()
     check_closed(others)
   end)
 
-  it("on_done may let go of the client and collect it", function()
+  it("on_done may drop the client and collect garbage", function()
     local others, count = fill(), 0
     client:start("get_video", "done", { on_done = function()
       count = count + 1
@@ -341,7 +306,7 @@ describe("inside a callback", function()
       collect()
     end })
     local box = { client }
-    wait_for(function() return count > 0 end, function() table.remove(box):update(LIMIT) end)
+    wait_for(function() return count > 0 end, function() table.remove(box):update(patience.LIMIT) end)
     collect()
     for _, handle in ipairs(others) do assert.equal("closed", select(2, handle:result()).kind) end
   end)
@@ -356,7 +321,7 @@ describe("inside a callback", function()
         client:close()
       end })
     end
-    wait_for(function() return count > 0 end, function() client:update(0.05) end)
+    pump(client, function() return count > 0 end)
     check_closed(others)
     for i = 1, 3 do
       assert.is_true(jobs[i]:done())
@@ -382,14 +347,14 @@ describe("inside a callback", function()
   it("a watched job's on_done may close the client", function()
     srv:route("GET", "/v1/videos/w", DONE)
     srv:route("GET", "/v1/videos/other", QUEUED)
-    local other = client:watch("other", LONG)
-    wait_for(function() return other.video end, function() client:update(0.05) end)
+    local other = client:watch("other", rig.LONG)
+    pump(client, function() return other.video end)
     local count = 0
     client:watch("w", { on_done = function()
       count = count + 1
       client:close()
     end })
-    wait_for(function() return count > 0 end, function() client:update(0.05) end)
+    pump(client, function() return count > 0 end)
     assert.is_true(other:done())
     assert.equal("closed", select(2, other:result()).kind)
   end)
@@ -428,9 +393,7 @@ describe("inside a callback", function()
     it("on_event of a " .. event .. " may close the client in update", function()
       listen(function() client:close() end)
       local handles = { client:start("get_video", "a"), client:start("create_video", { prompt = "p" }) }
-      wait_for(function() return handles[1]:done() and handles[2]:done() end, function()
-        client:update(0.05)
-      end)
+      pump(client, function() return handles[1]:done() and handles[2]:done() end)
       assert.equal("closed", select(2, client:update(0)).kind)
       collect()
       for _, handle in ipairs(handles) do
@@ -448,7 +411,7 @@ describe("inside a callback", function()
         client:update(0.001)
       end)
       local handle = client:start("get_video", "a")
-      wait_for(function() return started and count > 1 end, function() client:update(0.02) end)
+      pump(client, function() return started and count > 1 end)
       client:close()
       assert.is_true(handle:done() and started:done())
     end)
@@ -456,32 +419,26 @@ describe("inside a callback", function()
 end)
 
 describe("the end of the process", function()
-  local srv, resolver, black
+  local srv = given.server()
+  local resolver, black
 
   setup(function()
-    srv = httpd.start()
     black = httpd.blackhole()
     resolver = native.resolver()
   end)
-  teardown(function()
-    srv:stop()
-    os.remove(resolver)
-  end)
-  before_each(function() srv:reset() end)
+  teardown(function() os.remove(resolver) end)
 
   -- Runs code in a Lua of its own; gives its exit status and what it wrote.
   local function run(code, preload)
-    local words = { "timeout", "-s", "KILL", "20", "env" }
+    local words = { "timeout", "-s", "KILL", "60", "env" }
     if preload then
       words[#words + 1] = "LD_PRELOAD=" .. preload
       -- a sanitizer wants to be first
       words[#words + 1] = "ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0"
     end
     for _, word in ipairs(process.lua { "-e", code }) do words[#words + 1] = word end
-    local child = process.start(words)
-    local output = child.out:read("*a")
-    local errors = child:errors()
-    return child:wait(), output .. errors
+    local status, output, errors = process.start(words):finish()
+    return status, output .. errors
   end
 
   local PRELUDE = [[
@@ -564,7 +521,7 @@ describe("the end of the process", function()
 
   for phase, enter in pairs(PHASES) do
     for name, ending in pairs(ENDS) do
-      it(name .. " is one without a crash, with a call in its phase '" .. phase .. "'", function()
+      it(name .. " does not crash with a call in its phase '" .. phase .. "'", function()
         srv:route("GET", "/v1/videos/hangs", HELD)
         srv:route("GET", "/v1/videos/busy", BUSY)
         srv:route("GET", "/v1/videos/done", DONE)
@@ -577,7 +534,7 @@ describe("the end of the process", function()
     end
   end
 
-  it("by an error in on_done is the script's own", function()
+  it("by an error in on_done exits with that error", function()
     srv:route("GET", "/v1/videos/done", DONE)
     local status, output = run(PRELUDE:format(srv.url, resolver) .. [[
       client = new {}
@@ -589,17 +546,11 @@ describe("the end of the process", function()
 end)
 
 describe("a fork with calls in flight", function()
-  local srv, library
+  local srv = given.server()
+  local library
 
-  setup(function()
-    srv = httpd.start()
-    library = native.fork()
-  end)
-  teardown(function()
-    os.remove(library)
-    srv:stop()
-  end)
-  before_each(function() srv:reset() end)
+  setup(function() library = native.fork() end)
+  teardown(function() os.remove(library) end)
 
   -- What every method gives in the child; %s is how the child ends.
   local CODE = [[
@@ -685,7 +636,7 @@ describe("a fork with calls in flight", function()
       srv:route("GET", "/v1/videos/own", { json = { id = "own" } })
       srv:route("GET", "/v1/videos/after", { json = { id = "after" } })
       srv:route("GET", "/v1/videos/w", { QUEUED, DONE })
-      local words = { "timeout", "-s", "KILL", "20" }
+      local words = { "timeout", "-s", "KILL", "60" }
       local code = CODE:format(library, srv.url, ending)
       for _, word in ipairs(process.lua { "-e", code }) do words[#words + 1] = word end
       local child = process.start(words)
@@ -717,16 +668,13 @@ describe("a fork with calls in flight", function()
       assert.same(expected, lines, child:errors())
       tell()
       -- the first five are at the server, the others queue behind them
-      local deadline = core.now() + LIMIT
-      local seen
-      repeat
-        assert.is_true(core.now() < deadline)
-        srv:release()
-        seen = 0
+      wait_for(function()
+        local seen = 0
         for _, request in ipairs(srv:requests()) do
           if request.target:match("^/v1/videos/v%d") then seen = seen + 1 end
         end
-      until seen == 10
+        return seen == 10
+      end, function() srv:release() end)
       srv:release()
       assert.equal("parent\t10\t10\tafter", child:readline(), child:errors())
       assert.equal("parent\tcompleted", child:readline())

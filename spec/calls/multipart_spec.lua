@@ -1,13 +1,14 @@
--- Bodies with files: when a call is a form, what is in it byte by byte, and what is refused before anything
--- is sent.
+-- Bodies with files: when a call sends a form, what is in it byte by byte, and what is refused before
+-- anything is sent.
+local answers = require "spec.support.answers"
 local cjson = require "cjson"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local multipart = require "sora.server.multipart"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local JOB = { json = { id = "v", status = "queued" } }
+local JOB = answers.QUEUED
 local BOUNDARY = "^multipart/form%-data; boundary=(%S+)$"
 
 -- Every byte, and what looks like the end of a part.
@@ -18,22 +19,14 @@ local function all_bytes()
 end
 
 describe("a create with a file", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
   before_each(function()
-    srv:reset()
     srv:route("*", "^", JOB)
     client = rig.client(srv)
   end)
-  after_each(function()
-    client:close()
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
-  end)
+  after_each(function() client:close() end)
 
   -- The parts of a request, by name, and their names in order.
   local function parts_of(request)
@@ -80,7 +73,7 @@ describe("a create with a file", function()
     assert.equal("Bearer " .. rig.KEY, last().headers.authorization)
   end)
 
-  it("is JSON without one", function()
+  it("is JSON when no param is a file", function()
     local params = { prompt = "p", input_reference = { file_id = "f" }, images = { { id = "i" } } }
     assert(client:create_video(params))
     assert.equal("application/json", last().headers["content-type"])
@@ -109,7 +102,7 @@ describe("a create with a file", function()
       { parts.empty.body, parts.empty.filename, parts.empty.content_type })
   end)
 
-  it("tells the server another name and type than the file's", function()
+  it("sends the filename and content_type that are given", function()
     files:write("a.png", "1")
     files:write("empty.mp4", "")
     local parts = sent { ref = { path = files:at "a.png", filename = "caf\195\169 (1).mp4",
@@ -119,7 +112,7 @@ describe("a create with a file", function()
     assert.same({ "", "empty.mp4" }, { parts.empty.body, parts.empty.filename })
   end)
 
-  it("keeps a name with quotes in its place", function()
+  it("escapes quotes in names", function()
     local parts, names = sent { ref = { data = "1", filename = 'a"; name="b' }, ['n"; x="y'] = "2" }
     assert.equal(2, #names)
     assert.is_nil(parts.b)
@@ -149,7 +142,7 @@ describe("a create with a file", function()
     assert.same({ "prompt", "ref" }, names)
   end)
 
-  it("is one in every call that posts, and when it is started", function()
+  it("is a form in every call that posts, blocking or started", function()
     local FILE = { data = "bytes", filename = "v.mp4", content_type = "video/mp4" }
     local calls = {
       { "/v1/videos", "create_video", { prompt = "p", video = FILE } },
@@ -160,9 +153,7 @@ describe("a create with a file", function()
     }
     for _, call in ipairs(calls) do
       assert(client[call[2]](client, call[3], call[4]))
-      local handle = assert(client:start(call[2], call[3], call[4]))
-      while not handle:done() do assert(client:update(1)) end
-      assert(handle:result())
+      assert(patience.result(client, assert(client:start(call[2], call[3], call[4]))))
       local requests = srv:requests()
       for i = #requests - 1, #requests do
         local parts = parts_of(requests[i])
@@ -206,21 +197,13 @@ describe("a create with a file", function()
 end)
 
 describe("a form", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function() srv, files = httpd.start(), folder.new() end)
-  before_each(function()
-    srv:reset()
-    files:write("a.bin", all_bytes())
-  end)
+  before_each(function() files:write("a.bin", all_bytes()) end)
   after_each(function()
     if client then client:close() end
     client = nil
-    files:clear()
-  end)
-  teardown(function()
-    srv:stop()
-    files:remove()
   end)
 
   local function connect(options)
@@ -250,22 +233,20 @@ describe("a form", function()
   for _, way in ipairs { "waited", "started" } do
     local function create(opts)
       if way == "waited" then return client:create_video(params(), opts) end
-      local handle = assert(client:start("create_video", params(), opts))
-      while not handle:done() do assert(client:update(1)) end
-      return handle:result()
+      return patience.result(client, assert(client:start("create_video", params(), opts)))
     end
 
     it("is sent again whole after a 503 and a 429, " .. way, function()
-      srv:reply({ status = 503, headers = { ["retry-after-ms"] = "1" } },
+      srv:reply(answers.busy(1),
         { status = 429, headers = { ["retry-after-ms"] = "1" } }, JOB)
       connect { max_retries = 2 }
       assert.equal("v", assert(create()).id)
       assert_forms(3)
     end)
 
-    it("follows a 307 and a 308 whole, " .. way, function()
-      srv:reply({ status = 307, headers = { Location = "/v1/there" } },
-        { status = 308, headers = { Location = "/v1/farther" } }, JOB)
+    it("is sent whole after a 307 and a 308, " .. way, function()
+      srv:reply(answers.redirect(307, "/v1/there"),
+        answers.redirect(308, "/v1/farther"), JOB)
       connect()
       assert.equal("v", assert(create()).id)
       local requests = assert_forms(3)
@@ -273,7 +254,7 @@ describe("a form", function()
     end)
 
     it("becomes a GET without a body after a 303, " .. way, function()
-      srv:reply({ status = 303, headers = { Location = "/v1/there" } }, JOB)
+      srv:reply(answers.redirect(303, "/v1/there"), JOB)
       connect()
       assert.equal("v", assert(create()).id)
       local requests = srv:requests()
@@ -281,7 +262,7 @@ describe("a form", function()
       assert.same({ "", nil }, { requests[2].body, requests[2].headers["content-type"] })
     end)
 
-    it("is sent once where the server may have it, " .. way, function()
+    it("is sent once where the server may have received it, " .. way, function()
       for _, answer in ipairs { { reset = true }, { close = true }, { status = 500 }, { status = 502 },
         { status = 504 }, { raw = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", close = true } } do
         srv:reset()
@@ -307,7 +288,7 @@ describe("a form", function()
   end
 
   it("that can't be read any more when it is sent again is a file error", function()
-    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "200" } })
+    srv:route("*", "^", answers.busy(200))
     connect { max_retries = 1, on_event = function(event)
       if event.event == "retry" then os.remove(files:at "a.bin") end
     end }
@@ -320,9 +301,9 @@ describe("a form", function()
   describe("with a file that can't be read", function()
     local function assert_refused(path, pattern)
       connect()
-      local given = { prompt = "p", ref = { path = path } }
+      local fields = { prompt = "p", ref = { path = path } }
       for _, call in ipairs { client.create_video, start } do
-        local job, err = call(client, given)
+        local job, err = call(client, fields)
         assert.is_nil(job)
         assert.equal("file", err.kind)
         assert.is_truthy(err.message:find(path, 1, true), err.message)
@@ -334,7 +315,7 @@ describe("a form", function()
       assert(client:create_video(params())) -- the client is as good as before
     end
 
-    it("because there is none", function() assert_refused(files:at "none", "No such file") end)
+    it("because it does not exist", function() assert_refused(files:at "none", "No such file") end)
 
     it("because it is a folder", function() assert_refused(files.path, "directory") end)
 
@@ -348,15 +329,15 @@ describe("a form", function()
     end)
   end)
 
-  it("names what is misused, before anything is sent", function()
+  it("raises for misuse before anything is sent", function()
     srv:route("*", "^", JOB)
     connect()
     local path = files:at "a.bin"
     local function refuses(text, field, more)
-      local given = { prompt = "p", ref = field, f = more }
+      local fields = { prompt = "p", ref = field, f = more }
       for _, call in ipairs { client.create_video, start } do
         local good, problem = pcall(function()
-          local result = call(client, given)
+          local result = call(client, fields)
           return result
         end)
         assert.is_false(good, text)
@@ -387,14 +368,10 @@ describe("a form", function()
 end)
 
 describe("a large file", function()
+  local srv, files = given.server(), given.folder()
   local SIZE = 20 * 1024 * 1024
 
   it("is streamed, with memory that does not grow with it", function()
-    local srv, files = httpd.start(), folder.new()
-    finally(function()
-      srv:stop()
-      files:remove()
-    end)
     srv:route("*", "^", JOB)
     files:run(("head -c %d /dev/urandom >big.mp4"):format(SIZE))
     -- The first form, of a small file, has libcurl and Lua take all that any form needs.

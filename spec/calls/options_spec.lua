@@ -1,5 +1,5 @@
 -- Options of clients and of calls, right and wrong: misuse raises, names what is wrong, and shows no value.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -69,7 +69,7 @@ end
 
 describe("a client option", function()
   for name, values in pairs(GOOD) do
-    it(name .. " takes what it should", function()
+    it(name .. " accepts valid values", function()
       for _, value in ipairs(values) do
         local client, err = sora.new(with(name, value))
         assert.is_nil(err)
@@ -77,7 +77,7 @@ describe("a client option", function()
       end
     end)
 
-    it(name .. " refuses what it should", function()
+    it(name .. " refuses invalid values", function()
       local count = 0
       for value, complaint in pairs(BAD[name]) do
         count = count + 1
@@ -91,7 +91,7 @@ describe("a client option", function()
     end)
   end
 
-  it("that is no number is refused where one is due", function()
+  it("that is NaN is refused where a number is expected", function()
     for _, name in ipairs{ "timeout", "connect_timeout", "max_retries", "max_response_bytes",
       "max_connections" } do
       assert.error_matches(function() sora.new(with(name, 0 / 0)) end, "option '" .. name .. "' must be", 1,
@@ -99,19 +99,19 @@ describe("a client option", function()
     end
   end)
 
-  it("that there is not is refused, with the nearest one there is", function()
+  it("that is unknown is refused, with the nearest name", function()
     local NEAREST = { basse_url = "base_url", apikey = "api_key", ["api-key"] = "api_key",
       time_out = "timeout",
       Headers = "headers", max_retry = "max_retries", cafile = "ca_file", onevent = "on_event",
         useragent = "user_agent",
       verfy = "verify" }
-    for given, nearest in pairs(NEAREST) do
-      assert.error_matches(function() sora.new(with(given, SECRET)) end,
-        ("bad argument #1 to 'new' (unknown option '%s'; did you mean '%s'?)"):format(given, nearest), 1,
+    for name, nearest in pairs(NEAREST) do
+      assert.error_matches(function() sora.new(with(name, SECRET)) end,
+        ("bad argument #1 to 'new' (unknown option '%s'; did you mean '%s'?)"):format(name, nearest), 1,
           true)
     end
-    for _, given in ipairs{ "xyzzy_frobnicate", ("x"):rep(500) } do
-      assert.error_matches(function() sora.new(with(given, 1)) end, "unknown option '" .. given .. "')", 1,
+    for _, name in ipairs{ "xyzzy_frobnicate", ("x"):rep(500) } do
+      assert.error_matches(function() sora.new(with(name, 1)) end, "unknown option '" .. name .. "')", 1,
         true)
     end
   end)
@@ -121,7 +121,7 @@ describe("a client option", function()
       "option names are strings, got a number", 1, true)
   end)
 
-  it("is one of a table", function()
+  it("is given in a table", function()
     for _, value in ipairs{ "http://h", 1, true } do
       assert.error_matches(function() sora.new(value) end, "bad argument #1 to 'new' (table expected, got "
         .. type(value), 1, true)
@@ -132,7 +132,7 @@ describe("a client option", function()
       true)
   end)
 
-  it("base_url that leads nowhere is a config error, because it may come from outside", function()
+  it("base_url that is no http(s) URL is a config error, since it may come from outside", function()
     local WRONG = { ["ftp://h/v1"] = "http", ["file:///etc/passwd"] = "http", ["h/v1"] = "http",
       ["//h/v1"] = "",
       ["http://"] = "", ["http://u:" .. SECRET .. "@h/v1"] = "user name or password",
@@ -148,7 +148,7 @@ describe("a client option", function()
     end
   end)
 
-  it("that is a string in the documents can't be a number", function()
+  it("that must be a string can't be a number", function()
     for _, name in ipairs{ "base_url", "auth", "proxy", "ca_file", "ca_path", "user_agent" } do
       local ok, problem = pcall(sora.new, with(name, 1))
       assert.is_false(ok, name)
@@ -156,7 +156,7 @@ describe("a client option", function()
     end
   end)
 
-  it("is checked before a base_url is missed, since its name may be what is wrong", function()
+  it("is checked before base_url is missed, which may be misspelt", function()
     assert.error_matches(function() sora.new{ baseurl = "http://h/v1" } end, "did you mean 'base_url'?", 1,
       true)
     assert.error_matches(function() sora.configure{ baseurl = "http://h/v1" } end, "did you mean 'base_url'?",
@@ -172,20 +172,12 @@ describe("a client option", function()
 end)
 
 describe("an option of a call", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    client = rig.client(srv)
-  end)
-  before_each(function()
-    srv:reset()
-    srv:route("*", "^", { body = '{"id":"v","status":"completed"}' })
-  end)
-  teardown(function()
-    client:close()
-    srv:stop()
-  end)
+  setup(function() client = rig.client(srv) end)
+  before_each(function() srv:route("*", "^", { body = '{"id":"v","status":"completed"}' }) end)
+  teardown(function() client:close() end)
 
   local GOOD_OPTS = { {}, { timeout = 1 }, { max_retries = 0 }, { headers = { A = "b" } },
     { query = { a = "b", c = 1 } },
@@ -208,7 +200,7 @@ describe("an option of a call", function()
     download_video = function(opts) return (client:download_video("v", "/nonexistent/v.mp4", opts)) end,
   }
 
-  it("is taken", function()
+  it("is accepted", function()
     for _, opts in ipairs(GOOD_OPTS) do
       assert(CALLS.get_video(opts))
       assert(CALLS.create_video(opts))
@@ -226,7 +218,7 @@ describe("an option of a call", function()
       assert.same({}, srv:requests())
     end)
 
-    it("is refused by " .. name .. " with the place of the call", function()
+    it("is refused by " .. name .. " with the caller's line", function()
       local ok, problem = pcall(call, { timeout = 0 })
       assert.is_false(ok)
       assert.matches("^spec/calls/options_spec.lua:%d+: ", problem)
@@ -245,7 +237,7 @@ describe("an option of a call", function()
       1, true)
   end)
 
-  it("is refused by new and configure with the place of the call", function()
+  it("is refused by new and configure with the caller's line", function()
     for _, make in ipairs{ sora.new, sora.configure } do
       local ok, problem = pcall(function() local made = make(with("timeout", 0)) return made end)
       assert.is_false(ok)
@@ -255,16 +247,11 @@ describe("an option of a call", function()
 end)
 
 describe("what a create takes", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    client = rig.client(srv)
-  end)
-  teardown(function()
-    client:close()
-    srv:stop()
-  end)
+  setup(function() client = rig.client(srv) end)
+  teardown(function() client:close() end)
 
   it("is a table with a prompt that is a string, and what JSON can hold", function()
     local BAD_PARAMS = { { nil, "params: expected a table, got nil" }, { "x",

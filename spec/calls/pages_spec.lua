@@ -1,5 +1,5 @@
 -- Iterating over lists: how one page leads to the next, when that ends, and against a server.
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local pages = require "sora.pages"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -77,7 +77,7 @@ describe("pages", function()
     assert.is_true(#cursors <= 3)
   end)
 
-  it("end where the server goes round in a circle", function()
+  it("end where the server repeats pages in a circle", function()
     local ids, cursors = walk {
       [""] = { data = items("a", "b"), has_more = true },
       b = { data = items("c", "d"), has_more = true },
@@ -133,7 +133,7 @@ describe("pages", function()
     assert.same({ "a", "b" }, (walk { [""] = items("a", "b") }))
   end)
 
-  it("that can't be had raise their error table, and nothing before is lost", function()
+  it("that can't be fetched raise their error, after all items before them", function()
     local failure = setmetatable({ kind = "api" }, { __tostring = function() return "no" end })
     local seen, fetches = {}, 0
     local good, problem = pcall(function()
@@ -163,7 +163,7 @@ describe("pages", function()
     assert.equal(2, fetches)
   end)
 
-  it("stay ended", function()
+  it("give nothing more after their end", function()
     local fetches = 0
     local iterator = pages.iterate(function()
       fetches = fetches + 1
@@ -176,15 +176,11 @@ describe("pages", function()
 end)
 
 describe("client:videos", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   it("asks for each page with the same params and options", function()
     srv:reply({ json = { data = items("a", "b c"), has_more = true } }, { json = { data = items "d" } },
@@ -220,7 +216,7 @@ describe("client:videos", function()
     assert.not_matches(rig.KEY, rig.shown(err), 1, true)
   end)
 
-  it("names what is misused", function()
+  it("raises for bad params and options", function()
     local function refuses(text, ...)
       local arguments = { n = select("#", ...), ... }
       local good, problem = pcall(function()
@@ -238,7 +234,7 @@ describe("client:videos", function()
     assert.equal(0, #srv:requests())
   end)
 
-  it("of the module raises where there is no server", function()
+  it("of the module raises when no server is configured", function()
     local output = rig.run [[
       local good, err = pcall(function() for _ in require("sora").videos() do end end)
       print(good, type(err) == "table" and err.kind or err)]]
@@ -282,13 +278,13 @@ describe("client:videos against a development server", function()
     end
   end)
 
-  it("begins where it is told", function()
+  it("begins after a given job", function()
     local ids = list { limit = 7, order = "asc", after = made[10] }
     assert.equal(20, #ids)
     assert.same({ made[11], made[30] }, { ids[1], ids[20] })
   end)
 
-  it("can be left, and the client is as good as before", function()
+  it("can be left by break, and the client still works", function()
     local seen = 0
     for _ in client:videos { limit = 7 } do
       seen = seen + 1
@@ -299,7 +295,7 @@ describe("client:videos against a development server", function()
     assert.equal(7, #assert(client:list_videos { limit = 7 }).data)
   end)
 
-  it("raises what the server says to a limit that it does not take", function()
+  it("raises the server's error for a limit that is too high", function()
     local good, err = pcall(list, { limit = 101 })
     assert.same({ false, "api", 400, "limit" }, { good, err.kind, err.status, err.param })
   end)

@@ -1,22 +1,17 @@
 -- Secrets: servers that echo what they were sent, and that nothing shows it afterwards.
-local httpd = require "spec.support.httpd"
+local answers = require "spec.support.answers"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
 local KEY = rig.KEY
 
-describe("a secret", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+describe("the client redacts", function()
+  local srv = given.server()
 
   -- Makes a call whose answer is an error that echoes `secret` everywhere, and gives all that is shown of it.
   local function shown(secret, options, opts, id)
     local list, on_event = rig.collector()
-    local settings = { on_event = on_event }
-    for name, value in pairs(options or {}) do settings[name] = value end
-    local client = rig.client(srv, settings)
+    local client = rig.client(srv, answers.with({ on_event = on_event }, options))
     srv:reply{ status = 401, headers = { ["X-Request-Id"] = "req " .. secret }, json = { error = {
       message = "Incorrect key " .. secret .. " given", code = "bad " .. secret, type = secret,
         param = secret } } }
@@ -39,51 +34,51 @@ describe("a secret", function()
     assert.matches("***", err.body, 1, true)
   end
 
-  it("is the key", function() assert_hidden(KEY) end)
+  it("the key", function() assert_hidden(KEY) end)
 
-  it("is the key whatever auth is", function()
+  it("the key whatever auth is", function()
     for _, auth in ipairs{ "bearer", "api-key", "x-api-key", "raw", "none" } do assert_hidden(KEY,
       { auth = auth }) end
   end)
 
-  it("is the key that a function gives", function()
+  it("the key that a function gives", function()
     assert_hidden("sk-from-vault", { api_key = function() return "sk-from-vault" end })
   end)
 
-  it("is what credentials in the client's headers are", function()
+  it("credentials in the client's headers", function()
     for _, name in ipairs{ "Authorization", "X-Auth-Token", "Cookie", "api-key", "X-Goog-Api-Key", "X-Secret",
       "X-Signature" } do
       assert_hidden("secret-in-header", { headers = { [name] = "secret-in-header" } })
     end
   end)
 
-  it("is what credentials in a call's headers are, with and without the word before them", function()
+  it("credentials in a call's headers, with and without the scheme before them", function()
     assert_hidden("secret-in-call", nil, { headers = { Authorization = "Bearer secret-in-call" } })
     assert_hidden("dXNlcjpwYXNz", nil, { headers = { Authorization = "Basic dXNlcjpwYXNz" } })
     assert_hidden("dXNlcjpwYXNz", nil, { headers = { ["Proxy-Authorization"] = "Basic dXNlcjpwYXNz" } })
   end)
 
-  it("is no other header", function()
+  it("no other header", function()
     local _, err = shown("blue", { headers = { ["X-Colour"] = "blue" } })
     assert.equal("Incorrect key blue given", err.message)
   end)
 
-  it("is a key in the base URL's query", function()
+  it("a key in the base URL's query", function()
     assert_hidden("s3cret-query", { base_url = srv.url .. "/v1?api_key=s3cret-query&x=1" })
     assert_hidden("s3cret-query", { base_url = srv.url .. "/v1?token=s3cret-query" })
   end)
 
-  it("is a proxy's password", function()
+  it("a proxy's password", function()
     assert_hidden("pr0xy-password", { base_url = "http://far.invalid/v1",
       proxy = srv.url:gsub("//", "//user:pr0xy-password@") })
   end)
 
-  it("is the key used as an id by mistake", function()
+  it("the key used as an id by mistake", function()
     local text = shown(KEY, nil, nil, KEY)
     assert.not_matches(KEY, text, 1, true)
   end)
 
-  it("is the key in a 200 that says no", function()
+  it("the key in a 200 that reports an error", function()
     srv:reply{ json = { error = "bad key " .. KEY } }
     local client = rig.client(srv)
     local _, err = client:get_video("v")
@@ -92,7 +87,7 @@ describe("a secret", function()
     assert.not_matches(KEY, rig.shown(err), 1, true)
   end)
 
-  it("is the key in what is no JSON", function()
+  it("the key in a body that is not JSON", function()
     local client = rig.client(srv)
     for _, status in ipairs{ 200, 502 } do
       for _, body in ipairs{ "<html><title>No " .. KEY .. "</title></html>", "no " .. KEY, '{"cut": "'
@@ -114,7 +109,7 @@ describe("a secret", function()
     return 0
   end
 
-  it("is the key where the body is cut, too", function()
+  it("the key where the body is cut off, too", function()
     local client = rig.client(srv)
     for left = 1, #KEY - 1 do
       srv:reply{ status = 400, body = ("."):rep(1024 - left) .. KEY .. "." }
@@ -126,7 +121,7 @@ describe("a secret", function()
     client:close()
   end)
 
-  it("is the key that comes many times", function()
+  it("every occurrence of the key", function()
     local client = rig.client(srv)
     srv:reply{ status = 400, json = { error = { message = (KEY .. " "):rep(20) .. KEY .. KEY } } }
     local _, err = client:get_video("v")
@@ -134,7 +129,7 @@ describe("a secret", function()
     assert.not_matches(KEY, rig.shown(err), 1, true)
   end)
 
-  it("of one call does not hide words in the next", function()
+  it("the secrets of one call in that call alone", function()
     local client = rig.client(srv)
     srv:reply({ status = 400, json = { error = "word" } }, { status = 400, json = { error = "word" } })
     local _, first = client:get_video("v", { headers = { ["X-Token"] = "word" } })
@@ -143,25 +138,25 @@ describe("a secret", function()
     assert.same({ "****", "word" }, { first.message, second.message })
   end)
 
-  it("is a key in a call's query", function()
+  it("a key in a call's query", function()
     assert_hidden("s3cret-query", nil, { query = { api_key = "s3cret-query" } })
   end)
 
-  it("is a key in a query as the server reads it, too", function()
+  it("a key in a query as the server decodes it, too", function()
     assert_hidden("s3cret/query", { base_url = srv.url .. "/v1?api_key=s3cret%2Fquery" })
   end)
 
-  it("is a proxy's password as the proxy reads it, too", function()
+  it("a proxy's password as the proxy decodes it, too", function()
     assert_hidden("pr0xy@password", { base_url = "http://far.invalid/v1",
       proxy = srv.url:gsub("//", "//user:pr0xy%%40password@") })
   end)
 
-  it("is the key as JSON writes it", function()
+  it("the key as JSON escapes it", function()
     local text = shown("sk-a/b+c\"d", { api_key = "sk-a/b+c\"d" })
     assert.not_matches("sk-a", text, 1, true)
   end)
 
-  it("is the key where a text is cut to a message", function()
+  it("the key where a text is shortened to a message", function()
     local client = rig.client(srv)
     for left = 4, #KEY - 1 do
       srv:reply{ status = 400, body = ("."):rep(198 - left) .. KEY .. " and more" }
@@ -171,7 +166,7 @@ describe("a secret", function()
     client:close()
   end)
 
-  it("is the key where a request id is cut", function()
+  it("the key where a request id is shortened", function()
     local client = rig.client(srv)
     srv:reply{ status = 400, body = "x", headers = { ["X-Request-Id"] = ("."):rep(245) .. KEY } }
     local _, err = client:get_video("v")

@@ -1,31 +1,19 @@
 -- Redirects: which are followed, what is sent on, and that credentials go to the base URL's origin alone.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-local VIDEO = { body = '{"id":"v"}' }
-
-local function redirect(status, location)
-  return { status = status, headers = { Location = location }, body = "moved" }
-end
+local VIDEO, redirect = answers.VIDEO, answers.redirect
 
 describe("a redirect", function()
-  local srv, other, client
+  local srv, other = given.server(), given.server()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-  end)
-  before_each(function()
-    srv:reset()
-    other:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-  end)
 
   local function refusal(answer)
     srv:route("*", "/v1/videos/v", answer)
@@ -78,7 +66,7 @@ describe("a redirect", function()
     assert.equal(6, #srv:requests())
   end)
 
-  it("is no attempt, and counts anew in each one", function()
+  it("is no attempt of its own, and its limit starts anew in each attempt", function()
     srv:reply(redirect(302, "/a"), { status = 503, headers = { ["retry-after-ms"] = "1" } }, redirect(302,
       "/b"), VIDEO)
     local _, _, response = client:get_video("v", { max_retries = 1, response = true })
@@ -86,7 +74,7 @@ describe("a redirect", function()
     assert.same({ "/v1/videos/v", "/a", "/v1/videos/v", "/b" }, rig.pluck(srv:requests(), "target"))
   end)
 
-  it("leaves the next call where it was", function()
+  it("does not affect the next call", function()
     srv:reply(redirect(302, other.url .. "/x"), VIDEO)
     other:reply(VIDEO)
     assert(client:get_video("v"))
@@ -124,7 +112,7 @@ describe("a redirect", function()
       end)
     end
 
-    it("carries none where the key comes from a function or from headers", function()
+    it("carries no key that comes from a function or from headers", function()
       client:close()
       client = rig.client(srv, { api_key = function() return rig.KEY end, headers = { ["X-Key"] = rig.KEY } })
       srv:route("*", "^", redirect(307, other.url .. "/file"))
@@ -135,13 +123,13 @@ describe("a redirect", function()
       assert.equal(2, #other:requests())
     end)
 
-    it("is another host name, too", function()
+    it("includes another name of the same host", function()
       srv:reply(redirect(302, "http://localhost:" .. srv.port .. "/x"), VIDEO)
       assert(client:get_video("v"))
       assert.is_nil(srv:requests()[2].headers.authorization)
     end)
 
-    it("and back carries them again", function()
+    it("and back carries credentials again", function()
       srv:route("*", "/v1/videos/v", redirect(302, other.url .. "/away"))
       other:route("*", "/away", redirect(302, srv.url .. "/home"))
       srv:route("*", "/home", VIDEO)
@@ -152,7 +140,7 @@ describe("a redirect", function()
         home.headers["x-call"] })
     end)
 
-    it("and on to a third place carries none", function()
+    it("and on to a third origin carries none", function()
       srv:reply(redirect(302, other.url .. "/1"))
       other:reply(redirect(302, "/2"), redirect(308, "http://localhost:" .. other.port .. "/3"), VIDEO)
       assert(client:get_video("v"))
@@ -180,7 +168,7 @@ describe("a redirect", function()
       assert.equal(301, refusal(redirect(301, "")).status)
     end)
 
-    it("where it is none: 300, 304, 305", function()
+    it("with a status that is no redirect: 300, 304, 305", function()
       for _, status in ipairs{ 300, 304, 305 } do
         srv:reset()
         refusal{ status = status, headers = { Location = "/x" } }
@@ -255,7 +243,7 @@ describe("a redirect", function()
       assert.same({ 1, 1 }, { #srv:requests(), #other:requests() })
     end)
 
-    it("to another origin keeps its body and what that is", function()
+    it("to another origin keeps its body and Content-Type", function()
       srv:reply(redirect(307, other.url .. "/x"))
       other:reply(VIDEO)
       assert(client:create_video{ prompt = "p" })

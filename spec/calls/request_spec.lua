@@ -1,26 +1,23 @@
 -- What goes over the wire: methods, headers and bodies as sent, and how connections are used.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
-local VIDEO = { body = '{"id":"v"}' }
+local VIDEO = answers.VIDEO
 
 describe("a request", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function call(method, options, opts)
     local description = { name = "call", method = method, path = "/videos/v" }
-    for name, value in pairs(options or {}) do description[name] = value end
-    return core.call(client, description, opts)
+    return core.call(client, answers.with(description, options), opts)
   end
 
   describe("as sent", function()
@@ -65,7 +62,7 @@ describe("a request", function()
       assert.equal("application/octet-stream", request.headers["content-type"])
     end)
 
-    it("has nothing of the one before", function()
+    it("carries nothing over from the request before", function()
       assert(client:create_video({ prompt = "p" }, { headers = { ["X-One"] = "1" }, idempotency_key = "k" }))
       assert(client:get_video("v"))
       assert(call("DELETE"))
@@ -87,7 +84,7 @@ describe("a request", function()
   end)
 
   describe("uses connections", function()
-    it("again", function()
+    it("again (keep-alive)", function()
       srv:route("*", "^", VIDEO)
       for _ = 1, 5 do assert(client:get_video("v")) end
       assert.equal(1, srv:connections())
@@ -142,7 +139,7 @@ describe("a request", function()
       assert.equal(2, srv:connections())
     end)
 
-    it("of its own for a POST, so that nobody sends that twice", function()
+    it("of its own for a POST, which libcurl then can't send twice", function()
       srv:reply(VIDEO, VIDEO, VIDEO)
       assert(client:get_video("v"))
       assert(client:create_video{ prompt = "p" })
@@ -151,7 +148,7 @@ describe("a request", function()
     end)
   end)
 
-  describe("that may be paid for", function()
+  describe("that creates a paid job", function()
     local function posts()
       local count = 0
       for _, request in ipairs(srv:requests()) do
@@ -200,7 +197,7 @@ describe("a request", function()
       assert.equal("integer", rig.type(response.status, "integer"))
     end)
 
-    it("tells how an error came", function()
+    it("tells status and headers of an error", function()
       srv:reply{ status = 404, body = "{}", headers = { ["X-A"] = "b" } }
       local video, err, response = client:get_video("v", { response = true })
       assert.is_nil(video)
@@ -216,7 +213,7 @@ describe("a request", function()
       assert.same({ {}, 1 }, { response.headers, response.attempts })
     end)
 
-    it("is not there otherwise", function()
+    it("is needed for the response table", function()
       srv:route("*", "^", VIDEO)
       assert.equal(1, select("#", client:get_video("v")))
       assert.equal(1, select("#", client:get_video("v", { response = false })))

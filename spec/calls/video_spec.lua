@@ -2,22 +2,18 @@
 local cjson = require "cjson"
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
 local INTEGERS = rig.has_integers
 
 describe("a video", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   local function read(text)
     srv:reply{ body = text, headers = { ["Content-Type"] = "application/json" } }
@@ -122,7 +118,7 @@ describe("a video", function()
       end
     end)
 
-    it("beside long ones changes nothing else", function()
+    it("of many digits leaves everything around it unchanged", function()
       local video = read[=[{"id":"12345678901234567890","a\\\"5":"4.0","n":12345678901234567890,
         "s":"say \"12345678901234567890\", 4.0","deep":[{"n":4.0,"x":null,"m":"-1.0"}]}]=]
       assert.same({ id = "12345678901234567890", ['a\\"5'] = "4.0", n = "12345678901234567890",
@@ -187,7 +183,7 @@ describe("a video", function()
     end
   end)
 
-  it("comes from the module as from a client, by a C function", function()
+  it("is fetched by a C function, from the module as from a client", function()
     for _, get in ipairs{ sora.get_video, client.get_video, core.get_video } do
       assert.equal("C", debug.getinfo(get, "S").what)
     end
@@ -198,7 +194,7 @@ describe("a video", function()
     assert.equal("/videos/video_1", srv:requests()[1].target)
   end)
 
-  it("has strings that begin as none does is left alone beside numbers that cjson would change", function()
+  it("keeps strings that look like the decoder's own marks, beside numbers that cjson would round", function()
     local video = read[[{"id":"v","n":12345678901234567890,"a":"\u0001\u000212","b":"\u0001\u0002x",
       "c":"\u0001"}]]
     assert.same({ id = "v", n = "12345678901234567890", a = "\1\00212", b = "\1\2x", c = "\1" }, video)

@@ -1,5 +1,6 @@
 -- Webhooks: signatures made with the openssl command, checked with a clock of our own.
 local core = require "sora.core"
+local process = require "spec.support.process"
 local sora = require "sora"
 local webhook = require "sora.webhook"
 
@@ -11,17 +12,12 @@ local BODY = '{"type":"video.completed","data":{"id":"video_1","status":"complet
 
 -- The signature as somebody else makes it.
 local function sign(text, key)
-  local input, name = os.tmpname(), os.tmpname()
-  local file = assert(io.open(input, "wb"))
-  file:write(text)
-  file:close()
-  os.execute(("openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | openssl base64 -A > %s"):format(
-    ((key or KEY):gsub(".", function(c) return ("%02x"):format(c:byte()) end)), input, name))
-  local made = assert(io.open(name, "rb"))
-  local signature = made:read("*a")
-  made:close()
+  local input = os.tmpname()
+  process.spill(input, text)
+  local command = "openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | openssl base64 -A"
+  local signature = process.output(command:format(
+    ((key or KEY):gsub(".", function(c) return ("%02x"):format(c:byte()) end)), input))
   os.remove(input)
-  os.remove(name)
   return "v1," .. signature
 end
 
@@ -74,7 +70,7 @@ describe("a webhook", function()
     end
   end)
 
-  it("is stale after five minutes, or as long as one says", function()
+  it("is stale after five minutes, or after the tolerance that is given", function()
     assert.truthy(verify(headers(), BODY, SECRET, nil, NOW + 300))
     assert.equal("webhook_stale", select(2, verify(headers(), BODY, SECRET, nil, NOW + 301)).code)
     assert.equal("webhook_stale", select(2, verify(headers(), BODY, SECRET, nil, NOW - 301)).code)
@@ -101,7 +97,7 @@ describe("a webhook", function()
     assert.not_matches("YSBrZXk", tostring(err), 1, true)
   end)
 
-  it("is misused with an error that names the argument", function()
+  it("raises for misuse, naming the argument", function()
     for name, arguments in pairs{ headers = { 1, BODY, SECRET }, body = { {}, 1, SECRET },
       secret = { {}, BODY, "" }, tolerance = { {}, BODY, SECRET, -1 } } do
       local ok, problem = pcall(sora.verify_webhook, arguments[1], arguments[2], arguments[3], arguments[4])

@@ -1,30 +1,17 @@
 -- download_video that succeeds: the file is whole, under its own name, and nothing is left beside it.
--- What may go wrong is in failures_spec.lua; where files go in places_spec.lua.
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+-- What may go wrong is in failures_spec.lua; redirects and paths on disk are in places_spec.lua.
+local answers = require "spec.support.answers"
+local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
-local TYPE = { ["Content-Type"] = "video/mp4" }
-local FILE = { headers = TYPE, body = MP4 }
+local MP4, TYPE, FILE = answers.MP4, answers.TYPE, answers.FILE
 
 describe("download_video", function()
-  local srv, client, dir
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)
@@ -44,7 +31,7 @@ describe("download_video", function()
         { request.method, request.target, request.headers.authorization })
     end)
 
-    it("replaces the old one, and what a process that died left", function()
+    it("replaces the old one, and the part file that a dead process left", function()
       dir:write("a.mp4", "old")
       dir:write("a.mp4.part", ("left over"):rep(1000))
       srv:reply(FILE)
@@ -53,7 +40,7 @@ describe("download_video", function()
       assert.equal("a.mp4", dir:list())
     end)
 
-    it("takes the place in a table", function()
+    it("takes the path in a table", function()
       srv:reply(FILE)
       assert.equal(#MP4, download({ path = dir:at("b.mp4") }).bytes)
       assert.equal(MP4, dir:read("b.mp4"))
@@ -133,13 +120,13 @@ describe("download_video", function()
     end)
   end)
 
-  describe("that is tried again", function()
+  describe("that is retried", function()
     before_each(function()
       client:close()
       client = rig.client(srv, { max_retries = 2 })
     end)
 
-    it("begins anew, and gives the whole file", function()
+    it("starts over where nothing identifies the file, and gives it whole", function()
       local longer = { headers = TYPE, body = MP4 .. MP4, truncate = #MP4 + 100 }
       srv:reply(longer, { headers = TYPE, body = MP4, truncate = 100 }, FILE)
       local result, err, response = download(nil, { response = true })
@@ -150,16 +137,15 @@ describe("download_video", function()
       assert.equal(3, response.attempts)
     end)
 
-    it("may have had an answer of another kind", function()
+    it("may follow a 503 with an HTML body", function()
       srv:reply({ status = 503, headers = { ["retry-after-ms"] = "10" }, body = "<html>" }, FILE)
       assert(download())
       assert.equal(MP4, dir:read("a.mp4"))
     end)
 
-
   end)
 
-  it("may take longer than the time-out as long as it moves", function()
+  it("may take longer than the timeout as long as bytes arrive", function()
     local steps = { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n" }
     for i = 1, 6 do
       steps[#steps + 1] = 0.4

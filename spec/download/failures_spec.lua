@@ -1,29 +1,18 @@
 -- download_video that fails: the old file is as it was, and nothing is left beside it.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
-local TYPE = { ["Content-Type"] = "video/mp4" }
+local MP4, TYPE = answers.MP4, answers.TYPE
 
 describe("download_video", function()
-  local srv, client, dir
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv = httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)
@@ -52,7 +41,7 @@ describe("download_video", function()
       assert.equal(200, err.status)
     end)
 
-    it("a refusal is an error with its words", function()
+    it("a JSON error is an error with its message", function()
       srv:reply{ body = REFUSAL, headers = { ["Content-Type"] = "application/json; charset=utf-8" } }
       local err = fails()
       assert.same({ "api", 200, "The video is not ready.", "not_ready" },
@@ -100,7 +89,7 @@ describe("download_video", function()
       end
     end)
 
-    it("a part that nobody asked for is an error", function()
+    it("a 206 without a range request is an error", function()
       srv:reply{ status = 206, headers = { ["Content-Type"] = "video/mp4",
         ["Content-Range"] = "bytes 0-99/1000" }, body = MP4:sub(1, 100) }
       fails()
@@ -156,13 +145,13 @@ describe("download_video", function()
       end
     end)
 
-    it("for want of a server", function()
+    it("when the connection is refused", function()
       client:close()
       client = rig.client(httpd.refused_url())
       assert.equal("connect", fails().kind)
     end)
 
-    it("for want of a key", function()
+    it("when the key function gives none", function()
       client:close()
       client = rig.client(srv, { api_key = function() return nil end })
       assert.equal("config", fails().kind)
@@ -213,7 +202,7 @@ describe("download_video", function()
         local err = fails{ timeout = 1 }
         local took = core.now() - before
         assert.equal("timeout", err.kind)
-        assert.is_true(took >= 0.9 and took < 4, took .. " s")
+        assert.is_true(took >= 0.9 and took < 15, took .. " s")
       end)
     end
   end)

@@ -1,14 +1,14 @@
--- Where download_video finds the bytes: behind /content, behind a URL that an answer or the job carries, or
--- in the answer itself; and what it says when they are nowhere yet. Redirects of /content are in
--- places_spec.lua, too.
+-- Where download_video finds the bytes: at /content, at a URL in its answer or in the job, or in the answer
+-- itself; and which error it gives when there are none yet. Redirects of /content are in places_spec.lua,
+-- too.
+local answers = require "spec.support.answers"
 local dialects = require "spec.support.dialects"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
-local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
+local MP4, FILE = answers.MP4, answers.FILE
 local CONTENT, JOB = "/v1/videos/v/content", "/v1/videos/v"
 local S3_TWO_KEYS = { status = 400, body = dialects.read "generic-s3-double-auth.xml" }
 
@@ -28,25 +28,14 @@ local function base64(bytes)
 end
 
 describe("download_video finds the bytes", function()
-  local srv, other, client, dir
+  local srv, other, dir = given.server(), given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-    dir = folder.new()
-  end)
   before_each(function()
-    srv:reset()
-    other:reset()
-    dir:clear()
     dir:write("a.mp4", "old")
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-    dir:remove()
-  end)
 
   local function use(options, server)
     client:close()
@@ -59,9 +48,7 @@ describe("download_video finds the bytes", function()
 
   -- A completed job, with what `fields` says.
   local function job(fields)
-    local body = { id = "v", object = "video", status = "completed", progress = 100 }
-    for name, value in pairs(fields or {}) do body[name] = value end
-    return { json = body }
+    return answers.job("completed", answers.with({ object = "video", progress = 100 }, fields))
   end
 
   local function gives_file(bytes)
@@ -131,7 +118,7 @@ describe("download_video finds the bytes", function()
 
     it("a URL that redirects again", function()
       srv:route("GET", CONTENT, job{ url = other.url .. "/1" })
-      other:reply({ status = 302, headers = { Location = "/2" } }, FILE)
+      other:reply(answers.redirect(302, "/2"), FILE)
       gives_file(MP4)
       assert.same({ "/1", "/2" }, targets(other))
     end)
@@ -223,20 +210,20 @@ describe("download_video finds the bytes", function()
       assert.same({ #MP4, #MP4 }, seen)
     end)
 
-    it("but a page is no video", function()
+    it("but an HTML page or JSON in base64 is an error", function()
       srv:route("GET", "^/v1/", job{ url = "data:video/mp4;base64," .. base64("<!DOCTYPE html><html>no") })
       fails()
       srv:route("GET", "^/v1/", job{ url = "data:video/mp4;base64," .. base64('{"error":"expired"}') })
       fails()
     end)
 
-    it("but broken base64 is none", function()
+    it("but broken base64 is an error", function()
       srv:route("GET", "^/v1/", job{ data = { { b64_json = "AAAA*AAA" } } })
       assert.equal("api", fails().kind)
     end)
   end)
 
-  describe("and gives nobody else the", function()
+  describe("and gives no other origin the", function()
     local SECRETS = { rig.KEY, "team-secret", "c=1", "call-secret", "query-secret" }
 
     -- The client's and the call's secrets are with the own server, and not at the other origin.
@@ -256,7 +243,7 @@ describe("download_video finds the bytes", function()
     end
 
     local PLACES = {
-      ["at a redirect"] = function(url) return { status = 302, headers = { Location = url } } end,
+      ["at a redirect"] = function(url) return answers.redirect(302, url) end,
       ["at a URL"] = function(url) return job{ url = url } end,
     }
     for _, auth in ipairs{ "bearer", "api-key", "x-api-key", "raw", "none" } do
@@ -299,7 +286,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("not where it must not go:", function()
+  describe("but refuses", function()
     local function refuses(url)
       srv:route("GET", CONTENT, job{ url = url })
       srv:route("GET", JOB, job{ url = url })
@@ -322,7 +309,7 @@ describe("download_video finds the bytes", function()
       local secure = httpd.start{ tls = certificates.server }
       use({ ca_file = certificates.ca }, secure)
       for _, answer in ipairs{ job{ url = other.url .. "/f.mp4" },
-        { status = 302, headers = { Location = other.url .. "/f.mp4" } } } do
+        answers.redirect(302, other.url .. "/f.mp4") } do
         secure:route("GET", CONTENT, answer)
         assert.matches("from https to http", fails().message)
       end
@@ -335,7 +322,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("or says that they are not there yet, when", function()
+  describe("or gives not_ready, when", function()
     local WORDS = { queued = "queued", ["in_progress"] = "in_progress", NOT_START = "queued",
       processing = "in_progress", pending = "queued" }
 
@@ -370,7 +357,7 @@ describe("download_video finds the bytes", function()
       not_ready(200, "in_progress")
     end)
 
-    it("waiting helps: the next download finds them", function()
+    it("a later download finds them", function()
       srv:route("GET", CONTENT, { { status = 404, json = { error = { message = "Not yet." } } }, FILE })
       srv:route("GET", JOB, { json = { id = "v", status = "in_progress" } })
       not_ready(404, "in_progress")
@@ -421,21 +408,21 @@ describe("download_video finds the bytes", function()
       assert.is_false(err.retryable)
     end)
 
-    it("the gateway got none from the server behind it", function()
+    it("the gateway got no file from the server behind it", function()
       srv:route("GET", CONTENT, { status = 502, body = dialects.read "newapi-content-upstream-failed.json" })
       local err = fails()
       assert.same({ "api", 502, "Failed to fetch video content", true },
         { err.kind, err.status, err.message, err.retryable })
     end)
 
-    it("the key is wrong, here or further on", function()
+    it("the key is wrong", function()
       srv:route("GET", CONTENT, { status = 401, body = dialects.read "litellm-error-upstream-key.json" })
       local err = fails()
       assert.same({ 401, "invalid_api_key" }, { err.status, err.code })
       assert.same({ CONTENT }, targets())
     end)
 
-    it("the job can't be asked for", function()
+    it("the request for the job fails", function()
       srv:route("GET", CONTENT, { status = 404 })
       srv:route("GET", JOB, { reset = true })
       assert.equal("transport", fails().kind)
@@ -451,7 +438,7 @@ describe("download_video finds the bytes", function()
     end)
   end)
 
-  describe("and does not go round for ever, when", function()
+  describe("and gives up, when", function()
     it("every URL has expired", function()
       srv:route("GET", CONTENT, job{ url = other.url .. "/f.mp4" })
       other:route("GET", "/f.mp4", S3_TWO_KEYS)

@@ -1,39 +1,25 @@
--- Where download_video goes: redirects, with and without credentials, and places on disk, also bad ones.
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+-- Where download_video gets a file from (redirects, and who is sent credentials), and where on disk it
+-- writes it.
+local answers = require "spec.support.answers"
+local given = require "spec.support.given"
+local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local MP4 = "\0\0\0\24ftypisom" .. ("\0\255mdat"):rep(100)
-local FILE = { headers = { ["Content-Type"] = "video/mp4" }, body = MP4 }
+local MP4, FILE = answers.MP4, answers.FILE
 
 describe("download_video", function()
-  local srv, other, client, dir
+  local srv, other, dir = given.server(), given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, other = httpd.start(), httpd.start()
-    dir = folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    other:reset()
-    dir:clear()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    other:stop()
-    dir:remove()
-  end)
 
   local function download(target, opts)
     return client:download_video("v", target or dir:at("a.mp4"), opts)
   end
 
   describe("when it is redirected", function()
-    local function redirect(status, location)
-      return { status = status, headers = { Location = location }, body = "<a href=x>Found</a>" }
-    end
+    local redirect = answers.redirect
 
     for _, status in ipairs{ 301, 302, 303, 307, 308 } do
       it("with " .. status .. " follows", function()
@@ -46,7 +32,7 @@ describe("download_video", function()
     end
 
     for _, auth in ipairs{ "bearer", "api-key", "x-api-key", "raw" } do
-      it("takes no credentials along: " .. auth, function()
+      it("sends no credentials to another origin: " .. auth, function()
         client:close()
         local headers = { ["X-Team-Token"] = "team-secret", Cookie = "c=1" }
         client = rig.client(srv, { auth = auth, headers = headers })
@@ -62,7 +48,7 @@ describe("download_video", function()
       end)
     end
 
-    it("takes them along within its own origin, also relatively", function()
+    it("sends credentials within its own origin, also after a relative redirect", function()
       srv:reply(redirect(302, "/files/v.mp4?sig=1"), redirect(307, "w.mp4"), FILE)
       assert(download())
       local requests = srv:requests()
@@ -72,7 +58,7 @@ describe("download_video", function()
       end
     end)
 
-    it("begins at its own origin again when it is tried again", function()
+    it("starts at its own origin again when it is retried", function()
       client:close()
       client = rig.client(srv, { max_retries = 1 })
       srv:reply(redirect(302, other.url .. "/1"), redirect(302, other.url .. "/2"))
@@ -84,7 +70,7 @@ describe("download_video", function()
       assert.is_nil(other:requests()[2].headers.authorization)
     end)
 
-    it("does not go round for ever", function()
+    it("stops after 5 redirects", function()
       srv:route("*", "^", redirect(302, srv.url .. "/again"))
       local result, err = download()
       assert.is_nil(result)
@@ -113,7 +99,7 @@ describe("download_video", function()
     end)
   end)
 
-  describe("to a place that", function()
+  describe("to a path that", function()
     -- A download that must fail before, or without, anything being written.
     local function refused(target)
       srv:reply(FILE)
@@ -132,7 +118,7 @@ describe("download_video", function()
       assert.equal(0, #srv:requests()) -- nothing is asked for that could not be kept
     end)
 
-    it("is in no folder is an error", function()
+    it("is in a missing folder is an error", function()
       assert.matches("/missing/a.mp4.part: No such file or directory",
         refused(dir:at("missing/a.mp4")).message)
       assert.equal(0, #srv:requests())
@@ -154,13 +140,13 @@ describe("download_video", function()
       assert.equal("", dir:list())
     end)
 
-    it("is taken by a folder of that name with .part leaves that one", function()
+    it("has a folder in place of its part file is an error, and leaves that folder", function()
       dir:run("mkdir a.mp4.part")
       assert.matches("a.mp4.part: Is a directory", refused(dir:at("a.mp4")).message)
       assert.equal("a.mp4.part", dir:list())
     end)
 
-    it("can't hold it is an error, and leaves the old file", function()
+    it("is on a full disk is an error, and leaves the old file", function()
       dir:write("a.mp4", "old")
       dir:run("ln -s /dev/full a.mp4.part")
       refused(dir:at("a.mp4"))
@@ -169,35 +155,28 @@ describe("download_video", function()
     end)
 
     -- In a process of its own, since a limit on the size of files can't be taken back by everybody.
-    it("fills up in the middle is an error, and leaves the old file", function()
+    it("reaches a size limit in the middle is an error, and leaves the old file", function()
       dir:write("a.mp4", "old")
-      srv:reply{ headers = { ["Content-Type"] = "video/mp4" }, body = MP4:rep(200) }
-      local lua = os.getenv("LUA") or "lua5.4"
+      srv:reply(answers.file(MP4:rep(200)))
       local code = ([[
         local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
         local result, err = client:download_video("v", "%s")
         print(result, err.kind, err.message)]]):format(srv.url, dir:at("a.mp4"))
-      local pipe = assert(io.popen(("trap '' XFSZ; ulimit -f 64; exec %s -e '%s' 2>&1"):format(lua, code)))
-      local output = pipe:read("*a")
-      pipe:close()
+      local output = process.output("trap '' XFSZ; ulimit -f 64; exec "
+        .. process.command(process.lua { "-e", code }) .. " 2>&1")
       assert.matches("^nil\tfile\tcannot write .*/a%.mp4%.part: File too large\n$", output)
       assert.equal("old", dir:read("a.mp4"))
       assert.equal("a.mp4", dir:list())
     end)
 
-    it("is named without a folder is in the current one", function()
+    it("names no folder is in the current one", function()
       srv:reply(FILE)
       local code = ([[
         local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
         local result, err = client:download_video("v", "here.mp4")
         print(err or result.path)]]):format(srv.url)
-      local here = assert(io.popen("pwd")):read("*l")
-      local function absolute(path) return (path:gsub("%./", here .. "/")) end
-      local command = ("cd '%s' && LUA_PATH='%s' LUA_CPATH='%s' %s -e '%s' 2>&1"):format(dir.path,
-        absolute(package.path), absolute(package.cpath), os.getenv("LUA") or "lua5.4", code)
-      local pipe = assert(io.popen(command))
-      assert.equal("here.mp4\n", pipe:read("*a"))
-      pipe:close()
+      local command = process.command(process.lua_anywhere { "-e", code })
+      assert.equal("here.mp4\n", process.output(("cd '%s' && %s 2>&1"):format(dir.path, command)))
       assert.equal(MP4, dir:read("here.mp4"))
     end)
   end)
@@ -212,13 +191,13 @@ describe("download_video", function()
       return message
     end
 
-    it("names the id", function()
+    it("raises for a bad id", function()
       for _, id in ipairs{ "", ".", "..", {}, true } do
         assert.matches("%(id: ", misuse(id, dir:at("a.mp4")))
       end
     end)
 
-    it("names the path", function()
+    it("raises for a bad path", function()
       for _, target in ipairs{ 5, true, "", {}, { path = 5 }, { path = "" }, { variant = "video" } } do
         assert.matches("path: ", misuse("v", target))
       end
@@ -226,26 +205,26 @@ describe("download_video", function()
       assert.matches("path: ", misuse("v", dir:at("a\0b.mp4")))
     end)
 
-    it("names the variant", function()
+    it("raises for a bad variant", function()
       for _, variant in ipairs{ "videos", "", 1, {} } do
         assert.matches("'variant'.*'video', 'thumbnail', 'spritesheet'",
           misuse("v", { path = dir:at("a"), variant = variant }))
       end
     end)
 
-    it("names unknown options with the nearest", function()
+    it("raises for unknown options, with the nearest name", function()
       assert.matches("unknown option 'varient'; did you mean 'variant'%?",
         misuse("v", { path = dir:at("a"), varient = "video" }))
       assert.matches("unknown option 'time_out'; did you mean 'timeout'%?",
         misuse("v", dir:at("a"), { time_out = 1 }))
     end)
 
-    it("names the options of the call", function()
+    it("raises for bad options of the call", function()
       assert.matches("options: expected a table, got number", misuse("v", dir:at("a"), 5))
       assert.matches("option 'timeout'", misuse("v", dir:at("a"), { timeout = "1" }))
     end)
 
-    it("blames the line of the caller", function()
+    it("names the caller's line", function()
       for _, arguments in ipairs{ { "" , "a" }, { "v", 5 }, { "v", { path = "a", colour = 1 } } } do
         local _, message = pcall(function()
           local result = client:download_video(arguments[1], arguments[2])

@@ -1,10 +1,12 @@
--- download_video whose transfer breaks: it goes on where it broke if the server can say that the file is
--- still the same, starts over if not, and in the end the file is there byte for byte, or the old one. A retry
--- takes its time, so all cases run at once, each in its coroutine, and are then looked at one by one.
+-- download_video whose transfer breaks: it resumes where it stopped if a validator shows that the file is the
+-- same, starts over if not, and in the end the file is there byte for byte, or the old one. A retry takes its
+-- time, so all cases run at once, each in its coroutine, and are then checked one by one.
+local answers = require "spec.support.answers"
 local curl = require "spec.support.curl"
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local wrap = require "sora.loop.coroutine"
@@ -22,11 +24,7 @@ local CUT = 5000 -- bytes that come before a transfer breaks
 local REST = ("bytes %d-%d/%d"):format(CUT, #FILE - 1, #FILE)
 local EXPIRED = { status = 403, body = "<Error><Code>AccessDenied</Code></Error>" }
 
-local function typed(headers)
-  local all = { ["Content-Type"] = "video/mp4" }
-  for name, value in pairs(headers or {}) do all[name] = value end
-  return all
-end
+local function typed(headers) return answers.with(answers.TYPE, headers) end
 
 -- The whole of a file, of which `cut` bytes arrive.
 local function whole(headers, cut, bytes)
@@ -41,14 +39,10 @@ local function part(first, headers, cut, last)
   return { status = 206, headers = all, body = FILE:sub(first + 1, last + 1), truncate = cut }
 end
 
-local function redirect(location)
-  return { status = 302, headers = { Location = location } }
-end
+local function redirect(location) return answers.redirect(302, location) end
 
 -- A job whose file is at a path of the server.
-local function place(path)
-  return { json = { id = "v", status = "completed", url = path } }
-end
+local function place(path) return answers.job("completed", { url = path }) end
 
 describe("download_video whose transfer breaks", function()
   local srv, dir, client
@@ -57,29 +51,27 @@ describe("download_video whose transfer breaks", function()
   -- `#` in paths stands for the case's id, `content` and `job` for what answers there.
   local function routes_of(case)
     local routes = { ["/v1/videos/#/content"] = case.content, ["/v1/videos/#"] = case.job }
-    for path, answers in pairs(case.at or {}) do routes[path] = answers end
-    return routes
+    return answers.with(routes, case.at)
   end
 
   -- Answers with the id of the case in their addresses.
   local function answers_of(case, list)
-    local answers = {}
+    local placed = {}
     for i, answer in ipairs(list[1] and list or { list }) do
-      local copy = {}
-      for name, value in pairs(answer) do copy[name] = value end
+      local copy = answers.with(answer)
       if copy.headers and copy.headers.Location then
         copy.headers = { Location = (copy.headers.Location:gsub("#", case.id)) }
       elseif copy.json and copy.json.url then
-        copy.json = { id = "v", status = "completed", url = (copy.json.url:gsub("#", case.id)) }
+        copy = place((copy.json.url:gsub("#", case.id)))
       end
-      answers[i] = copy
+      placed[i] = copy
     end
-    return answers
+    return placed
   end
 
   local function begin(case)
-    for path, answers in pairs(routes_of(case)) do
-      srv:route("GET", (path:gsub("#", case.id)), answers_of(case, answers))
+    for path, list in pairs(routes_of(case)) do
+      srv:route("GET", (path:gsub("#", case.id)), answers_of(case, list))
     end
     local target = { path = dir:at(case.id .. "/a.mp4"), resume = case.resume,
       on_progress = case.on_progress }
@@ -166,7 +158,7 @@ describe("download_video whose transfer breaks", function()
     end)
   end
 
-  under("goes on where it broke", function()
+  under("resumes", function()
     local BOTH = { ETag = '"v1-x"', ["Last-Modified"] = DATE }
     gives("by its ETag", { content = { whole(BOTH, CUT), part(CUT, BOTH) },
       asked = { "", 'bytes=5000- if "v1-x"' } })
@@ -176,7 +168,7 @@ describe("download_video whose transfer breaks", function()
       asked = { "", "bytes=5000- if " .. DATE } })
 
     -- A 206 to If-Range need not repeat Last-Modified (RFC 9110, 15.3.7).
-    gives("again, where a part does not repeat the date",
+    gives("again, where a 206 does not repeat the date",
       { content = { whole({ ["Last-Modified"] = DATE }, CUT), part(CUT, {}, 1000), part(CUT + 1000) },
         asked = { "", "bytes=5000- if " .. DATE, "bytes=6000- if " .. DATE } })
 
@@ -192,12 +184,12 @@ describe("download_video whose transfer breaks", function()
       at = { ["/s1/#"] = whole(TAG, CUT), ["/s2/#"] = part(CUT, TAG) },
       asked = { "", "", 'bytes=5000- if "1"', 'bytes=5000- if "1"' } })
 
-    gives("after answers that were none", { content = { whole(TAG, CUT), { status = 503,
+    gives("after an answer without a file", { content = { whole(TAG, CUT), { status = 503,
       headers = { ["retry-after-ms"] = "10" }, body = "<html>busy" }, part(CUT, TAG) },
       asked = { "", 'bytes=5000- if "1"', 'bytes=5000- if "1"' } })
   end)
 
-  it("goes on in a call that blocks as well", function()
+  it("resumes in a blocking call as well", function()
     local blocking = rig.client(srv, { max_retries = 1 })
     srv:route("GET", "/v1/videos/v/content", { whole(TAG, CUT), part(CUT, TAG) })
     assert.equal(#FILE, assert(blocking:download_video("v", dir:at("v.mp4"))).bytes)
@@ -218,7 +210,7 @@ describe("download_video whose transfer breaks", function()
       content = { whole(TAG, #FILE - 1), whole(OLD_TAG, nil, OLDER:sub(1, 1000)) },
       asked = { "", ('bytes=%d- if "1"'):format(#FILE - 1) } })
 
-    gives("and goes on from the new file when that breaks",
+    gives("and resumes with the new file when that breaks",
       { content = { whole(OLD_TAG, CUT, OLDER), whole(TAG, 100), part(100, TAG) },
         asked = { "", 'bytes=5000- if "2"', 'bytes=100- if "1"' } })
 
@@ -238,7 +230,7 @@ describe("download_video whose transfer breaks", function()
       asked = { "", "" } })
   end)
 
-  under("takes no part", function()
+  under("refuses a 206", function()
     for name, range in pairs{ ["from further on"] = "bytes 5001-18011/18012",
       ["from before"] = "bytes 4999-18011/18012", ["from the beginning"] = "bytes 0-18011/18012",
       ["in other units"] = "items 5000-18011/18012", ["in words"] = "bytes five-ten/18012",
@@ -256,13 +248,13 @@ describe("download_video whose transfer breaks", function()
       error = { kind = "api", status = 206 } })
   end)
 
-  it("is tried with the right numbers above", function()
+  it("has the sizes that the Content-Range headers above say", function()
     assert.equal("bytes 5000-18011/18012", REST)
   end)
 
   under("because its URL expired", function()
     for _, status in ipairs{ 401, 403, 404, 410 } do
-      gives(("(%d) asks for a new one and goes on"):format(status), { retries = 1,
+      gives(("(%d) asks for a new one and resumes"):format(status), { retries = 1,
         content = { place "/s1/#", place "/s2/#" },
         at = { ["/s1/#"] = { whole(TAG, CUT), { status = status, body = "<Error/>" } },
           ["/s2/#"] = part(CUT, TAG) } })
@@ -285,19 +277,19 @@ describe("download_video whose transfer breaks", function()
       at = { ["/s1/#"] = { whole(TAG, CUT), EXPIRED }, ["/s2/#"] = whole(TAG) } })
   end)
 
-  under("for good leaves nothing behind", function()
+  under("for good leaves no part file", function()
     local BREAKS = { ["/s1/#"] = { whole(TAG, CUT), EXPIRED } }
 
     fails("when no retry is allowed", { retries = 0, content = whole(TAG, CUT), asked = { "" },
       error = { kind = "transport", curl = "CURLE_PARTIAL_FILE", attempts = 1 } })
 
-    fails("when attempts bring nothing any more", { retries = 1, asked = { "", 'bytes=5000- if "1"' },
+    fails("when the last attempts bring no byte", { retries = 1, asked = { "", 'bytes=5000- if "1"' },
       content = { whole(TAG, CUT), part(CUT, TAG, 0) }, error = { kind = "transport", attempts = 2 } })
 
-    fails("when the server refuses to go on", { content = { whole(TAG, CUT),
+    fails("when the server refuses to resume", { content = { whole(TAG, CUT),
       { status = 401, json = { error = { message = "No." } } } }, error = { status = 401, message = "No." } })
 
-    fails("when on_progress has seen enough", { content = { whole(TAG, CUT), part(CUT, TAG) },
+    fails("when on_progress returns false", { content = { whole(TAG, CUT), part(CUT, TAG) },
       on_progress = function(received) return received <= CUT end, error = { kind = "cancelled" } })
 
     fails("when nobody has a new URL", { retries = 1, content = { place "/s1/#", { status = 404,
@@ -358,7 +350,7 @@ describe("download_video of transfers that break anywhere", function()
     for i = 1, FILES do
       handles[i] = assert(client:start("download_video", ("job_%02d"):format(i), dir:at("file" .. i)))
     end
-    while client:update(1) > 0 do end
+    patience.finish(client)
     local film = media.open("video", LENGTH)
     local expected = film.read(0, LENGTH)
     for i, handle in ipairs(handles) do

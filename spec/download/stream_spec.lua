@@ -1,9 +1,11 @@
--- download_video that hands its bytes on, or tells of them: in their order, each once, held back while nobody
--- takes them, and in no more memory for a GiB than for a page.
+-- download_video with a sink or on_progress: bytes in order, each once, with backpressure, and in no more
+-- memory for a GiB than for a page.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
@@ -20,32 +22,22 @@ end
 local FILE = content(40) -- some 640 KiB: more than is ever waiting
 
 describe("download_video", function()
-  local srv, dir, client
+  local srv, dir = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, dir = httpd.start(), folder.new()
-  end)
-  before_each(function()
-    srv:reset()
-    dir:clear()
-    client = rig.client(srv, { max_retries = 2 })
-  end)
+  before_each(function() client = rig.client(srv, { max_retries = 2 }) end)
   after_each(function() client:close() end)
-  teardown(function()
-    srv:stop()
-    dir:remove()
-  end)
 
   local function answer(bytes, cut)
-    return { headers = { ["Content-Type"] = "video/mp4", ETag = TAG }, body = bytes, truncate = cut }
+    return answers.with(answers.file(bytes, { ETag = TAG }), { truncate = cut })
   end
 
   local function rest(first)
-    return { status = 206, body = FILE:sub(first + 1), headers = { ["Content-Type"] = "video/mp4", ETag = TAG,
-      ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) } }
+    return answers.with(answers.file(FILE:sub(first + 1), { ETag = TAG,
+      ["Content-Range"] = ("bytes %d-%d/%d"):format(first, #FILE - 1, #FILE) }), { status = 206 })
   end
 
-  it("lets go of its functions once it is over", function()
+  it("releases its functions once it is over", function()
     srv:route("GET", "^", answer(FILE))
     local seen = setmetatable({}, { __mode = "k" })
     do
@@ -53,14 +45,13 @@ describe("download_video", function()
       seen[sink] = true
       assert(client:download_video("v", { sink = sink }))
       client:start("download_video", "v", { sink = sink }, { on_done = function() pieces.over = true end })
-      while not pieces.over do client:update(0.05) end
+      patience.pump(client, function() return pieces.over end)
     end
-    collectgarbage()
-    collectgarbage()
+    rig.collect()
     assert.is_nil(next(seen))
   end)
 
-  it("never hands the beginning on twice, where the address expires in the middle", function()
+  it("never passes the beginning on twice when the URL expires in the middle", function()
     local url = srv.url .. "/f.mp4"
     for _, case in ipairs{ { resume = false, tag = TAG }, { resume = true } } do
       srv:reset()
@@ -78,19 +69,17 @@ describe("download_video", function()
 
   -- The two ways of making the call; both give its results.
   local WAYS = {
-    ["in a call that blocks"] = function(target, opts)
+    ["in a blocking call"] = function(target, opts)
       return client:download_video("v", target, opts)
     end,
-    ["in a call that was started"] = function(target, opts)
-      local handle = assert(client:start("download_video", "v", target, opts))
-      while client:update(1) > 0 do end
-      return handle:result()
+    ["in a started call"] = function(target, opts)
+      return patience.result(client, assert(client:start("download_video", "v", target, opts)))
     end,
   }
 
   for way, download in pairs(WAYS) do
     describe(way .. " to a sink", function()
-      it("hands on all bytes in their order", function()
+      it("passes on all bytes in order", function()
         srv:reply(answer(FILE))
         local pieces, sink = rig.collector()
         local result, err = download{ sink = sink }
@@ -101,7 +90,7 @@ describe("download_video", function()
         assert.equal("", dir:list())
       end)
 
-      it("hands them on while they come", function()
+      it("passes bytes on while they arrive", function()
         local head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
         srv:reply{ steps = { head .. "\0\0\0", 0.4, "\24f", 0.4, "12345" } }
         local pieces, at = {}, {}
@@ -112,7 +101,7 @@ describe("download_video", function()
         assert.is_true(at[3] - at[1] > 0.2)
       end)
 
-      it("is in no hurry: what it can't take yet is not fetched", function()
+      it("that is slow holds the transfer back (backpressure)", function()
         srv:reply(answer(FILE:rep(20)))
         local largest, count = 0, 0
         local result = assert(download{ sink = function(chunk)
@@ -124,7 +113,7 @@ describe("download_video", function()
 
       for name, stop in pairs{ ["raises"] = function() error("the disk is full", 0) end,
         ["raises a table"] = function() error({}) end, ["returns false"] = function() return false end } do
-        it("ends when it " .. name, function()
+        it("is cancelled when it " .. name, function()
           srv:reply(answer(FILE))
           local calls = 0
           local result, err = download{ sink = function()
@@ -142,7 +131,7 @@ describe("download_video", function()
         end)
       end
 
-      it("goes on through nil and true", function()
+      it("continues when the sink returns anything but false", function()
         srv:reply(answer(FILE), answer(FILE))
         for _, value in ipairs{ true, "false" } do
           local count = 0
@@ -154,7 +143,7 @@ describe("download_video", function()
         end
       end)
 
-      it("never shows it what is no file", function()
+      it("never passes on a body that is not a file", function()
         local function never() error("called") end
         local html = "<!DOCTYPE html><html><title>Sign in</title></html>"
         for kind, body in pairs{ api = '{"error":{"message":"No."}}', decode = html } do
@@ -170,7 +159,7 @@ describe("download_video", function()
         assert.equal("decode", select(2, download({ sink = never })).kind)
       end)
 
-      it("goes on after a break, no byte twice", function()
+      it("resumes after a break, no byte twice", function()
         srv:reply(answer(FILE, 300000), rest(300000))
         local pieces, sink = rig.collector()
         assert.equal(#FILE, assert(download{ sink = sink }).bytes)
@@ -178,14 +167,14 @@ describe("download_video", function()
         assert.equal("bytes=300000-", srv:requests()[2].headers.range)
       end)
 
-      it("goes on where the whole file comes again", function()
+      it("skips what it has when the whole file is sent again", function()
         srv:reply(answer(FILE, 300000), answer(FILE))
         local pieces, sink = rig.collector()
         assert.equal(#FILE, assert(download{ sink = sink }).bytes)
         assert.is_true(table.concat(pieces) == FILE)
       end)
 
-      it("ends where it can't go on: what was handed on can't be taken back", function()
+      it("fails when it can't resume, since bytes can't be taken back", function()
         local other = answer(FILE)
         other.headers = { ["Content-Type"] = "video/mp4", ETag = '"2"' }
         srv:reply(answer(FILE, 300000), other)
@@ -208,7 +197,7 @@ describe("download_video", function()
     end)
 
     describe(way .. " with on_progress", function()
-      it("hears of received and total bytes", function()
+      it("reports received and total bytes", function()
         srv:reply(answer(FILE))
         local seen = {}
         assert(download{ path = dir:at("a.mp4"), on_progress = function(...) seen[#seen + 1] = { ... } end })
@@ -224,7 +213,7 @@ describe("download_video", function()
         assert.is_true(dir:read("a.mp4") == FILE)
       end)
 
-      it("hears no total where there is none", function()
+      it("reports no total for a chunked body", function()
         srv:reply{ body = FILE, chunked = true }
         local last
         assert(download{ path = dir:at("a.mp4"), on_progress = function(received, total)
@@ -248,7 +237,7 @@ describe("download_video", function()
         assert.is_true(dir:read("a.mp4") == FILE)
       end)
 
-      it("goes with a sink", function()
+      it("works together with a sink", function()
         srv:reply(answer(FILE))
         local count = 0
         assert(download{ sink = function(chunk) count = count + #chunk end,
@@ -258,7 +247,7 @@ describe("download_video", function()
 
       for name, stop in pairs{ ["raises"] = function() error("enough", 0) end,
         ["returns false"] = function() return false end } do
-        it("ends when it " .. name, function()
+        it("is cancelled when it " .. name, function()
           dir:write("a.mp4", "old")
           srv:reply(answer(FILE))
           local calls = 0
@@ -274,7 +263,7 @@ describe("download_video", function()
         end)
       end
 
-      it("can end it with the last byte", function()
+      it("can be cancelled at the last byte", function()
         dir:write("a.mp4", "old")
         srv:reply(answer(FILE))
         local _, err = download{ path = dir:at("a.mp4"), on_progress = function(n) return n < #FILE end }
@@ -285,7 +274,7 @@ describe("download_video", function()
     end)
   end
 
-  it("to a sink that takes longer than the time-out goes on: the server is not late", function()
+  it("does not time out while its sink blocks longer than the timeout", function()
     srv:reply(answer(FILE:rep(10)))
     local slept, count = false, 0
     local result, err = client:download_video("v", { sink = function(chunk)
@@ -298,8 +287,8 @@ describe("download_video", function()
     assert.equal(#FILE * 10, count)
   end)
 
-  describe("in a call that was started", function()
-    it("is told of once, and can be cancelled from within", function()
+  describe("in a started call", function()
+    it("calls on_done once when its sink cancels it", function()
       srv:reply(answer(FILE))
       local handle, outcome
       local calls, done = 0, 0
@@ -309,7 +298,7 @@ describe("download_video", function()
       end }, { on_done = function(result, err)
         done, outcome = done + 1, { result, err.kind }
       end })
-      while client:update(1) > 0 do end
+      patience.finish(client)
       assert.same({ 1, 1 }, { calls, done })
       assert.same({ nil, "cancelled" }, outcome)
     end)
@@ -317,7 +306,7 @@ describe("download_video", function()
     it("puts the file in place, though nobody asks for the result", function()
       srv:reply(answer(FILE))
       client:start("download_video", "v", dir:at("a.mp4"))
-      while client:update(1) > 0 do end
+      patience.finish(client)
       assert.is_true(dir:read("a.mp4") == FILE)
       assert.equal("a.mp4", dir:list())
     end)
@@ -329,7 +318,7 @@ describe("download_video", function()
         local seen
         local handle = client:start("download_video", "v", { path = dir:at("a.mp4"),
           on_progress = function(n) seen = n end })
-        while not seen do client:update(0.01) end
+        patience.pump(client, function() return seen end)
         assert.equal("a.mp4 a.mp4.part", dir:list())
         finish(handle)
         client:update()
@@ -339,7 +328,7 @@ describe("download_video", function()
       end
     end)
 
-    it("goes beside others", function()
+    it("runs beside others", function()
       srv:route("GET", "^/v1/videos/%d+/content", answer(FILE))
       srv:route("GET", "^/v1/videos/%d+$", { json = { id = "v" } })
       local counts, handles = {}, {}
@@ -350,7 +339,7 @@ describe("download_video", function()
           if i == 1 then assert(client:get_video("7")) end -- a call that blocks, from within
         end })
       end
-      while client:update(1) > 0 do end
+      patience.finish(client)
       for i = 1, 8 do
         assert.equal(#FILE, assert(handles[i]:result()).bytes)
         assert.equal(#FILE, counts[i])
@@ -400,7 +389,7 @@ describe("download_video of a large film", function()
     return tonumber(result), more, tonumber(grown)
   end
 
-  it("needs no memory for a file", function()
+  it("needs no memory that grows with the file", function()
     local bytes, _, grown = measure(([[
       if name ~= "small" then name = "large" end
       local result, err = client:download_video(name, "%s")
@@ -418,7 +407,7 @@ describe("download_video of a large film", function()
     assert.equal("large.mp4", dir:list())
   end)
 
-  it("needs no memory for a sink, even a slow one", function()
+  it("needs no memory that grows with the file for a sink, even a slow one", function()
     local bytes, calls, grown = measure[[
       local count, calls = 0, 0
       assert(client:download_video(name, { sink = function(chunk)
@@ -432,7 +421,7 @@ describe("download_video of a large film", function()
     assert.is_true(grown < 8192 * MEMORY, grown .. " KiB")
   end)
 
-  it("needs no memory for a sink in frames", function()
+  it("needs no memory that grows with the file for a sink in frames", function()
     local bytes, frames, grown = measure[[
       local count, frames = 0, 0
       local handle = client:start("download_video", name, { sink = function(chunk)

@@ -1,4 +1,5 @@
 -- The benchmark's pure part, how it treats the programs that it runs, and that a small run of it works.
+local answers = require "spec.support.answers"
 local client = require "bench.client"
 local folder = require "spec.support.folder"
 local process = require "spec.support.process"
@@ -70,15 +71,13 @@ end)
 
 -- A program that is a line of shell, in which $1 is WHAT, $2 the URL, $3 COUNT, $4 FLIGHT and $5 EXTRA.
 local function shell(line, more)
-  local program = { name = "shell", command = { "sh", "-c", line, "sh" } }
-  for name, value in pairs(more or {}) do program[name] = value end
-  return program
+  return answers.with({ name = "shell", command = { "sh", "-c", line, "sh" } }, more)
 end
 
 local JOB = { what = "one", url = "http://127.0.0.1:9/v1/videos/video_123", count = 40 }
 
 describe("a client of the benchmark", function()
-  it("is told what to do, and believed", function()
+  it("gets its arguments, and its figures are parsed", function()
     local program = shell 'echo noise; [ "$1 $4" = "one 1" ] && echo "$3 0.5 0.25 2048 -8"'
     local result = client.measure(program, JOB)
     assert.same({ count = 40, wall = 0.5, cpu = 0.25, rss = 2048, growth = -8 }, result)
@@ -90,11 +89,11 @@ describe("a client of the benchmark", function()
     assert.same({ 4, 2 }, { result.rss, result.growth })
   end)
 
-  it("may have no way to do it", function()
+  it("may be unable to run a load (status 3)", function()
     assert.same({ nil, false }, { client.measure(shell "exit 3", JOB) })
   end)
 
-  it("fails when it says so, or says nothing", function()
+  it("fails when its status is not 0, or when it prints no figures", function()
     for line, message in pairs { ["echo no >&2; exit 1"] = "status 1: no", ["true"] = "status 0:" } do
       local result, why = client.measure(shell(line), JOB)
       assert.is_nil(result)
@@ -102,7 +101,7 @@ describe("a client of the benchmark", function()
     end
   end)
 
-  it("is there when its probe works", function()
+  it("is available when its probe works", function()
     assert.equal("one 1.0", client.probe(shell '[ "$1" = probe ] && echo "one 1.0"'))
     local version, why = client.probe { command = { "sh", "-c", "echo first; echo last >&2; exit 1" } }
     assert.is_nil(version)
@@ -117,9 +116,8 @@ describe("a round", function()
   after_each(function() files:remove() end)
 
   local function load_of(more)
-    local load = { what = "one", name = "here", title = "a load", url = "u", count = 100, extra = files.path }
-    for name, value in pairs(more or {}) do load[name] = value end
-    return load
+    return answers.with({ what = "one", name = "here", title = "a load", url = "u", count = 100,
+      extra = files.path }, more)
   end
 
   it("has every client in it, and begins with another one each time", function()
@@ -133,7 +131,7 @@ describe("a round", function()
     assert.equal(10, entries[b].results[3].count)
   end)
 
-  it("is over for a client that failed", function()
+  it("leaves out a client that failed", function()
     local failing, unable = shell 'printf x >>"$5/tries"; exit 1', shell "exit 3"
     local entries = rounds.run({ failing, unable }, load_of(), 3, 1)
     assert.equal("x", files:read("tries"))
@@ -142,7 +140,7 @@ describe("a round", function()
     assert.is_nil(entries[unable].why)
   end)
 
-  it("is for those whose load it is", function()
+  it("runs only the clients that support the load", function()
     local program = shell 'echo "$3 1 1 1 1"'
     local other, small = shell("exit 1", { only = "there" }), shell("exit 1", { most = 4 })
     local slow = shell('echo "$3 1 1 1 1"', { share = 0.05 })
@@ -154,15 +152,8 @@ describe("a round", function()
 end)
 
 describe("the benchmark", function()
-  local function output_of(command)
-    return process.output("unset LD_PRELOAD; { " .. command .. "; } 2>&1")
-  end
-
   local function run(...)
-    local child = process.start(process.lua { "bench/run.lua", ... })
-    local output = child.out:read("*a")
-    local errors = child:errors()
-    return child:wait(), output, errors
+    return process.start(process.lua { "bench/run.lua", ... }):finish()
   end
 
   local function count(text, what)
@@ -170,8 +161,8 @@ describe("the benchmark", function()
   end
 
   it("runs, in small", function()
-    if output_of("command -v nginx") == "" then return pending("nginx is not installed") end
-    local made = output_of("env -u MAKEFLAGS -u MFLAGS make --silent build/bench/easy build/bench/multi")
+    if process.run("command -v nginx") == "" then return pending("nginx is not installed") end
+    local made = process.run("env -u MAKEFLAGS -u MFLAGS make --silent build/bench/easy build/bench/multi")
     assert.equal("", (made:gsub("[^\n]*compile[^\n]*\n", "")))
     local status, output, errors = run("WHAT=many,download", "CLIENTS=easy,multi,capped,sora", "ROUNDS=1",
       "SCALE=0.01")
@@ -184,7 +175,7 @@ describe("the benchmark", function()
     assert.is_nil(output:find("Failed", 1, true))
   end)
 
-  it("says what it does not understand", function()
+  it("names an argument that it does not understand", function()
     local complaints = { ["WHAT=all"] = "nothing is called all", ["CLIENTS=all"] = "no client is called all",
       ["HOW=fast"] = "unknown word: HOW=fast" }
     for argument, complaint in pairs(complaints) do

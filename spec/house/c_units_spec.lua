@@ -1,70 +1,61 @@
 -- Compiles and runs the C programs in c_units/, which test the sources that know neither Lua nor libcurl:
--- once as they are and, where the compiler can, once with its sanitizers. Each says how many checks it made.
+-- once as they are and, where the compiler can, once with its sanitizers. Each prints how many checks it
+-- made.
+local process = require "spec.support.process"
+
 local cc = os.getenv("CC") or "cc"
 local FLAGS = "-std=c99 -Wall -Wextra -Werror -g -Isrc -Ispec/c_units"
 local SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 local OUT = "build/c_units"
 
--- The programs, each with the sources that it is linked with.
+-- A program of c_units/, and the sources that are linked to it.
 local UNITS = {
-  base64 = "src/base/base64.c",
-  buffer = "src/base/buffer.c",
-  headers = "src/http/headers.c src/base/buffer.c",
-  json_numbers = "src/base/json_numbers.c src/base/buffer.c",
-  part_file = "src/base/part_file.c src/base/sys_posix.c",
-  redact = "src/http/redact.c src/http/headers.c src/base/buffer.c",
-  retry = "src/http/retry.c",
-  timers = "src/loop/timers.c",
+  base64 = { "src/base/base64.c" },
+  buffer = { "src/base/buffer.c" },
+  headers = { "src/http/headers.c", "src/base/buffer.c" },
+  json_numbers = { "src/base/json_numbers.c", "src/base/buffer.c" },
+  part_file = { "src/base/part_file.c", "src/base/sys_posix.c" },
+  redact = { "src/http/redact.c", "src/base/buffer.c", "src/http/headers.c" },
+  retry = { "src/http/retry.c" },
+  timers = { "src/loop/timers.c" },
 }
+local LIBRARIES = "-lm -lcrypto -ldl -pthread"
 
--- Runs a command; its output, and its exit status. LD_PRELOAD may hold a sanitizer, which is there for this
--- process alone.
-local function run(command)
-  local pipe = assert(io.popen("unset LD_PRELOAD; { " .. command .. "; } 2>&1; echo \"exit $?\""))
-  local text = pipe:read("*a")
-  pipe:close()
-  local output, status = text:match("^(.*)exit (%d+)\n$")
-  return output, tonumber(status)
-end
-
-local function program(unit, suffix)
-  return ("%s/%s%s"):format(OUT, unit[1], suffix)
-end
-
-local function compile(unit, suffix, flags)
-  return run(("%s %s %s spec/c_units/%s.c src/%s.c %s -o %s -lm"):format(cc, FLAGS, flags, unit[1], unit[1],
-    unit[2], program(unit, suffix)))
+-- The command that makes `program` of a unit.
+local function compiler(name, sources, flags, program)
+  return ("%s %s %s spec/c_units/%s.c %s -o %s %s"):format(cc, FLAGS, flags, name,
+    table.concat(sources, " "), program, LIBRARIES)
 end
 
 describe("the C unit", function()
-  setup(function() assert(select(2, run("mkdir -p " .. OUT)) == 0) end)
+  setup(function() assert.same({ "", 0 }, { process.run("mkdir -p " .. OUT) }) end)
 
-  local function check(unit, suffix, flags)
-    local warnings, status = compile(unit, suffix, flags)
-    assert.same({ "", 0 }, { warnings, status })
-    local output
-    output, status = run(program(unit, suffix))
-    assert.same({ ("%d checks, 0 failed\n"):format(unit[3]), 0 }, { output, status })
+  local function check(name, sources, flags, suffix)
+    local program = ("%s/%s%s"):format(OUT, name, suffix)
+    assert.same({ "", 0 }, { process.run(compiler(name, sources, flags, program)) })
+    local output, status = process.run(program)
+    assert.same({ "0", 0 }, { output:match("^[1-9]%d* checks, (%d+) failed\n$") or output, status })
   end
 
   -- Some systems have a compiler without the libraries of its sanitizers.
   local function can_sanitize()
-    local _, status = run(("printf 'int main(void) { return 0; }' | %s %s -x c - -o %s/probe && %s/probe")
-      :format(cc, SANITIZE, OUT, OUT))
+    local _, status = process.run(
+      ("printf 'int main(void) { return 0; }' | %s %s -x c - -o %s/probe && %s/probe")
+        :format(cc, SANITIZE, OUT, OUT))
     return status == 0
   end
 
-  for _, unit in ipairs(UNITS) do
-    it(unit[1] .. " holds", function()
-      check(unit, "", "-O2")
-      if can_sanitize() then check(unit, "-sanitized", SANITIZE) end
+  for name, sources in pairs(UNITS) do
+    it(name .. " passes all its checks", function()
+      check(name, sources, "-O2", "")
+      if can_sanitize() then check(name, sources, SANITIZE, "-sanitized") end
     end)
   end
 
-  it("is compiled for every program that there is", function()
+  it("has a row in this file for every program in c_units/", function()
     local listed = {}
-    for i, unit in ipairs(UNITS) do listed[i] = "spec/c_units/" .. unit[1] .. ".c\n" end
+    for name in pairs(UNITS) do listed[#listed + 1] = ("spec/c_units/%s.c"):format(name) end
     table.sort(listed)
-    assert.equal(table.concat(listed), (run("ls spec/c_units/*.c")))
+    assert.same(listed, process.lines("ls spec/c_units/*.c"))
   end)
 end)

@@ -2,6 +2,9 @@
 -- curl is used where TLS or a proxy is spoken.
 local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
+local given = require "spec.support.given"
+local patience = require "spec.support.patience"
+local process = require "spec.support.process"
 local socket = require "cqueues.socket"
 local httpd = require "spec.support.httpd"
 local tls = require "spec.support.tls"
@@ -25,19 +28,8 @@ end
 -- LD_PRELOAD may hold a sanitizer, which is there for this process alone.
 local NO_PRELOAD = "unset LD_PRELOAD; "
 
-local function shell(command)
-  local pipe = assert(io.popen(NO_PRELOAD .. command .. " 2>&1; echo \"exit $?\""))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
 describe("the scripted server", function()
-  local srv
-
-  setup(function() srv = httpd.start() end)
-  before_each(function() srv:reset() end)
-  teardown(function() srv:stop() end)
+  local srv = given.server()
 
   -- Sends a request on a new connection and gives it with the first bytes of the answer.
   local function ask(expected, request)
@@ -301,7 +293,7 @@ describe("the scripted server", function()
     it("sees absolute targets", function()
       srv:reply{ body = "proxied" }
       local command = "curl -qsS --noproxy '' -x " .. srv.url .. " http://far.example/a?b"
-      assert.equal("proxiedexit 0\n", shell(command))
+      assert.same({ "proxied", 0 }, { process.run(command) })
       assert.equal("http://far.example/a?b", srv:requests()[1].target)
     end)
 
@@ -310,8 +302,8 @@ describe("the scripted server", function()
       local target = httpd.start{ tls = certificates.server }
       target:reply{ body = "through" }
       srv:reply{ raw = "HTTP/1.1 200 Connection established\r\n\r\n", tunnel = target.port }
-      assert.equal("throughexit 0\n", shell(("curl -qsS --noproxy '' --cacert %s -x %s %s/a")
-        :format(certificates.ca, srv.url, target.url)))
+      assert.same({ "through", 0 }, { process.run(("curl -qsS --noproxy '' --cacert %s -x %s %s/a")
+        :format(certificates.ca, srv.url, target.url)) })
       assert.matches("^CONNECT localhost:" .. target.port .. " ", srv:requests()[1].raw_head)
       assert.equal("/a", target:requests()[1].target)
       target:stop()
@@ -329,18 +321,18 @@ describe("TLS", function()
 
   local function curl(srv)
     local command = "curl -qsS --noproxy '*' --cacert %s %s/a %s/b"
-    return shell(command:format(tls.certificates().ca, srv.url, srv.url))
+    return process.run(command:format(tls.certificates().ca, srv.url, srv.url))
   end
 
   it("is spoken on kept connections", function()
     local srv = serve("server", { body = "1" }, { body = "2" })
-    assert.equal("12exit 0\n", curl(srv))
+    assert.same({ "12", 0 }, { curl(srv) })
     assert.equal(1, srv:connections())
   end)
 
   it("misbehaves as plain connections do", function()
-    assert.matches("reset by peer", curl(serve("server", { reset = true }, {})))
-    assert.matches("with 1 bytes remaining", curl(serve("server", { body = "ab", truncate = 1 }, {})))
+    assert.matches("reset by peer", (curl(serve("server", { reset = true }, {}))))
+    assert.matches("with 1 bytes remaining", (curl(serve("server", { body = "ab", truncate = 1 }, {}))))
   end)
 
   it("is dropped when idle", function()
@@ -355,29 +347,28 @@ describe("TLS", function()
   end)
 
   it("can have every kind of bad certificate", function()
-    assert.matches("certificate has expired", curl(serve("expired")))
-    assert.matches("no alternative certificate subject name matches", curl(serve("other_name")))
-    assert.matches("self.signed certificate", curl(serve("self_signed")))
+    assert.matches("certificate has expired", (curl(serve("expired"))))
+    assert.matches("no alternative certificate subject name matches", (curl(serve("other_name"))))
+    assert.matches("self.signed certificate", (curl(serve("self_signed"))))
   end)
 
   it("leaves no folder behind", function()
-    local folder = shell((os.getenv("LUA") or "lua5.4") .. [[ -e '
+    local folder = process.run((os.getenv("LUA") or "lua5.4") .. [[ -e '
       print(require("spec.support.tls").certificates().ca)
       io.stdout:flush()
       os.execute("kill -9 $PPID")']]):match("^(.-)/ca.pem\n")
     assert.is_string(folder)
-    local deadline = cqueues.monotime() + 5
-    while io.open(folder .. "/ca.pem") and cqueues.monotime() < deadline do cqueues.sleep(0.01) end
-    assert.is_nil((io.open(folder .. "/ca.pem")))
+    patience.wait(function() return not process.slurp(folder .. "/ca.pem") end,
+      function() cqueues.sleep(0.01) end, "the end of " .. folder)
   end)
 end)
 
 describe("ports without a server", function()
-  it("refuse", function()
+  it("refuse connections", function()
     assert.same({ nil, errno.ECONNREFUSED }, { connect(httpd.refused_url()):connect() })
   end)
 
-  it("or swallow", function()
+  it("or drop packets", function()
     local url = httpd.blackhole()
     for _ = 1, 2 do
       assert.same({ nil, errno.ETIMEDOUT }, { connect(url):connect(0.05) })

@@ -1,7 +1,7 @@
 -- Holds the README to its word: its examples run against a development server, and its tables name what there
 -- is.
 local facts = require "spec.support.facts"
-local folder = require "spec.support.folder"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local sora = require "sora"
 
@@ -51,7 +51,7 @@ local function names_in_table(heading)
 end
 
 describe("the README", function()
-  it("is not long", function()
+  it("has at most 200 lines", function()
     local _, lines = readme:gsub("\n", "\n")
     assert.is_true(lines > 0 and lines <= 200, lines .. " lines")
   end)
@@ -107,14 +107,6 @@ local OUTPUT = {
   ["One reading of all dialects"] = { "^t1\tcompleted\t100\thttps://cdn%.example/t1%.mp4\n$" },
 }
 
--- This process finds modules from where it is; an example runs elsewhere.
-local function absolute(path)
-  local here = process.output("pwd"):gsub("\n", "")
-  return (path:gsub("[^;]+", function(entry)
-    return entry:sub(1, 1) == "/" and entry or here .. "/" .. entry
-  end))
-end
-
 -- Runs a piece of code in a folder, in the Lua that runs the specs, for at most half a minute.
 local function run(code, place, environment)
   place:write("example.lua", code)
@@ -124,14 +116,8 @@ local function run(code, place, environment)
     words[#words + 1] = name
   end
   for name, value in pairs(environment) do words[#words + 1] = name .. "=" .. value end
-  for _, word in ipairs(process.lua { "example.lua" }) do
-    word = word:gsub("^(LUA_C?PATH=)(.*)$", function(name, path) return name .. absolute(path) end)
-    words[#words + 1] = word
-  end
-  local child = process.start(words)
-  local output = child.out:read "*a"
-  local errors = child:errors()
-  return child:wait(), output, errors
+  for _, word in ipairs(process.lua_anywhere { "example.lua" }) do words[#words + 1] = word end
+  return process.start(words):finish()
 end
 
 -- What a trailing comment of the last line says: -- t1  completed  100
@@ -141,18 +127,14 @@ local function promised(code)
 end
 
 describe("an example of the README", function()
-  local server, files, environment
+  local files = given.folder()
+  local server, environment
 
   setup(function()
     server = process.serve { "--duration", 0.2, "--api-key", KEY, "--quiet" }
     environment = { SORA_BASE_URL = server.url, SORA_API_KEY = KEY }
-    files = folder.new()
   end)
-  before_each(function() files:clear() end)
-  teardown(function()
-    server:stop()
-    files:remove()
-  end)
+  teardown(function() server:stop() end)
 
   local function run_well(code)
     local status, output, errors = run(code, files, environment)
@@ -183,7 +165,7 @@ describe("an example of the README", function()
     end)
   end
 
-  it("is there for each output that is known", function()
+  it("is there for each output that this spec expects", function()
     local titles = {}
     for _, block in ipairs(blocks) do titles[#titles + 1] = block.title end
     table.sort(titles)

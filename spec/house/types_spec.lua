@@ -1,8 +1,9 @@
 -- Holds the declarations for editors, types/sora.lua, against the live tables.
+local answers = require "spec.support.answers"
 local facts = require "spec.support.facts"
-local folder = require "spec.support.folder"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local meta = require "spec.support.meta"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -114,7 +115,7 @@ describe("types/sora.lua declares the options", function()
   end)
 
   -- A call that is waited for knows on_done, only to say that it is of no use there.
-  it("of a call that is waited for", function()
+  it("of a blocking call", function()
     local expected = types:fields "sora.StartOptions"
     expected.on_done = nil
     facts.assert_same(facts.sorted(expected), facts.sorted(types:fields "sora.CallOptions"))
@@ -142,7 +143,7 @@ describe("types/sora.lua declares the options", function()
     facts.assert_same(facts.sorted(require "sora.dialects"), types.aliases["sora.Dialect"].words)
   end)
 
-  it("of files and of what is sought", function()
+  it("of input files and of find_created's argument", function()
     facts.assert_same({ "content_type", "data", "filename", "path" },
       facts.sorted(types:fields "sora.InputFile"))
     facts.assert_same({ "prompt", "since" }, facts.sorted(types:fields "sora.Sought"))
@@ -157,18 +158,11 @@ describe("types/sora.lua declares the options", function()
 end)
 
 describe("types/sora.lua declares the fields", function()
-  local srv, client, files
+  local srv, files = given.server(), given.folder()
+  local client
 
-  setup(function()
-    srv, files = httpd.start(), folder.new()
-    client = rig.client(srv)
-  end)
-  before_each(function() srv:reset() end)
-  teardown(function()
-    client:close()
-    srv:stop()
-    files:remove()
-  end)
+  setup(function() client = rig.client(srv) end)
+  teardown(function() client:close() end)
 
   -- A live table: everything in it is declared, and everything is there that is not optional.
   local function assert_fields(class, live)
@@ -214,7 +208,7 @@ describe("types/sora.lua declares the fields", function()
 
   it("of events", function()
     local seen, events, listen = {}, rig.collector()
-    srv:route("*", "^", { status = 503, headers = { ["retry-after-ms"] = "1" } })
+    srv:route("*", "^", answers.busy(1))
     local listener = rig.client(srv, { max_retries = 1, on_event = listen })
     listener:get_video "v"
     listener:close()
@@ -226,7 +220,7 @@ describe("types/sora.lua declares the fields", function()
   end)
 
   it("of files", function()
-    srv:route("*", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    srv:route("*", "^", answers.file "bytes")
     local file = assert(client:download_video("v", files:at "v.mp4"))
     assert_fields("sora.File", file)
     facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.File"))
@@ -234,7 +228,7 @@ describe("types/sora.lua declares the fields", function()
 
   it("of files of jobs that were created for them", function()
     srv:route("POST", "^", { body = '{"id":"v","status":"completed"}' })
-    srv:route("GET", "^", { headers = { ["content-type"] = "video/mp4" }, body = "bytes" })
+    srv:route("GET", "^", answers.file "bytes")
     local file = assert(client:create_and_download({ prompt = "p" }, files:at "v.mp4"))
     facts.assert_same(facts.sorted(file), facts.sorted(types:fields "sora.CreatedFile"))
   end)
@@ -272,7 +266,7 @@ describe("types/sora.lua declares the fields", function()
     local results = client:wait_all { "v" }
     assert_fields("sora.WaitResult", results[1])
     local job = client:watch "v"
-    while not job:done() do assert(client:update(1)) end
+    patience.result(client, job)
     assert_fields("sora.Ticket", job:ticket())
     facts.assert_same(facts.sorted(job:ticket()), facts.sorted(types:fields "sora.Ticket"))
   end)

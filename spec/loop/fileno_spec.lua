@@ -1,43 +1,24 @@
 -- client:fileno(), pollfd, events and timeout: one descriptor for any event loop, here a real cqueues
 -- controller; and that update(0) costs no system call when nothing runs.
-local core = require "sora.core"
+local answers = require "spec.support.answers"
 local cqueues = require "cqueues"
-local httpd = require "spec.support.httpd"
+local eye = require "spec.support.eye"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
-local QUEUED = { json = { id = "v", status = "queued" } }
-local DONE = { json = { id = "v", status = "completed" } }
+local QUEUED, DONE = answers.QUEUED, answers.DONE
 
 describe("fileno", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
 
-  -- Whether the descriptor is readable, or becomes so within some seconds.
-  local function is_readable(seconds)
-    local ready = cqueues.poll({ pollfd = assert(client:fileno()), events = "r" }, seconds or 0)
-    return type(ready) == "table"
-  end
-
-  -- Pumps whenever the descriptor says so, until `finished()`; returns how often it did.
-  local function pump(finished)
-    local wakeups, deadline = 0, core.now() + 5
-    while not finished() do
-      assert.is_true(core.now() < deadline, "nothing came of it")
-      if is_readable(0.5) then
-        wakeups = wakeups + 1
-        client:update(0)
-      end
-    end
-    return wakeups
-  end
+  -- These ask for the descriptor each time.
+  local function is_readable() return eye.of(client):is_readable() end
+  local function pump(holds) return eye.of(client):pump(holds) end
 
   it("is one descriptor, and not readable when there is nothing to do", function()
     assert.equal(client:fileno(), client:fileno())
@@ -60,16 +41,10 @@ describe("fileno", function()
   end)
 
   it("is hardly ever readable while all wait for the server", function()
-    srv:reply { hold = true, json = DONE.json }
+    srv:reply(answers.HELD)
     local handle = assert(client:start("get_video", "v"))
     pump(function() return #srv:requests() == 1 end)
-    local wakeups, started = 0, core.now()
-    repeat
-      if is_readable(0.01) then
-        wakeups = wakeups + 1
-        client:update(0)
-      end
-    until core.now() - started > 0.05
+    local wakeups = eye.of(client):count(0.05)
     assert.is_true(wakeups <= 4, wakeups .. " wake-ups")
     srv:release()
     pump(function() return handle:done() end)
@@ -78,7 +53,7 @@ describe("fileno", function()
   it("is readable when the time for the next attempt has come", function()
     client:close()
     client = rig.client(srv, { max_retries = 1 })
-    srv:reply({ status = 503, headers = { ["retry-after-ms"] = "30" } }, DONE)
+    srv:reply(answers.busy(30), DONE)
     local handle = assert(client:start("get_video", "v"))
     assert.is_true(pump(function() return handle:done() end) <= 12)
     assert.equal("completed", handle:result().status)
@@ -118,7 +93,7 @@ describe("fileno", function()
     assert.is_false(is_readable())
   end)
 
-  it("lets a client be yielded to cqueues itself", function()
+  it("lets a client be polled by cqueues itself", function()
     srv:reply(QUEUED, DONE)
     local job = client:watch("v", { interval = 0.02 })
     local controller = cqueues.new()
@@ -130,7 +105,7 @@ describe("fileno", function()
     assert.equal("completed", job:result().status)
   end)
 
-  it("is gone with the client", function()
+  it("is closed with the client", function()
     client:close()
     local fd, err = client:fileno()
     assert.is_nil(fd)
@@ -153,8 +128,7 @@ describe("update(0)", function()
       for _ = 1, %d do client:update(0) end
     ]]):format(times)
     for _, word in ipairs(process.lua { "-e", code }) do words[#words + 1] = word end
-    for i, word in ipairs(words) do words[i] = process.quote(word) end
-    local output = process.output(table.concat(words, " ") .. " 2>&1")
+    local output = process.output(process.command(words) .. " 2>&1")
     local total = output:match("[^\n]*total%s*$")
     assert(total, "strace can't trace here: " .. output)
     local numbers = {}

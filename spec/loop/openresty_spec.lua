@@ -53,12 +53,6 @@ local function start_front(upstream, workers, http)
     http = HTTP:gsub("APP", APP) .. (http or ""), server = lines_for(LOCATIONS) .. SERVER:gsub("APP", APP) }
 end
 
-local function paths(count, prefix)
-  local list = {}
-  for i = 1, count do list[i] = prefix .. i end
-  return list
-end
-
 describe("sora.loop.openresty", function()
   local upstream, front
 
@@ -97,14 +91,15 @@ describe("sora.loop.openresty", function()
 
   describe("a hundred requests at once", function()
     it("each get their own answer", function()
-      local answers = load.run { port = front.port, connections = 100, paths = paths(300, "/get?id=v_") }
+      local answers = load.run { port = front.port, connections = 100,
+        paths = load.paths(300, "/get?id=v_") }
       assert.equal(300, #answers)
       for i, answer in ipairs(answers) do assert.equal("v_" .. i, answer.body, answer.err) end
     end)
 
     it("share one pump in each worker", function()
-      local _, beside = load.run { port = front.port, connections = 100, paths = paths(200, "/get?id=v_"),
-        beside = { path = "/worker", connections = 8 } }
+      local _, beside = load.run { port = front.port, connections = 100,
+        paths = load.paths(200, "/get?id=v_"), beside = { path = "/worker", connections = 8 } }
       local most = 0
       for _, answer in ipairs(beside) do
         local worker = cjson.decode(answer.body)
@@ -123,7 +118,7 @@ describe("sora.loop.openresty", function()
 
     it("in several light threads of a request", function() assert.equal("one other", get("/get_two")) end)
 
-    it("for a job that it made, and tells of it in the request's own light thread", function()
+    it("for a job that it made, with on_progress in the request's own light thread", function()
       assert.equal("created job_1\ncontent queued\ncontent in_progress\ncontent completed\nended job_1\n",
         get("/make"))
     end)
@@ -157,7 +152,7 @@ describe("sora.loop.openresty", function()
     end)
   end)
 
-  describe("says where it works", function()
+  describe("raises where a call can't wait", function()
     local function check(phase)
       local problem = nginx.wait_until(function()
         local answer = get("/tried?name=" .. phase)
@@ -196,7 +191,7 @@ describe("sora.loop.openresty", function()
     it("waits without a pump where nginx has no timer for one: " .. limit .. " 0", function()
       local poor = start_front(upstream, 1, limit .. " 0;")
       finally(function() poor:stop() end)
-      local answers = load.run { port = poor.port, connections = 20, paths = paths(60, "/get?id=v_") }
+      local answers = load.run { port = poor.port, connections = 20, paths = load.paths(60, "/get?id=v_") }
       for i, answer in ipairs(answers) do assert.equal("v_" .. i, answer.body, answer.err) end
       assert.equal(60, #answers)
       assert.equal("job_many_" .. limit .. "_1", get("/make_many?id=" .. limit, poor):match("^[^\n]+"))

@@ -53,7 +53,7 @@ describe("the dialects", function()
     end
   end
 
-  it("has text for every body that is no JSON", function()
+  it("has text for every body that is not JSON", function()
     assert.equal("502 Bad Gateway", normalize.text(dialects.read "generic-nginx-502.html"))
     assert.equal("InvalidArgument: Only one auth mechanism allowed; only the X-Amz-Algorithm query "
       .. "parameter, Signature query string parameter or the Authorization header should be specified",
@@ -61,7 +61,7 @@ describe("the dialects", function()
     assert.is_nil(normalize.text(dialects.read "generic-empty-200.txt"))
   end)
 
-  it("reads what index.json leaves unsaid", function()
+  it("reads fields that index.json does not list", function()
     local function view(name) return normalize.video(dialects.decode(dialects.read(name))) end
     assert.equal("completed", view("vllmomni-sync-b64.json").state)
     assert.equal("deleted", view("openai-delete.json").state)

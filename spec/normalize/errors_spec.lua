@@ -59,7 +59,7 @@ describe("failure", function()
     end)
   end
 
-  it("reads what is no object", function()
+  it("reads values that are no object", function()
     assert.same({ message = "out of credit" }, normalize.failure " out of credit ")
     for _, body in ipairs { 5, true, false, "" } do assert.same({}, normalize.failure(body)) end
     assert.same({}, normalize.failure(nil))

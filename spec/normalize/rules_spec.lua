@@ -39,7 +39,7 @@ describe("state", function()
     end)
   end
 
-  it("skips what is no word", function()
+  it("skips values that are no status word", function()
     assert.equal("failed",
       state '{"id":"x","status":200,"state":"","task_status":true,"data":{"status":"failed"}}')
     assert.equal("queued", state '{"id":"x","status":"ok"}')
@@ -78,7 +78,7 @@ describe("state", function()
     assert.equal("failed", state '{"request_id":"r","output":{"task_id":"t","task_status":"FAILED"}}')
   end)
 
-  it("of what is no object is queued", function()
+  it("of a value that is no object is queued", function()
     for _, body in ipairs { "text", 5, true, dialects.null } do
       local view = normalize.video(body)
       assert.equal("queued", view.state)
@@ -154,7 +154,7 @@ describe("url", function()
     assert.equal(U, url { metadata = { url = "https://h/mine" }, data = { videos = { { url = U } } } })
   end)
 
-  it("may stand after a hole", function()
+  it("may follow a null in a list", function()
     assert.equal(U, url { videos = { [2] = U } })
     assert.equal(U, url { videos = { [3] = { url = U } } })
   end)
@@ -165,7 +165,7 @@ describe("url", function()
     assert.equal(U, view.url)
   end)
 
-  it("may stand as the reason of a failure that is none", function()
+  it("may be in fail_reason of a job that succeeded", function()
     local body = { code = "success", data = { task_id = "t", status = "SUCCESS", fail_reason = U } }
     local view = normalize.video(body)
     assert.equal(U, view.url)
@@ -182,7 +182,7 @@ end)
 describe("error of a video", function()
   local function fault(body) return normalize.video(body).error end
 
-  it("is none when it is empty", function()
+  it("is missing when it is empty", function()
     for _, value in ipairs { {}, { code = "", message = "" }, { code = 0 }, "", "  ", false, 0,
         { code = 0, message = "success" }, { message = "success" }, { code = "success" },
         { details = {} } } do
@@ -203,7 +203,7 @@ describe("error of a video", function()
     assert.same({ message = "worker died" }, fault { status = "failed", error = "worker died" })
   end)
 
-  it("keeps what a job that goes on says", function()
+  it("is kept for a job that is not over", function()
     assert.same({ code = "c", message = "m" },
       fault { status = "queued", error = { code = "c", message = "m" } })
   end)
@@ -233,7 +233,7 @@ describe("error of a video", function()
       fault { id = "x", status = "failed", error = { code = "c" }, fail_reason = "why" })
   end)
 
-  it("is not what the envelope says of the call", function()
+  it("is not the envelope's message about the call", function()
     assert.is_nil(fault { code = 0, message = "done", data = { task_id = "t", status = "failed" } })
     assert.is_nil(fault { message = "success", data = { task_id = "t", status = "failed" } })
     assert.same({ code = "1301", message = "blocked" },
@@ -290,7 +290,7 @@ describe("refusal", function()
     end)
   end
 
-  it("is not what is no object", function()
+  it("is not a value that is no object", function()
     for _, body in ipairs { 5, true, "m" } do assert.is_nil(normalize.refusal(body)) end
     assert.is_nil(normalize.refusal(nil))
   end)
@@ -315,7 +315,7 @@ describe("poll_after", function()
 end)
 
 describe("follow", function()
-  it("says what a wait needs, as the others do", function()
+  it("gives the same as terminal, poll_after and video", function()
     for _, body in ipairs { {}, { id = "v", status = "queued" }, { id = "v", status = "Completed" },
       { id = "v", status = "in_progress", poll_after_seconds = 5 }, { data = { id = "v", status = "FAIL" } },
       { id = "v", object = "video.deleted", deleted = true }, { id = "v", video_url = "https://h.example/v" },

@@ -312,7 +312,7 @@ describe("sora.server.app", function()
   end)
 
   describe("every endpoint", function()
-    it("knows its methods", function()
+    it("answers 405 to other methods", function()
       local response = call("PUT", "/v1/videos/x")
       refused(405, "method_not_allowed", nil, response)
       assert.are.equal("DELETE, GET, HEAD", response.headers.allow)
@@ -321,7 +321,7 @@ describe("sora.server.app", function()
       assert.are.equal(200, call("HEAD", "/v1/videos").status)
     end)
 
-    it("is the only one at its path", function()
+    it("answers 404 at any other path", function()
       for _, path in ipairs {
         "/", "/v1", "/v2/videos", "/v1/videos/", "/v1/videos/x/y", "/v1/videos/x/content/", "/v1//videos",
       } do
@@ -329,7 +329,7 @@ describe("sora.server.app", function()
       end
     end)
 
-    it("can stand under another path", function()
+    it("can have another base path", function()
       served = make { base_path = "/openai/v1" }
       assert.are.equal(200, call("GET", "/openai/v1/videos?api-version=preview").status)
       assert.are.equal(404, call("GET", "/v1/videos").status)

@@ -41,7 +41,7 @@ describe("the control surface", function()
     assert.are.equal("", list().body)
   end)
 
-  it("takes headers away", function()
+  it("removes headers", function()
     fault { { headers = { ["content-type"] = false, ["x-request-id"] = false } } }
     local answer = list()
     assert.are.equal(200, answer.status)
@@ -210,7 +210,7 @@ describe("the control surface", function()
     assert.is_nil(refused.body:find("jobs", 1, true))
   end)
 
-  it("knows nothing else", function()
+  it("answers 404 to anything else", function()
     for _, path in ipairs { "/dev", "/dev/", "/dev/nothing", "/dev/stats/x", "/dev/jobs" } do
       assert.are.equal(404, curl.get(program.origin .. path).status, path)
     end

@@ -1,8 +1,11 @@
 -- A job from create to file on each kind of server that spec/fixtures/dialects documents: the development
 -- server answers in its dialect, and a client with the preset, if it needs one, does the same for all.
-local folder = require "spec.support.folder"
+local answers = require "spec.support.answers"
+local curl = require "spec.support.curl"
 local formats = require "spec.support.dialect_formats"
+local given = require "spec.support.given"
 local media = require "sora.server.media"
+local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
@@ -25,28 +28,20 @@ describe("docs/dialects.md", function()
 end)
 
 describe("a job on", function()
-  local dir, server, client
-
-  setup(function() dir = folder.new() end)
-  teardown(function() dir:remove() end)
+  local dir = given.folder()
+  local server, client
 
   -- A server, which wants the key where its kind does, and a client for it.
   local function open(kind, options)
     local wanted = formats[kind].options or {}
     server = formats.serve(kind, wanted.auth ~= "none" and rig.KEY or nil)
-    local all = { base_url = server.url }
-    for _, more in ipairs{ wanted, options or {} } do
-      for name, value in pairs(more) do all[name] = value end
-    end
-    client = rig.client(server.url, all)
+    client = rig.client(server.url, answers.with(answers.with({ base_url = server.url }, wanted), options))
   end
 
   local function close()
     client:close()
     server:stop()
   end
-
-  after_each(function() dir:clear() end)
 
   local function check_file(result, err)
     assert.is_nil(err)
@@ -96,14 +91,14 @@ describe("a job on", function()
         assert.is_true(#err.message > 0)
       end)
 
-      it("goes there in one call, many at once", function()
+      it("is created and downloaded in one call, and waited for with others", function()
         local params = { prompt = "a boat", dev = { duration = 0, queue = 0 } }
         local handle = assert(client:start("create_video", params))
         local opts = { interval = 0.05, timeout = 10 }
         local result, err = client:create_and_download(params, dir:at("a.mp4"), opts)
         check_file(result, err)
         assert.equal("completed", sora.normalize(result.video).state)
-        while client:update(1) > 0 do end
+        patience.finish(client)
         local id = sora.normalize(assert(handle:result())).id
         local results = client:wait_all({ id, id }, opts)
         for i = 1, 2 do assert.equal("completed", sora.normalize(assert(results[i].video)).state) end
@@ -112,7 +107,7 @@ describe("a job on", function()
   end
 
   for _, kind in ipairs(SYNCHRONOUS) do
-    it(kind .. " is done when it is made, and its file is had", function()
+    it(kind .. " is completed by its create, and its file is downloaded", function()
       open(kind)
       finally(close)
       local job = assert(client:create_video{ prompt = "a paper boat" })
@@ -127,7 +122,7 @@ describe("a job on", function()
     it("takes nothing but forms gets a form, and tables in it as JSON", function()
       open "vllm-omni"
       local job = assert(client:create_video{ prompt = "x", num_frames = 33, extra_params = { a = { 1 } } })
-      local made = process.output(("curl -s '%s/dev/jobs/%s'"):format(server.origin, job.id))
+      local made = curl.get(server.origin .. "/dev/jobs/" .. job.id).body
       assert.matches('"num_frames":"33"', made, 1, true)
       assert.matches([["extra_params":"{\"a\":[1]}"]], made, 1, true)
     end)

@@ -15,11 +15,11 @@ describe("sora.server.faults", function()
     return seen
   end
 
-  it("meets none when there is none", function()
+  it("gives no fault when there is none", function()
     assert.is_nil(list:take("GET", "/v1/videos"))
   end)
 
-  it("meets one always, or so many times, or after so many matches", function()
+  it("gives a fault always, a number of times, or after a number of matches", function()
     assert.is_true(list:add { { status = 500 } })
     assert.are.same({ 500, 500, 500 }, statuses(3))
     list:clear()
@@ -79,12 +79,12 @@ describe("sora.server.faults", function()
     assert.is_nil(list:take("GET", "/"))
   end)
 
-  it("outlives a pattern whose mistake shows late", function()
+  it("survives a pattern whose error shows only when it is used", function()
     assert.is_true(list:add { { match = { path = "/v2/%f" }, status = 500 } })
     assert.are.same({ 0, 0 }, { statuses(1)[1], statuses(1, "GET", "/v2/x")[1] })
   end)
 
-  it("tells faults that stand in place of an answer from those that alter one", function()
+  it("tells faults that replace an answer from those that alter one", function()
     for _, fault in ipairs {
       { status = 500 }, { body = "" }, { close = true }, { status = 500, truncate = 3 },
     } do

@@ -34,7 +34,7 @@ describe("sora.server.multipart", function()
     assert.are.equal('c; name="d"; e.png', parts[1].filename)
   end)
 
-  it("lets something stand before and after the parts", function()
+  it("ignores a preamble and an epilogue", function()
     local part = body 'Content-Disposition: form-data; name="a"\r\n\r\n1'
     assert.are.equal(1, #assert(multipart.parts("preamble\r\n" .. part .. "epilogue", "B")))
   end)

@@ -59,9 +59,7 @@ describe("sora.server.media", function()
     end
     for _, length in ipairs { media.film_length(), 1000000 } do
       local path = os.tmpname()
-      local file = assert(io.open(path, "wb"))
-      file:write(read_all(media.open("video", length), 65536))
-      file:close()
+      process.spill(path, read_all(media.open("video", length), 65536))
       local said = process.output("ffprobe -v error -count_frames -show_entries "
         .. "stream=codec_name,profile,pix_fmt,width,height,nb_read_frames,duration -of csv=p=0 "
         .. process.quote(path) .. " 2>&1")

@@ -1,10 +1,12 @@
 -- The development server as people use it: the program, asked with curl, and the module in a loop.
 local curl = require "spec.support.curl"
+local given = require "spec.support.given"
 local media = require "sora.server.media"
 local process = require "spec.support.process"
 local server = require "sora.server"
 
 describe("the development server", function()
+  local files = given.folder()
   local program
 
   local function serve(...)
@@ -77,7 +79,7 @@ describe("the development server", function()
       assert.are.same({ 404, 0 }, { both.status, both.exit })
     end)
 
-    it("gives ranges, and the whole to who asks for part of another version", function()
+    it("gives ranges, and the whole file when If-Range names another version", function()
       serve("--duration", 0)
       local url = program.url .. "/videos/" .. create({ dev = { content_bytes = 200000 } }).id .. "/content"
       local whole = curl.get(url)
@@ -100,25 +102,18 @@ describe("the development server", function()
     it("resumes what curl resumes", function()
       serve("--duration", 0)
       local url = program.url .. "/videos/" .. create({ dev = { content_bytes = 300000 } }).id .. "/content"
-      local folder = process.folder()
       local whole = curl.get(url).body
-      local file = assert(io.open(folder .. "/part", "wb"))
-      file:write(whole:sub(1, 123456))
-      file:close()
-      process.output(("curl -s -C - -o %s/part %s"):format(folder, url))
-      assert.is_true(process.slurp(folder .. "/part") == whole)
-      os.execute("rm -r " .. folder)
+      files:write("part", whole:sub(1, 123456))
+      process.output(("curl -s -C - -o %s %s"):format(files:at "part", url))
+      assert.is_true(files:read "part" == whole)
     end)
 
     it("takes multipart with files, sent as curl sends them", function()
       serve("--duration", 0)
-      local folder = process.folder()
-      local file = assert(io.open(folder .. "/r.png", "wb"))
-      file:write(("\0\r\n--x"):rep(400000)) -- enough for Expect: 100-continue
-      file:close()
+      files:write("r.png", ("\0\r\n--x"):rep(400000)) -- enough for Expect: 100-continue
       local function post(...)
         local answer = curl.get(program.url .. "/videos", { "-F", "prompt=waves", "-F", "seconds=8",
-          "-F", "input_reference=@" .. folder .. "/r.png;type=image/png", "-F", 'dev={"queue":5}', ... })
+          "-F", "input_reference=@" .. files:at "r.png" .. ";type=image/png", "-F", 'dev={"queue":5}', ... })
         assert.are.equal(200, answer.status)
         assert.are.same({ "8", "queued" }, { answer.json.seconds, answer.json.status })
         local input = curl.get(program.origin .. "/dev/jobs/" .. answer.json.id).json
@@ -130,7 +125,6 @@ describe("the development server", function()
       assert.is_true(post().continued)
       assert.is_true(post("-H", "Transfer-Encoding: chunked").continued)
       assert.is_false(post("-H", "Expect:").continued)
-      os.execute("rm -r " .. folder)
     end)
 
     it("keeps connections", function()
@@ -173,8 +167,7 @@ describe("the development server", function()
 
   describe("as a program", function()
     local function fail(...)
-      local words = { "examples/serve.lua", ... }
-      local started = process.start(process.lua(words))
+      local started = process.start(process.lua { "examples/serve.lua", ... })
       local line = started:readline()
       local errors = started:errors()
       return line, errors, started:wait()
@@ -210,7 +203,7 @@ describe("the development server", function()
       assert.are.equal(0, program:wait()) -- which closes it and sends no signal
     end)
 
-    it("stands under another path and on another address", function()
+    it("takes a base path and an address", function()
       serve("--base-path", "/openai/v1", "--host", "127.0.0.2")
       assert.is_truthy(program.url:find("^http://127%.0%.0%.2:%d+/openai/v1$"))
       assert.are.equal(200, curl.get(program.url .. "/videos").status)

@@ -32,10 +32,7 @@ function curl.get(url, options)
   end
   words[#words + 1] = "--"
   words[#words + 1] = url
-  for i, word in ipairs(words) do
-    words[i] = process.quote(word)
-  end
-  local said = process.output(table.concat(words, " ") .. "; echo $?")
+  local said = process.output(process.command(words) .. "; echo $?")
   local status, exit = said:match("(%d+) (%d+)%s*$") -- of the last answer
   local head = process.slurp(folder .. "/head") or ""
   local body = process.slurp(folder .. "/body") or ""

@@ -1,6 +1,7 @@
 --- The bodies of spec/fixtures/dialects, read as the client reads them.
 -- Owns the decoding for specs: a JSON null is an absent field at any depth. Works under every Lua.
 local cjson = require "cjson"
+local process = require "spec.support.process"
 
 local FIXTURES = "spec/fixtures/dialects/"
 
@@ -24,10 +25,7 @@ dialects.encode = cjson.encode
 
 --- The bytes of one fixture.
 function dialects.read(name)
-  local file = assert(io.open(FIXTURES .. name, "rb"))
-  local content = file:read("*a")
-  file:close()
-  return content
+  return (assert(process.slurp(FIXTURES .. name), name))
 end
 
 --- A deep copy, to see later whether something was changed.

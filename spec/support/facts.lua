@@ -2,27 +2,18 @@
 -- Owns how that is found out: by trying, with every word that stands in the sources. Invariant: no list here
 -- has to be kept up to date by hand.
 local luassert = require "luassert"
+local process = require "spec.support.process"
 
 local facts = {}
 
-local SOURCES = "src/*.c src/*.h lua/sora/*.lua"
+local C_SOURCES = "find src -name '*.[ch]'"
+local LUA_SOURCES = "find lua/sora -name '*.lua' -not -path '*/server/*'"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("*a")
-  file:close()
-  return content
+--- The contents of a file, which must be there.
+function facts.read(path)
+  return (assert(process.slurp(path), path .. " can't be read"))
 end
-facts.read = read
-
-local function paths(pattern)
-  local list = {}
-  local pipe = assert(io.popen("ls " .. pattern))
-  for path in pipe:lines() do list[#list + 1] = path end
-  pipe:close()
-  assert(#list > 0, "no file is named " .. pattern)
-  return list
-end
+local read = facts.read
 
 local function sorted(set)
   local list = {}
@@ -37,7 +28,7 @@ local words
 local function all_words()
   if words then return words end
   words = {}
-  for _, path in ipairs(paths(SOURCES)) do
+  for _, path in ipairs(process.lines(C_SOURCES .. "; " .. LUA_SOURCES)) do
     for word in read(path):gmatch("[%a_][%w_]*") do words[word] = true end
   end
   return words
@@ -64,14 +55,18 @@ function facts.options(call)
   return sorted(taken)
 end
 
--- The kinds that C gives; one that only failure.c knows is never given.
+-- The kinds that C gives: those of the table that names them, but for one that no other source uses.
 local function kinds_of_c(found)
-  local users = {}
-  for _, path in ipairs(paths "src/*.c") do
-    if path ~= "src/failure.c" then users[#users + 1] = read(path) end
+  local users, failure = {}, nil
+  for _, path in ipairs(process.lines(C_SOURCES)) do
+    local source = read(path)
+    if source:find "%[ERROR_[%u_]+%] = \"" then
+      failure = source
+    elseif path:find "%.c$" then
+      users[#users + 1] = source
+    end
   end
   users = table.concat(users, "\n")
-  local failure = read "src/failure.c"
   for constant, name in failure:gmatch('%[(ERROR_[%u_]+)%] = "([%l_]+)"') do
     local _, times = failure:gsub(constant .. "%f[^%w_]", "")
     if constant ~= "ERROR_NONE" and (times > 1 or users:find(constant .. "%f[^%w_]")) then
@@ -85,8 +80,8 @@ end
 function facts.kinds()
   local found = {}
   kinds_of_c(found)
-  assert(next(found), "src/failure.c names no kind")
-  for _, path in ipairs(paths "lua/sora/*.lua") do
+  assert(next(found), "no source in C names a kind")
+  for _, path in ipairs(process.lines(LUA_SOURCES)) do
     local source = read(path)
     for kind in source:gmatch 'kind = "([%l_]+)"' do found[kind] = true end
     for kind in source:gmatch 'fail%(job, "([%l_]+)"' do found[kind] = true end
@@ -109,6 +104,7 @@ function facts.assert_same(live, declared, what)
     gone[name] = nil
   end
   luassert.same({ undeclared = {}, gone = {} }, { undeclared = undeclared, gone = sorted(gone) }, what)
+  luassert.equal(#live, #declared, what)
   luassert.is_true(#live > 0, what)
 end
 

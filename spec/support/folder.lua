@@ -1,4 +1,6 @@
 --- A folder for the files of one spec file, and looks into it.
+local process = require "spec.support.process"
+
 local folder = {}
 folder.__index = folder
 
@@ -9,10 +11,7 @@ end
 
 --- Makes an empty folder under the system's own for temporary files.
 function folder.new()
-  local pipe = assert(io.popen("mktemp -d"))
-  local path = assert(pipe:read("*l"), "mktemp made no folder")
-  pipe:close()
-  return setmetatable({ path = path }, folder)
+  return setmetatable({ path = process.folder() }, folder)
 end
 
 --- The path of a name in the folder.
@@ -22,31 +21,21 @@ end
 
 --- Runs a shell command in the folder.
 function folder:run(command)
-  shell(("cd '%s' && %s"):format(self.path, command))
+  shell(("cd %s && %s"):format(process.quote(self.path), command))
 end
 
 function folder:write(name, content)
-  local file = assert(io.open(self:at(name), "wb"))
-  assert(file:write(content))
-  file:close()
+  process.spill(self:at(name), content)
 end
 
 --- What a file holds, or nil.
 function folder:read(name)
-  local file = io.open(self:at(name), "rb")
-  if not file then return nil end
-  local content = file:read("*a")
-  file:close()
-  return content
+  return process.slurp(self:at(name))
 end
 
 --- The names in the folder, in order, joined by blanks.
 function folder:list()
-  local names = {}
-  local pipe = assert(io.popen(("ls -A '%s'"):format(self.path)))
-  for name in pipe:lines() do names[#names + 1] = name end
-  pipe:close()
-  return table.concat(names, " ")
+  return table.concat(process.lines("ls -A " .. process.quote(self.path)), " ")
 end
 
 --- Removes everything in the folder.
@@ -56,7 +45,7 @@ end
 
 --- Removes the folder.
 function folder:remove()
-  shell(("rm -rf '%s'"):format(self.path))
+  shell("rm -rf " .. process.quote(self.path))
 end
 
 return folder

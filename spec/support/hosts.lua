@@ -6,10 +6,11 @@
 --   outside  what the adapter says where a call can't wait
 --   example  what its example is called
 --   every_frame  whether it resumes all that wait, again and again
+local answers = require "spec.support.answers"
 local assert = require "luassert"
 local busted = require "busted"
 local core = require "sora.core"
-local httpd = require "spec.support.httpd"
+local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 
@@ -21,23 +22,10 @@ local DELAYS = { 0.01, 0.02, 0.03, 0.04, 0.05 }
 local FOREVER = 30 -- s; a wake-up that is lost is noticed by this
 
 local FILM = ("film"):rep(5000)
-local DONE = { json = { id = "v", status = "completed" } }
-local QUEUED = { json = { id = "v", status = "queued" } }
+local DONE, QUEUED = answers.DONE, answers.QUEUED
 
 -- An answer that waits until it is released.
-local function held(answer)
-  local copy = { hold = true }
-  for name, value in pairs(answer) do copy[name] = value end
-  return copy
-end
-
-local function slurp(path)
-  local file = assert(io.open(path, "rb"))
-  local bytes = file:read("*a")
-  file:close()
-  os.remove(path)
-  return bytes
-end
+local function held(answer) return answers.with(answer, { hold = true }) end
 
 -- Every call that waits: what it does, and the answers that it gets. Each returns "good", or what is wrong.
 local CALLS = {
@@ -50,11 +38,13 @@ local CALLS = {
     return video and video.status == "queued" and "good" or tostring(err)
   end },
   download_video = {
-    answers = { { body = FILM, headers = { ["Content-Type"] = "video/mp4" } } },
+    answers = { answers.file(FILM) },
     call = function(client)
       local path = os.tmpname()
       local file, err = client:download_video("v", path)
-      return file and file.bytes == #FILM and slurp(path) == FILM and "good" or tostring(err)
+      local bytes = process.slurp(path)
+      os.remove(path)
+      return file and file.bytes == #FILM and bytes == FILM and "good" or tostring(err)
     end,
   },
   wait = { answers = { QUEUED, QUEUED, DONE }, call = function(client)
@@ -137,14 +127,14 @@ local function trouble(host, context)
   it("is woken by the clock for the next attempt", function()
     local client = require("sora.loop." .. host.name)(rig.client(context.srv, { max_retries = 1 }))
     without_cap(client, { pauses = 0, lost = 0 })
-    context.srv:reply({ status = 503, headers = { ["retry-after-ms"] = "20" } }, DONE)
+    context.srv:reply(answers.busy(20), DONE)
     local status
     host.run { function() status = assert(client:get_video("v")).status end }
     client:close()
     assert.equal("completed", status)
   end)
 
-  it("tells who waits that the client was closed, and ends", function()
+  it("wakes a call that waits when the client is closed, and ends", function()
     local srv, client = context.srv, context.client
     srv:reply { hold = true }
     local kind
@@ -158,13 +148,13 @@ local function trouble(host, context)
     assert.equal("closed", kind)
   end)
 
-  it("goes on when a callback raises an error", function()
+  it("keeps running when a callback raises an error", function()
     local srv, client = context.srv, context.client
     srv:route("GET", "/v1/videos/bad", DONE)
     srv:route("GET", "/v1/videos/v", held(DONE))
-    local said, status = {}, nil
-    local function write(_, ...) said[#said + 1] = table.concat { ... } end
-    io.stderr = { write = write } -- luacheck: ignore 122
+    local status
+    local said, restore = rig.catch_stderr()
+    context.restore = restore
     assert(client:start("get_video", "bad", { on_done = function() error("oh no", 0) end }))
     host.run {
       function() status = assert(client:get_video("v")).status end,
@@ -178,7 +168,7 @@ local function trouble(host, context)
     assert.matches("a callback raised an error: oh no", said[1])
   end)
 
-  it("says where a call can't wait, and leaves nothing behind", function()
+  it("raises where a call can't wait, and has no call left", function()
     local good, message = pcall(context.client.get_video, context.client, "v")
     assert.is_false(good)
     local expected = ("sora.loop.%s: a call that waits works in %s only"):format(host.name, host.outside)
@@ -189,7 +179,7 @@ local function trouble(host, context)
 end
 
 local function life(host, context)
-  it("serves what was started and is watched, while somebody pauses", function()
+  it("serves started calls and watched jobs during client:pause", function()
     local srv, client = context.srv, context.client
     srv:route("GET", "/v1/videos/v", { QUEUED, QUEUED, DONE })
     srv:route("GET", "/v1/videos/w", DONE)
@@ -244,15 +234,12 @@ end
 
 --- Describes all of it; gives the table that holds, during a test, its server `srv` and its `client`.
 function hosts.describe(host)
-  local context, stderr = {}, io.stderr
-  busted.setup(function() context.srv = httpd.start() end)
-  busted.teardown(function() context.srv:stop() end)
+  local context = { srv = given.server() }
   busted.before_each(function()
-    context.srv:reset()
     context.client = require("sora.loop." .. host.name)(rig.client(context.srv))
   end)
   busted.after_each(function()
-    io.stderr = stderr -- luacheck: ignore 122
+    if context.restore then context.restore() end
     context.client:close()
   end)
 
@@ -261,7 +248,7 @@ function hosts.describe(host)
     assert.equal(client, require("sora.loop." .. host.name)(client))
     client:close()
   end)
-  describe("a call that waits", function() each_call(host, context) end)
+  describe("a blocking call", function() each_call(host, context) end)
   describe("a crowd", function() crowd(host, context) end)
   describe("trouble", function() trouble(host, context) end)
   describe("the loop", function()

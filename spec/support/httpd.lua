@@ -19,10 +19,11 @@
 --
 -- `Expect: 100-continue` is answered by itself, and `Connection: close` in a request is obeyed.
 local cjson = require("cjson.safe").new()
+local process = require "spec.support.process"
 local socket = require "cqueues.socket"
 local sockopt = require "spec.support.sockopt"
 
-local START_TIMEOUT, CONTROL_TIMEOUT = 10, 10
+local START_TIMEOUT, CONTROL_TIMEOUT = 60, 60
 local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
 local MAIN = debug.getinfo(1, "S").source:match("^@(.*)%.lua$") .. "_main.lua"
 
@@ -134,10 +135,6 @@ local function call(self, command, arguments)
   return answer.value
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 local function listen()
   local listener = assert(socket.listen("127.0.0.1", 0))
   local _, _, port = listener:localname()
@@ -151,8 +148,8 @@ function httpd.start(options)
   local tls = options and options.tls
   local listener, control_port = listen()
   -- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
-  os.execute(("env -u LD_PRELOAD lua5.4 %s %d %s &"):format(quote(MAIN), control_port,
-    tls and quote(tls.cert) .. " " .. quote(tls.key) or ""))
+  os.execute("env -u LD_PRELOAD " .. process.command { "lua5.4", MAIN, control_port, tls and tls.cert,
+    tls and tls.key } .. " &")
   local control = listener:accept(START_TIMEOUT)
   listener:close()
   if not control then error("the test server did not start", 2) end
@@ -197,9 +194,9 @@ function server:requests()
   return whole_numbers(call(self, "requests"))
 end
 
---- Waits until n requests have been received whole, and returns all; raises after `timeout` (5) seconds.
+--- Waits until n requests have been received whole, and returns all; raises after `timeout` (60) seconds.
 function server:wait_requests(n, timeout)
-  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 5 }))
+  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 60 }))
 end
 
 --- How many TCP connections were accepted.

@@ -68,6 +68,13 @@ function load.get(port, path, method)
   return answer
 end
 
+--- So many paths: the prefix and a number.
+function load.paths(count, prefix)
+  local list = {}
+  for i = 1, count do list[i] = prefix .. i end
+  return list
+end
+
 --- Makes requests over many connections at once.
 -- @tparam table options `port`, `connections`, `paths` (of all requests; each connection takes the next), and
 -- `beside` = { path =, connections = }: requests made over and over meanwhile

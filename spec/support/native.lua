@@ -2,6 +2,8 @@
 -- Owns how they are compiled. Their functions, for `package.loadlib`, don't look at the Lua state that they
 -- are given, so no header is needed; a result of 1 gives back the last argument, so f(true) is true or
 -- nothing.
+local process = require "spec.support.process"
+
 local native = {}
 
 -- fork(true) is true in the parent and nothing in the child.
@@ -52,10 +54,8 @@ int spec_resolving(void *lua) { (void)lua; return held; }
 
 -- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
 local function compile(source)
-  local pipe = assert(io.popen("mktemp"))
-  local path = pipe:read("*l")
-  pipe:close()
-  pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -x c - -o " .. path, "w"))
+  local path = process.lines("mktemp")[1]
+  local pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -x c - -o " .. path, "w"))
   pipe:write(source)
   local good = pipe:close()
   assert(good ~= false, "cc failed")

@@ -3,59 +3,34 @@
 -- Owns its folder, its port and its processes. Invariant: nginx lives no longer than the process that started
 -- it: a shell between the two ends it, and removes its folder, when their pipe is closed in whatever way.
 local cqueues = require "cqueues"
+local patience = require "spec.support.patience"
+local process = require "spec.support.process"
 local socket = require "cqueues.socket"
 
-local START_TIMEOUT = 10
 local TRIES = 5 -- somebody else may take the port between its choice and its use
 
 local nginx = {}
 local server = {}
 server.__index = server
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 local function output_of(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read("*a")
-  if file then file:close() end
-  return text
-end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  file:close()
+  return process.output(command .. " 2>&1")
 end
 
 --- The checkout's folder.
 nginx.root = output_of("pwd"):gsub("\n", "")
 
---- Waits until `condition()` gives something and returns that; raises after START_TIMEOUT seconds.
+--- Waits until `condition()` gives something and returns that.
 -- @tparam function condition
 -- @tparam string what it is that is waited for
 function nginx.wait_until(condition, what)
-  local deadline = cqueues.monotime() + START_TIMEOUT
-  repeat
-    local value = condition()
-    if value then return value end
-    cqueues.sleep(0.005)
-  until cqueues.monotime() > deadline
-  error("in vain waited for: " .. what, 2)
+  return patience.wait(condition, function() cqueues.sleep(0.005) end, what)
 end
 
 --- Builds the module for LuaJIT, which nginx runs.
 function nginx.build()
-  local output = output_of("env -u LD_PRELOAD make LUA=luajit; echo status $?")
-  assert(output:find("status 0", 1, true), output)
+  local output, status = process.run("make LUA=luajit")
+  assert(status == 0, output)
 end
 
 --- The lines that load the Lua module: Debian has it apart, OpenResty built in. Absolute, because paths count
@@ -65,7 +40,7 @@ function nginx.modules()
   local lines = {}
   for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
     local path = ("%s/%s.so"):format(folder, name)
-    if read_file(path) then lines[#lines + 1] = ("load_module %s;\n"):format(path) end
+    if process.slurp(path) then lines[#lines + 1] = ("load_module %s;\n"):format(path) end
   end
   return table.concat(lines)
 end
@@ -123,22 +98,22 @@ end
 local function try(text, port, options)
   local dir = output_of("mktemp -d"):gsub("\n", "")
   local values = { DIR = dir, PORT = tostring(port) }
-  write_file(dir .. "/nginx.conf", (text:gsub("@(%u+)@", values)))
+  process.spill(dir .. "/nginx.conf", (text:gsub("@(%u+)@", values)))
   assert(output_of("chmod 755 " .. dir) == "")
   local self = setmetatable({ dir = dir, port = port, url = "http://127.0.0.1:" .. port }, server)
-  local words = { DIR = dir, PREFIX = quote(options.prefix or dir), ENV = "" }
+  local words = { DIR = dir, PREFIX = process.quote(options.prefix or dir), ENV = "" }
   for name, value in pairs(options.env or {}) do
-    words.ENV = words.ENV .. quote(name .. "=" .. value) .. " "
+    words.ENV = words.ENV .. process.quote(name .. "=" .. value) .. " "
   end
   self.shell = assert(io.popen((SHELL:gsub("%u+", words)), "w"))
   local ended
   nginx.wait_until(function()
-    ended = read_file(dir .. "/ended")
-    self.pid = (read_file(dir .. "/nginx.pid") or ""):match("%d+")
+    ended = process.slurp(dir .. "/ended")
+    self.pid = (process.slurp(dir .. "/nginx.pid") or ""):match("%d+")
     return ended or (self.pid and accepts(port))
   end, "nginx to start")
   if not ended then return self end
-  local log = self:log() .. read_file(dir .. "/output")
+  local log = self:log() .. process.slurp(dir .. "/output")
   self:stop()
   return nil, log
 end
@@ -171,13 +146,13 @@ end
 
 --- The error log so far.
 function server:log()
-  return read_file(self.dir .. "/error.log") or ""
+  return process.slurp(self.dir .. "/error.log") or ""
 end
 
 --- The process ids of the workers, those that are ending too.
 function server:workers()
   local list = {}
-  local children = read_file(("/proc/%s/task/%s/children"):format(self.pid, self.pid)) or ""
+  local children = process.slurp(("/proc/%s/task/%s/children"):format(self.pid, self.pid)) or ""
   for pid in children:gmatch("%d+") do list[#list + 1] = tonumber(pid) end
   return list
 end
@@ -186,7 +161,7 @@ end
 function server:cpu()
   local sum = 0
   for _, pid in ipairs(self:workers()) do
-    local nanoseconds = (read_file(("/proc/%d/schedstat"):format(pid)) or "0"):match("%d+")
+    local nanoseconds = (process.slurp(("/proc/%d/schedstat"):format(pid)) or "0"):match("%d+")
     sum = sum + tonumber(nanoseconds) / 1e9
   end
   return sum

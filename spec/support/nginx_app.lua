@@ -1,4 +1,5 @@
---- What runs inside nginx for spec/loop/openresty_spec.lua: a server of videos, and locations that use the client.
+--- What runs inside nginx for spec/loop/openresty_spec.lua: a server of videos, and locations that use the
+-- client.
 -- Owns the client of each worker and the one that was made before the fork. Invariant: a location answers
 -- with what the client gave, or with the error's kind; it checks nothing.
 

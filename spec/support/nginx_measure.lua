@@ -28,17 +28,11 @@ local function start(upstream)
   }
 end
 
-local function paths(count, prefix)
-  local list = {}
-  for i = 1, count do list[i] = prefix .. i end
-  return list
-end
-
 local function run(front, name, prefix, report)
-  load.run { port = front.port, connections = CONNECTIONS, paths = paths(WARM_UP, prefix) }
+  load.run { port = front.port, connections = CONNECTIONS, paths = load.paths(WARM_UP, prefix) }
   local cpu = front:cpu()
   local answers, beside = load.run { port = front.port, connections = CONNECTIONS,
-    paths = paths(REQUESTS, prefix), beside = { path = "/plain", connections = 2 } }
+    paths = load.paths(REQUESTS, prefix), beside = { path = "/plain", connections = 2 } }
   cpu = (front:cpu() - cpu) / REQUESTS * 1e6
   for _, answer in ipairs(answers) do assert(answer.status == 200, answer.err or answer.body) end
   report(("%-10s  p50 %.1f ms  p99 %.1f ms  elsewhere: p50 %.2f ms  p99 %.1f ms  CPU a request %.0f µs")

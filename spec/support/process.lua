@@ -1,6 +1,7 @@
 --- Processes for specs: programs that run beside the spec, in any Lua, with nothing but the standard library.
 -- Owns the plumbing: a program's stdin is a pipe of ours, which closes when the spec's process ends, however
--- it ends; its stdout is a FIFO that is read line by line, without waiting for luck; its stderr is kept.
+-- it ends; its stdout is a FIFO that is read line by line, without waiting for luck; its stderr is kept. Owns
+-- also how words are quoted for a shell, and how files are read and written whole.
 -- Invariant: `pid` is nil once the process has been waited for, so that nobody else's process is ever hit.
 local process = {}
 
@@ -14,7 +15,10 @@ local function quote(word)
 end
 process.quote = quote
 
-local function quote_all(words)
+--- The shell command of so many words.
+-- @tparam {string,...} words
+-- @treturn string
+function process.command(words)
   local quoted = {}
   for i, word in ipairs(words) do
     quoted[i] = quote(word)
@@ -32,10 +36,37 @@ function process.output(command)
   return output
 end
 
+--- The lines that a command writes.
+-- @tparam string command for the shell
+-- @treturn {string,...}
+function process.lines(command)
+  local lines = {}
+  for line in process.output(command):gmatch("[^\n]+") do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+--- Runs a command. LD_PRELOAD is unset: it may hold a sanitizer, which is there for the spec's own process.
+-- @tparam string command for the shell
+-- @treturn string what it wrote to stdout and stderr
+-- @treturn number its exit status
+function process.run(command)
+  local text = process.output("unset LD_PRELOAD; { " .. command .. "; } 2>&1; echo \"exit $?\"")
+  local output, status = text:match("^(.*)exit (%d+)\n$")
+  return output, tonumber(status)
+end
+
 --- A new folder for temporary files.
 -- @treturn string
 function process.folder()
-  return (process.output("mktemp -d"):gsub("\n", ""))
+  return process.lines("mktemp -d")[1]
+end
+
+--- How many descriptors the spec's own process has open.
+-- @treturn number
+function process.open_files()
+  return tonumber(process.output("ls /proc/$PPID/fd | wc -l"))
 end
 
 --- The contents of a file.
@@ -50,6 +81,15 @@ function process.slurp(path)
   return contents
 end
 
+--- Writes a file.
+-- @tparam string path
+-- @tparam string contents
+function process.spill(path, contents)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(contents))
+  file:close()
+end
+
 --- Starts a program.
 -- @tparam {string,...} argv
 -- @treturn Process with `pid`, and `input` (its stdin, a file)
@@ -58,7 +98,7 @@ function process.start(argv)
   local fifo = folder .. "/out"
   assert(process.output("mkfifo " .. quote(fifo) .. " && printf made") == "made")
   local self = setmetatable({ folder = folder }, Process)
-  local inner = "sh -c " .. quote 'echo $$; exec "$@"' .. " sh " .. quote_all(argv)
+  local inner = "sh -c " .. quote 'echo $$; exec "$@"' .. " sh " .. process.command(argv)
   local outer = ("%s >%s 2>%s; echo $? >%s"):format(inner, quote(fifo), quote(folder .. "/err"),
     quote(folder .. "/status"))
   self.input = assert(io.popen(outer, "w"))
@@ -91,6 +131,22 @@ function process.lua(arguments)
   return words
 end
 
+--- The same words, with paths that hold in any folder.
+-- @tparam {string,...} arguments
+-- @treturn {string,...}
+function process.lua_anywhere(arguments)
+  local words, here = process.lua(arguments), process.lines("pwd")[1]
+  for i, word in ipairs(words) do
+    local name, paths = word:match("^(LUA_C?PATH=)(.*)$")
+    if name then
+      words[i] = name .. paths:gsub("[^;]+", function(path)
+        return path:sub(1, 1) == "/" and path or here .. "/" .. path
+      end)
+    end
+  end
+  return words
+end
+
 --- Starts the development server and waits until it is ready. It ends with the spec's process at the latest.
 -- @tparam ?{string,...} options of its command line
 -- @treturn Process with `url` (the base URL) and `origin`
@@ -114,6 +170,16 @@ end
 -- @treturn ?string nil at the end
 function Process:readline()
   return self.out:read("*l")
+end
+
+--- Reads its output to the end and waits until it has ended.
+-- @treturn number its exit status
+-- @treturn string its output
+-- @treturn string what it wrote to stderr
+function Process:finish()
+  local output = self.out:read("*a")
+  local errors = self:errors()
+  return self:wait(), output, errors
 end
 
 --- What it has written to stderr.

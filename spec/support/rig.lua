@@ -1,5 +1,8 @@
 --- What most specs of the client need: a client for a server on loopback, and Lua processes of their own.
 -- Owns the settings that keep specs quick and independent of the environment. Works under every Lua.
+local answers = require "spec.support.answers"
+local core = require "sora.core"
+local process = require "spec.support.process"
 local sora = require "sora"
 
 local rig = {}
@@ -12,17 +15,16 @@ function rig.http_date(seconds)
   return os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + seconds)
 end
 
-local function merge(defaults, options)
-  for name, value in pairs(options or {}) do defaults[name] = value end
-  return defaults
-end
+--- Options of a wait: one that is over soon, and one that polls once.
+rig.FAST = { interval = 0.01, max_interval = 0.01 }
+rig.LONG = { interval = 1000, max_interval = 1000 }
 
---- A client for `server` (one of httpd.lua, or a URL): one attempt of at most five seconds, unless `options`
--- say otherwise. An option that is `rig.NONE` is left out.
+--- A client for `server` (one of httpd.lua, or a URL): one attempt of at most twenty seconds, unless
+-- `options` say otherwise. An option that is `rig.NONE` is left out.
 rig.NONE = {}
 function rig.client(server, options)
   local url = type(server) == "table" and server.url or server
-  local settings = merge({ base_url = url .. "/v1", api_key = rig.KEY, max_retries = 0, timeout = 5 },
+  local settings = answers.with({ base_url = url .. "/v1", api_key = rig.KEY, max_retries = 0, timeout = 20 },
     options)
   for name, value in pairs(settings) do
     if value == rig.NONE then settings[name] = nil end
@@ -34,6 +36,29 @@ end
 function rig.collector()
   local list = {}
   return list, function(item) list[#list + 1] = item end
+end
+
+--- Collects garbage, also that which a first collection leaves (what hangs below a finalizer).
+function rig.collect()
+  collectgarbage()
+  collectgarbage()
+end
+
+--- Takes io.stderr away.
+-- @treturn {string,...} what was written to it
+-- @treturn function gives it back
+function rig.catch_stderr()
+  local stderr, texts = io.stderr, {}
+  local function write(_, ...) texts[#texts + 1] = table.concat { ... } end
+  io.stderr = { write = write } -- luacheck: ignore 122
+  return texts, function() io.stderr = stderr end -- luacheck: ignore 122
+end
+
+--- How long it takes to do something so many times, in seconds.
+function rig.time(times, work)
+  local before = core.now()
+  for _ = 1, times do work() end
+  return core.now() - before
 end
 
 --- The values of one field in a list of tables.
@@ -73,28 +98,30 @@ function rig.shown(...)
   return table.concat(parts, "\n")
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 local HIDDEN = { "SORA_BASE_URL", "SORA_API_KEY", "SORA_DEBUG", "OPENAI_BASE_URL", "OPENAI_API_KEY" }
 
 --- Starts the Lua that runs the specs on a piece of code, with `environment` and no other settings of sora.
--- The first line that it prints is its process id. It is killed after half a minute, so that a spec that goes
--- wrong fails and doesn't hang.
+-- It is killed after half a minute, so that a spec that goes wrong fails and doesn't hang.
 -- @treturn file its output and its errors
+-- @treturn string its process id
 function rig.spawn(code, environment)
-  local words = { "echo $$; exec env" }
-  for _, name in ipairs(HIDDEN) do words[#words + 1] = "-u " .. name end
-  for name, value in pairs(environment or {}) do words[#words + 1] = quote(name .. "=" .. value) end
-  words[#words + 1] = (os.getenv("LUA") or "lua5.4") .. " -e " .. quote(code)
-  return assert(io.popen("exec timeout -s KILL 30 sh -c " .. quote(table.concat(words, " ")) .. " 2>&1"))
+  local words = { "timeout", "-s", "KILL", "30", "env" }
+  for _, name in ipairs(HIDDEN) do
+    words[#words + 1] = "-u"
+    words[#words + 1] = name
+  end
+  for name, value in pairs(environment or {}) do words[#words + 1] = name .. "=" .. value end
+  local lua = os.getenv("LUA") or "lua5.4"
+  for _, word in ipairs { "sh", "-c", 'echo $$; exec "$@"', "sh", lua, "-e", code } do
+    words[#words + 1] = word
+  end
+  local child = assert(io.popen("exec " .. process.command(words) .. " 2>&1"))
+  return child, child:read("*l")
 end
 
 --- Runs a piece of code as `spawn` does, and gives all that it wrote.
 function rig.run(code, environment)
   local child = rig.spawn(code, environment)
-  child:read("*l")
   local output = child:read("*a")
   child:close()
   return output

@@ -1,6 +1,8 @@
 --- Certificates for specs, made once a process by the openssl command line in a temporary folder.
 -- Owns that folder. A shell waits for the end of a pipe from this process and then removes it: the kernel
 -- closes the pipe in whatever way the process ends.
+local process = require "spec.support.process"
+
 local tls = {}
 
 local cached
@@ -31,9 +33,7 @@ sign expired DNS:localhost,IP:127.0.0.1 -days -1 ||
 ]]
 
 local function make_folder()
-  local out = assert(io.popen("mktemp -d", "r"))
-  local folder = assert(out:read("*l"), "mktemp made no folder")
-  out:close()
+  local folder = process.folder()
   local wait_and_remove = ("exec 3<&0; { cat <&3; rm -rf '%s'; } >/dev/null 2>&1 &"):format(folder)
   return folder, assert(io.popen(wait_and_remove, "w"))
 end
@@ -46,7 +46,7 @@ function tls.certificates()
   local folder, pipe = make_folder()
   local status = os.execute(("sh -c '%s' sh '%s' 2>'%s/log'"):format(MAKE, folder, folder))
   if status ~= true and status ~= 0 then
-    error("openssl made no certificates:\n" .. io.open(folder .. "/log"):read("*a"))
+    error("openssl made no certificates:\n" .. process.slurp(folder .. "/log"))
   end
   cached = { ca = folder .. "/ca.pem", pipe = pipe } -- collected, the pipe would be closed
   for _, name in ipairs{ "server", "expired", "other_name", "self_signed" } do

@@ -1,14 +1,12 @@
--- How wait and poll are called: misuse, which raises; the response table; the hook through which they rest;
+-- How wait and poll are called: misuse, which raises; the response table; the pause hook;
 -- and the module's functions for the default client.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
+local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 
-local function job(status)
-  return { json = { id = "v", status = status } }
-end
-
-local QUEUED, RUNNING, DONE = job("queued"), job("in_progress"), job("completed")
+local QUEUED, RUNNING, DONE = answers.QUEUED, answers.RUNNING, answers.DONE
 
 describe("misuse of", function()
   local client
@@ -27,13 +25,13 @@ describe("misuse of", function()
         return message
       end
 
-      it("names a bad id", function()
+      it("raises for a bad id", function()
         for _, id in ipairs{ "", ".", "..", {}, true } do assert.matches("id", misuse(id)) end
         assert.matches("id", misuse(nil))
         assert.matches("id", misuse())
       end)
 
-      it("names bad options", function()
+      it("raises for bad options", function()
         assert.matches("options: expected a table, got number", misuse("v", 5))
         assert.matches("option 'interval': expected a positive number of seconds, got 0",
           misuse("v", { interval = 0 }))
@@ -44,14 +42,14 @@ describe("misuse of", function()
       local WRONG = { headers = { 1, { [1] = "A: b" }, { A = "b\r\nC: d" } }, query = { 1, { a = {} } },
         max_retries = { -1, 1.5, "2" }, response = { 1, "yes" } }
       for option, values in pairs(WRONG) do
-        it("names a call's option too: " .. option, function()
+        it("raises for a bad option of a call, too: " .. option, function()
           for _, value in ipairs(values) do
             assert.matches("option '" .. option .. "'", misuse("v", { [option] = value, timeout = 0.05 }))
           end
         end)
       end
 
-      it("blames the line of the caller", function()
+      it("names the caller's line", function()
         local calls = { { "" }, { "v", 5 }, { "v", { interval = 0 } }, { "v", { colour = 1 } } }
         for _, arguments in ipairs(calls) do
           local _, message = pcall(function()
@@ -66,15 +64,11 @@ describe("misuse of", function()
 end)
 
 describe("a wait", function()
-  local srv, client
+  local srv = given.server()
+  local client
 
-  setup(function() srv = httpd.start() end)
-  before_each(function()
-    srv:reset()
-    client = rig.client(srv)
-  end)
+  before_each(function() client = rig.client(srv) end)
   after_each(function() client:close() end)
-  teardown(function() srv:stop() end)
 
   describe("with response = true", function()
     it("gives the response of the last poll", function()
@@ -108,8 +102,8 @@ describe("a wait", function()
     end)
   end)
 
-  describe("rests through pause, which", function()
-    it("is asked for the whole rest, and for short ones while an answer is awaited", function()
+  describe("pauses through client.pause, which", function()
+    it("gets the whole interval, and short pauses while a response is awaited", function()
       srv:reply(QUEUED, RUNNING, DONE)
       local now, rests, late = core.now, {}, 0
       core.now = function() return now() + late end
@@ -129,7 +123,7 @@ describe("a wait", function()
       assert.is_true(rests[2] > 11.2 and rests[2] <= 15)
     end)
 
-    it("may return early: the wait rests again", function()
+    it("may return early: the wait pauses again", function()
       srv:reply(QUEUED, DONE)
       local count = 0
       client.pause = function(self, seconds)
@@ -156,15 +150,12 @@ describe("a wait", function()
 end)
 
 describe("the default client", function()
-  local srv, sora
+  local srv = given.server()
+  local sora
   local getenv = os.getenv
-
-  setup(function() srv = httpd.start() end)
-  teardown(function() srv:stop() end)
 
   -- A module of its own, which has no default client yet; nothing is read from the environment.
   before_each(function()
-    srv:reset()
     local loaded = package.loaded.sora
     package.loaded.sora = nil
     sora = require "sora"
@@ -201,7 +192,7 @@ describe("the default client", function()
     assert.equal("config", raised.kind)
   end)
 
-  it("has its misuse named as well", function()
+  it("raises for misuse as well", function()
     assert(sora.configure{ base_url = srv.url .. "/v1" })
     for _, name in ipairs{ "wait", "poll" } do
       assert.error_matches(function() sora[name]("v", { intervall = 1 }) end,

@@ -1,5 +1,5 @@
--- The state machine of a wait, in time of its own: when it polls, when its time is over, and its options.
--- What its polls may bring is in outcomes_spec.lua.
+-- The state machine of a wait, with a simulated clock: when it polls, its deadline, and its options. The
+-- results of its polls are in outcomes_spec.lua.
 local simulation = require "spec.support.simulation"
 local wait = require "sora.wait"
 
@@ -28,7 +28,7 @@ describe("a wait's intervals", function()
     near({ 2, 3, 4.5, 6.75, 10.125, 15, 15, 15 }, pauses)
   end)
 
-  it("may be chosen", function()
+  it("may be set", function()
     local _, _, pauses = run({ interval = 0.5, max_interval = 1 }, times(5, QUEUED))
     near({ 0.5, 0.75, 1, 1, 1 }, pauses)
   end)
@@ -66,7 +66,7 @@ describe("a wait's intervals", function()
     near({ 0, 7 }, polls)
   end)
 
-  it("are never spun through", function()
+  it("continue when a pause returns early", function()
     local job = wait.start("v", wait.rules(nil, "wait"), 10)
     wait.answer(job, QUEUED.video, nil, 10, 0)
     local what, seconds = wait.next(job, 11.5)
@@ -75,13 +75,13 @@ describe("a wait's intervals", function()
   end)
 end)
 
-describe("the server's wish", function()
+describe("the server's poll hint", function()
   local function pauses_after(...)
     local _, _, pauses = run(nil, { ... })
     return pauses
   end
 
-  it("is kept as it is, also by a random source that would shorten it", function()
+  it("is obeyed exactly, without jitter", function()
     local _, _, pauses = run(nil, { { video = QUEUED.video, hint = 7 } }, 0.9)
     near({ 7 }, pauses)
   end)
@@ -91,7 +91,7 @@ describe("the server's wish", function()
       { video = QUEUED.video, hint = 30 }, QUEUED))
   end)
 
-  it("is kept between 0.2 and 60 s", function()
+  it("is clamped to 0.2 to 60 s", function()
     local pauses = {}
     for i, hint in ipairs{ 0, 0.05, 0.2, 0.3, 60, 61, 1e9, math.huge } do
       pauses[i] = pauses_after({ video = QUEUED.video, hint = hint })[1]
@@ -99,14 +99,14 @@ describe("the server's wish", function()
     near({ 0.2, 0.2, 0.2, 0.3, 60, 60, 60, 60 }, pauses)
   end)
 
-  it("may stand in the body, where a header goes before it", function()
+  it("may be in the body; a header takes precedence", function()
     local asks = { id = "v", status = "queued", poll_after_seconds = 5 }
     near({ 5, 9, 2 }, pauses_after({ video = asks }, { video = asks, hint = 9 }, QUEUED))
     near({ 0.2, 60 }, pauses_after({ video = { id = "v", poll_after_seconds = 0.01 } },
       { video = { id = "v", poll_after_seconds = 600 } }))
   end)
 
-  it("is heard from failures as well", function()
+  it("is obeyed after failed polls as well", function()
     near({ 4, 0.2, 60, 2 }, pauses_after(failure { status = 429, retryable = true, retry_after = 4 },
       failure { status = 503, retryable = true, retry_after = 0 },
       failure { status = 503, retryable = true, retry_after = 3600 }, BAD_GATEWAY))
@@ -125,7 +125,7 @@ describe("a wait's time-out", function()
     assert.is_true(polls[#polls] < 1800)
   end)
 
-  it("may be chosen, and cuts the last pause short", function()
+  it("may be set, and cuts the last pause short", function()
     local job, polls, pauses = run({ timeout = 6 }, { RUNNING, repeats = true })
     assert.equal("deadline", job.err.kind)
     near({ 0, 2, 5 }, polls)
@@ -142,7 +142,7 @@ describe("a wait's time-out", function()
     assert.equal("string", type(tostring(job.err)))
   end)
 
-  it("does not undo an answer that came late", function()
+  it("does not discard a result that came late", function()
     local job = run({ timeout = 1 }, { { video = DONE.video, takes = 3 } })
     assert.is_nil(job.err)
     assert.equal(DONE.video, job.video)
@@ -190,7 +190,7 @@ describe("the options of a wait", function()
     assert.same(rules, wait.rules({}, "wait"))
   end)
 
-  it("go on to each poll when they are a call's", function()
+  it("are passed on to each poll when they are a call's", function()
     local headers, query = { A = "1" }, { b = "2" }
     local opts = { interval = 1, max_retries = 3, headers = headers, query = query, response = false }
     local rules = wait.rules(opts, "wait")
@@ -265,8 +265,8 @@ describe("a crowd of waits", function()
   check("that began together is polled evenly from its second interval on", 10,
     { interval = 10, max_interval = 10 }, {})
   check("is polled evenly once its intervals are as long as they get", 15, nil, { even_after = 2 })
-  check("that the server asks to wait for the same time is, too", 10, nil, { hint = 10, even_after = 2 })
-  check("that was left alone for a while is polled evenly again soon after", 10,
+  check("that gets the same hint each time is polled evenly, too", 10, nil, { hint = 10, even_after = 2 })
+  check("that was not updated for a while is polled evenly again soon after", 10,
     { interval = 10, max_interval = 10 }, { stall = { 12, 25 }, even_after = 4 })
 
   it("is polled no sooner than the server asks, and else no later than its interval", function()
@@ -279,7 +279,7 @@ describe("a crowd of waits", function()
     for i = 51, 100 do assert.is_true(jobs[i].due >= 7 and jobs[i].due < 14) end
   end)
 
-  it("keeps the time that the server wishes afterwards", function()
+  it("obeys the server's hint exactly after its first poll", function()
     local job = wait.start("v", wait.rules(nil, "watch"), 0)
     wait.answer(job, QUEUED.video, 7, 0, 0.5, 0.5)
     near({ 10.5 }, { job.due })

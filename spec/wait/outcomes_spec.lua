@@ -1,4 +1,4 @@
--- The state machine of a wait, in time of its own: what it goes on through, what ends it, and what it tells.
+-- The state machine of a wait, with a simulated clock: what ends it, what does not, and what it reports.
 local simulation = require "spec.support.simulation"
 
 local run, video, failure = simulation.run, simulation.video, simulation.failure
@@ -22,7 +22,7 @@ describe("failed polls", function()
     assert.equal(11, #polls)
   end)
 
-  it("are forgotten after a success", function()
+  it("are counted anew after a success", function()
     local answers = times(10, BAD_GATEWAY, RUNNING)
     for _, answer in ipairs(times(10, BAD_GATEWAY, DONE)) do answers[#answers + 1] = answer end
     local job, polls = run(nil, answers)
@@ -30,7 +30,7 @@ describe("failed polls", function()
     assert.equal(22, #polls)
   end)
 
-  it("have a number that may be chosen", function()
+  it("are limited by max_failures", function()
     local job, polls = run({ max_failures = 2 }, times(9, BAD_GATEWAY))
     assert.same({ BAD_GATEWAY.err, 3 }, { job.err, #polls })
     job, polls = run({ max_failures = 0 }, times(9, BAD_GATEWAY))
@@ -54,13 +54,13 @@ describe("failed polls", function()
     ["an error that came with 200"] = { status = 200, retryable = false },
   }
   for name, fields in pairs(PASSING) do
-    it("go on after " .. name, function()
+    it("do not end the wait: " .. name, function()
       local job = run(nil, { RUNNING, failure(fields), DONE })
       assert.is_nil(job.err)
       assert.equal(DONE.video, job.video)
     end)
 
-    it("count " .. name, function()
+    it("count towards max_failures: " .. name, function()
       local bad = failure(fields)
       assert.equal(bad.err, run({ max_failures = 1 }, times(5, bad)).err)
     end)
@@ -73,7 +73,7 @@ describe("failed polls", function()
     ["another process"] = { kind = "forked" }, ["an answer too large"] = { kind = "too_large", status = 200 },
   }
   for name, fields in pairs(FINAL) do
-    it("end at once with " .. name, function()
+    it("end the wait at once: " .. name, function()
       local bad = failure(fields)
       local job, polls = run(nil, { RUNNING, bad, DONE })
       assert.equal(bad.err, job.err)
@@ -96,21 +96,21 @@ describe("a 404", function()
     near({ 0, 2, 5, 9.5, 16.25 }, polls)
   end)
 
-  it("is judged when it arrives", function()
+  it("counts by the time of its arrival", function()
     local job = run(nil, { { err = NOT_FOUND.err, takes = 9.99 }, DONE })
     assert.is_nil(job.err)
     job = run(nil, { { err = NOT_FOUND.err, takes = 10 }, DONE })
     assert.equal(NOT_FOUND.err, job.err)
   end)
 
-  it("is not counted, nor does it forgive", function()
+  it("neither counts as a failure nor resets their count", function()
     local job = run({ max_failures = 0 }, times(3, NOT_FOUND, DONE))
     assert.is_nil(job.err)
     job = run({ max_failures = 1 }, { BAD_GATEWAY, NOT_FOUND, BAD_GATEWAY, DONE })
     assert.equal(BAD_GATEWAY.err, job.err)
   end)
 
-  it("of a job that was seen ends the wait", function()
+  it("for a job that was seen before ends the wait", function()
     local gone = failure { status = 404 }
     local job, polls = run(nil, { RUNNING, gone, DONE })
     assert.equal(gone.err, job.err)
@@ -118,7 +118,7 @@ describe("a 404", function()
     assert.equal(2, #polls)
   end)
 
-  it("may name the time to ask again", function()
+  it("may carry Retry-After", function()
     local _, polls = run(nil, { failure { status = 404, retry_after = 1 }, DONE })
     near({ 0, 1 }, polls)
   end)
@@ -155,7 +155,7 @@ describe("the end of a job", function()
     assert.equal(last, job.video)
   end)
 
-  it("is a URL where there is no status", function()
+  it("is a URL in an answer without a status", function()
     local last = { id = "v", video_url = "https://h.example/v.mp4" }
     local job, polls = run(nil, { { video = { id = "v", video_url = "" } }, { video = last } })
     assert.is_nil(job.err)
@@ -163,7 +163,7 @@ describe("the end of a job", function()
     assert.equal(2, #polls)
   end)
 
-  it("is none of the words that nobody knows", function()
+  it("is not an unknown status", function()
     local answers = {}
     for i, word in ipairs{ "dreaming", "NOT_START", "unknown", "post-processing", "", "42" } do
       answers[i] = { video = video(word) }
@@ -211,7 +211,7 @@ describe("on_progress", function()
     for i, index in ipairs(wanted) do assert.equal(snapshots[index], heard[i][1]) end
   end)
 
-  it("hears nothing of failures", function()
+  it("is not called for failed polls", function()
     assert.equal(1, #listen{ RUNNING, BAD_GATEWAY, { video = video("in_progress", 40) } })
   end)
 
@@ -223,7 +223,7 @@ describe("on_progress", function()
     assert.is_false(job.err.retryable)
   end)
 
-  it("stops it with nothing else", function()
+  it("does not stop the wait with any other value", function()
     for _, reply in ipairs{ true, 0, "", {} } do
       local _, job = listen({ RUNNING, DONE }, reply)
       assert.is_nil(job.err)
@@ -231,7 +231,7 @@ describe("on_progress", function()
     assert.is_nil(select(2, listen({ RUNNING, DONE }, nil)).err)
   end)
 
-  it("can't lose a video that is there, nor the reason why there is none", function()
+  it("can't discard a final result by returning false", function()
     local _, job = listen({ DONE }, false)
     assert.is_nil(job.err)
     assert.equal(DONE.video, job.video)
@@ -239,7 +239,7 @@ describe("on_progress", function()
     assert.equal("failed", job.err.kind)
   end)
 
-  it("raises through the wait", function()
+  it("propagates its errors through the wait", function()
     assert.error_matches(function()
       run({ on_progress = function() error("oops", 0) end }, { RUNNING })
     end, "^oops$")
