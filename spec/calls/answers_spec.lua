@@ -241,7 +241,6 @@ describe("an answer", function()
     end)
   end)
 
-<<<<<<< HEAD
   -- libcurl 7.83.0 to 8.1.0 writes to freed memory here when an easy handle is reused. Runs in a process of
   -- its own, because that crashes it.
   describe("whose first header is folded", function()
@@ -275,10 +274,7 @@ describe("an answer", function()
     end)
   end)
 
-  it("can't come from where nobody listens", function()
-=======
   it("from a port that refuses connections is a connect error", function()
->>>>>>> specs
     local lost = rig.client(httpd.refused_url())
     local video, err = lost:get_video("v")
     lost:close()

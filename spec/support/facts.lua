@@ -60,16 +60,16 @@ local function kinds_of_c(found)
   local users, failure = {}, nil
   for _, path in ipairs(process.lines(C_SOURCES)) do
     local source = read(path)
-    if source:find "%[ERROR_[%u_]+%] = \"" then
+    if source:find "%[KIND_[%u_]+%] = \"" then
       failure = source
     elseif path:find "%.c$" then
       users[#users + 1] = source
     end
   end
   users = table.concat(users, "\n")
-  for constant, name in failure:gmatch('%[(ERROR_[%u_]+)%] = "([%l_]+)"') do
+  for constant, name in failure:gmatch('%[(KIND_[%u_]+)%] = "([%l_]+)"') do
     local _, times = failure:gsub(constant .. "%f[^%w_]", "")
-    if constant ~= "ERROR_NONE" and (times > 1 or users:find(constant .. "%f[^%w_]")) then
+    if constant ~= "KIND_NONE" and (times > 1 or users:find(constant .. "%f[^%w_]")) then
       found[name] = true
     end
   end

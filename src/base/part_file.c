@@ -39,7 +39,8 @@ int part_file_open(struct part_file *f, const char *path, long long from) {
   f->fd = sys_file_open(f->part);
   f->made = f->fd >= 0;
   if (!f->made) return fail(f, "open", errno);
-  if (sys_file_cut(f->fd, from) != 0) return fail(f, "rewind", errno);
+  if (sys_file_cut(f->fd, from) != 0 && (from != 0 || errno != EINVAL)) /* EINVAL: a device, which has no length */
+    return fail(f, "rewind", errno);
   f->bytes = from;
   return 0;
 }

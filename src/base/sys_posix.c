@@ -104,8 +104,7 @@ int sys_file_write(int fd, const char *data, size_t size, long long *written) {
 }
 
 int sys_file_cut(int fd, long long size) {
-  if (ftruncate(fd, size) == 0 && lseek(fd, size, SEEK_SET) == size) return 0;
-  return size == 0 && errno == EINVAL ? 0 : -1; /* EINVAL: a device, which has no length */
+  return ftruncate(fd, size) == 0 && lseek(fd, size, SEEK_SET) == size ? 0 : -1;
 }
 
 int sys_file_sync(int fd) {
