@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all lint memcheck asan bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all lint house memcheck asan bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -152,6 +152,9 @@ lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, agains
 	  echo "$$cc -Werror, headers of $$lua"; \
 	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c; \
 	done; done
+	@echo "the poller of macOS and the BSDs"; for cc in gcc clang; do \
+	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc -DSORA_USE_KQUEUE -Ispec/support/kqueue \
+	    src/loop/poller_kqueue.c || exit 1; done
 
 memcheck: ## run the specs under valgrind; any error or leak fails
 	@$(DEPS) memcheck
@@ -159,6 +162,9 @@ memcheck: ## run the specs under valgrind; any error or leak fails
 	@$(RUN) valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,indirect \
 	  --show-leak-kinds=definite,indirect --error-exitcode=99 --child-silent-after-fork=yes --keep-debuginfo=yes \
 	  --num-callers=30 --suppressions=spec/valgrind.supp $(LUA) $(BUSTED)
+
+house: all ## check who includes and calls whom in src/
+	@tools/house.sh $(OBJECTS)
 
 # The runtime must be the first library of a process that loads the module, and of no other (curl hangs with it): the
 # specs get an interpreter that preloads it by itself, without a variable that other children inherit. Leaks are

@@ -50,6 +50,7 @@ build = {
         "src/loop/pool.c",
         "src/loop/timers.c",
         "src/lua/api.c",
+        "src/lua/box.c",
         "src/lua/call.c",
         "src/lua/client.c",
         "src/lua/error.c",

@@ -5,13 +5,13 @@ local client = require "bench.client"
 local servers = require "bench.servers"
 local tables = require "bench.tables"
 
--- `get_http`: instructions of a call, JSON included. `get_h2`: the same on HTTP/2, as a multiple of what C and
--- libcurl take there without JSON and with one handle. `poll`: instructions of one poll of a watched job whose
--- snapshot has changed, with all that waiting adds to the call.
+-- `get_http`: instructions of a call, JSON included. `get_h2`: the same on HTTP/2, as a multiple of what C
+-- and libcurl take there without JSON and with one handle. `poll`: instructions of one poll of a watched job
+-- whose snapshot has changed, with all that waiting adds to the call.
 local BARS = { get_http = 86000, get_h2 = 1.15, poll = 205000 }
 
--- Where libcurl has no easy handle that can be used twice (a server could make it write to freed memory), each
--- call pays for a new one: 22,000 instructions.
+-- Where libcurl has no easy handle that can be used twice (a server could make it write to freed memory),
+-- each call pays for a new one.
 local BARS_NEW_HANDLES = { get_http = 110000, get_h2 = 1.35, poll = 228000 }
 
 -- The part of a bar by which a count may be above it.
@@ -52,11 +52,12 @@ end
 local function check(bench)
   local bars = needs_new_handles() and BARS_NEW_HANDLES or BARS
   local job = "/videos/video_123"
+  local plain = { what = "one", url = bench.http .. "/soon" .. job }
   local h2 = { what = "one", url = bench.h2 .. "/soon" .. job, ca = bench.ca, http2 = true }
   local watched = { what = "watch", url = bench.http .. "/unfinished" .. job }
   local floor = count(C, h2)
   local good = {
-    judge("get_video on http", count(SORA, { what = "one", url = bench.http .. "/soon" .. job }), bars.get_http),
+    judge("get_video on http", count(SORA, plain), bars.get_http),
     judge("get_video on HTTP/2", count(SORA, h2), bars.get_h2 * floor,
       (" (%.2f times C + libcurl's %s)"):format(bars.get_h2, tables.number(floor))),
     judge("a poll of a watched job", count_polls(watched), bars.poll),

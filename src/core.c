@@ -4,14 +4,14 @@
 int luaopen_sora_core(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
-  static void (*const open[])(lua_State *) = {error_open, json_open,   util_open,   options_open, client_open,
-                                              wait_open,  call_open,   handle_open, update_open,  api_open};
+  static void (*const open[])(lua_State *) = {box_open,    json_open, error_open, util_open,   options_open, client_open,
+                                              wait_open,   call_open, handle_open, update_open, api_open};
   const char *problem = easy_init_libcurl();
   size_t i;
   if (problem != NULL) return luaL_error(L, "libcurl: %s", problem);
   compat_keepmainthread(L);
   lua_newtable(L);
   for (i = 0; i < sizeof open / sizeof open[0]; i++) open[i](L);
-  util_set_string(L, "_VERSION", SORA_VERSION);
+  set_string(L, "_VERSION", SORA_VERSION);
   return 1;
 }

@@ -7,9 +7,11 @@
 
 #include <stddef.h>
 
-/* SORA_USE_POLL builds with poll() anywhere. */
+/* SORA_USE_POLL and SORA_USE_KQUEUE choose one on any platform. */
 #if defined(SORA_USE_POLL)
 #define POLLER_POLL
+#elif defined(SORA_USE_KQUEUE)
+#define POLLER_KQUEUE
 #elif defined(__linux__)
 #define POLLER_EPOLL
 #elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \

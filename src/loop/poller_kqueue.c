@@ -1,4 +1,5 @@
 /* poller_kqueue.c - poller.h for macOS and the BSDs: kqueue, with an EVFILT_TIMER in it. */
+#define _GNU_SOURCE /* struct timespec, where this is compiled on Linux */
 #include "loop/poller.h"
 
 #ifdef POLLER_KQUEUE

@@ -81,7 +81,7 @@ static int get(lua_State *L, int client_index, int id_index, enum mode mode) {
   if (!client_is_usable(L, client)) return 2;
   table = client_push_table(L, client_index);
   call = call_new(L, client, table, "GET");
-  if (add_address(&call->request, client->get_path.data, id, len) != 0) return error_memory(L);
+  if (add_address(&call->request, client->get_path.data, id, len) != 0) return raise_memory(L);
   has_opts = !lua_isnil(L, id_index + 1);
   if (has_opts) options_read_call(L, id_index + 1, who, call, starting);
   if (mode == POLLED) {
@@ -143,7 +143,7 @@ static const char *spec_string(lua_State *L, const char *name, size_t *len) {
 static void add_string(lua_State *L, const char *name, struct buffer *b) {
   size_t len;
   const char *text = spec_string(L, name, &len);
-  if (text != NULL && buffer_add(b, text, len) != 0) error_memory(L);
+  if (text != NULL && buffer_add(b, text, len) != 0) raise_memory(L);
 }
 
 static const char *method_of(lua_State *L) {

@@ -11,6 +11,7 @@
 #include "http/request.h"
 #include "loop/loop.h"
 #include "lua/compat.h"
+#include "lua/fields.h"
 
 #define SORA_VERSION "0.1.0"
 
@@ -54,30 +55,27 @@ struct call {
 #define FIELD_EVENT 3   /* on_event */
 #define FIELD_STARTED 4 /* keeps running calls alive: they, their on_done and their handles */
 
+static inline int raise_memory(lua_State *L) {
+  return luaL_error(L, "out of memory");
+}
+
 /* Each X_open registers the functions of its file in the module's table, which is on top of the stack. */
 
-/* From util.c: memory with an owner, table fields, and functions that need no client. */
+/* From box.c: pushes a userdata that frees what is in it when it is collected. */
 struct box {
   struct buffer buffer;
   struct part_file part;
 };
+struct box *box_push(lua_State *L);
+void box_open(lua_State *L);
 
-/* Pushes a userdata that frees what is in it when it is collected. */
-struct box *util_box(lua_State *L);
-
-/* Sets a field of the table on top. */
-void util_set_string(lua_State *L, const char *field, const char *value);
-void util_set_bytes(lua_State *L, const char *field, const char *value, size_t len);
-void util_set_flag(lua_State *L, const char *field, int value);
-void util_set_count(lua_State *L, const char *field, long long value);
-void util_set_number(lua_State *L, const char *field, double value);
+/* From util.c: functions that need no client. */
 void util_open(lua_State *L);
 
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
 int error_return(lua_State *L, enum failure_kind kind, const char *message);     /* nil, err */
-int error_memory(lua_State *L);                                                  /* raises "out of memory" */
 int error_misuse(lua_State *L, const char *who, int arg, const char *text);      /* arg 0: not named */
 void error_open(lua_State *L);
 

@@ -94,7 +94,7 @@ struct call *call_new(lua_State *L, struct client *client, int table, const char
   }
   call->lines.len = 0;
   call->wants_response = call->keeps_part = call->listens = call->polls = 0;
-  if (request_reset(&call->request, method) != 0) error_memory(L);
+  if (request_reset(&call->request, method) != 0) raise_memory(L);
   return call;
 }
 
@@ -113,7 +113,7 @@ static int ask_key(lua_State *L, struct call *call, int table) {
     error_return(L, KIND_CONFIG, "the api_key function must return a string with no control characters");
     return 0;
   }
-  if (redact_add(&call->request.secrets, key, len) != 0) error_memory(L);
+  if (redact_add(&call->request.secrets, key, len) != 0) raise_memory(L);
   return 1;
 }
 
@@ -126,14 +126,14 @@ static int make_headers(lua_State *L, struct client *client, int table, struct c
     key = lua_tostring(L, -1);
   }
   r->headers = endpoint_make_headers(r->endpoint, &call->lines, key);
-  if (r->headers == NULL || redact_add_headers(&r->secrets, &call->lines) != 0) error_memory(L);
+  if (r->headers == NULL || redact_add_headers(&r->secrets, &call->lines) != 0) raise_memory(L);
   return 1;
 }
 
 int call_prepare(lua_State *L, struct client *client, int table, struct call *call) {
   struct request *r = &call->request;
   if (r->query.len != 0 && (buffer_string(&r->query) == NULL || redact_add_query(&r->secrets, r->query.data) != 0))
-    return error_memory(L);
+    return raise_memory(L);
   if ((!(client->asks_key || call->lines.len != 0) || make_headers(L, client, table, call)) &&
       client_is_usable(L, client))
     return 1;

@@ -76,7 +76,7 @@ static int collect(lua_State *L) {
 
 static void set_path(lua_State *L, struct client *client, const char *path) {
   client->get_path.len = 0;
-  if (buffer_puts(&client->get_path, path) != 0 || buffer_string(&client->get_path) == NULL) error_memory(L);
+  if (buffer_puts(&client->get_path, path) != 0 || buffer_string(&client->get_path) == NULL) raise_memory(L);
 }
 
 /* core.set_get_path(client, template) */
@@ -122,7 +122,7 @@ static int new_client(lua_State *L) {
   buffer_free(&client->options.headers);
   if (client->endpoint == NULL && config)
     return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
-  if (client->endpoint == NULL) return error_memory(L);
+  if (client->endpoint == NULL) return raise_memory(L);
   if (loop_open(&client->loop, client->endpoint) != 0 || (client->listened && events_start(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");
   lua_settop(L, 3);

@@ -65,10 +65,6 @@ static int complain(lua_State *L) {
   return error_misuse(L, luaL_checkstring(L, 1), (int)luaL_optinteger(L, 3, 0), luaL_checkstring(L, 2));
 }
 
-int error_memory(lua_State *L) {
-  return luaL_error(L, "out of memory");
-}
-
 /* --- the table ---------------------------------------------------------------- */
 
 /* Pushes "<join><label><field>" of the error at 1, or "". */
@@ -113,8 +109,8 @@ static int make_error(lua_State *L) {
 
 void error_push(lua_State *L, enum failure_kind kind, const char *message) {
   lua_newtable(L);
-  util_set_string(L, "kind", failure_kind_name(kind));
-  util_set_string(L, "message", message);
+  set_string(L, "kind", failure_kind_name(kind));
+  set_string(L, "message", message);
   luaL_getmetatable(L, ERROR_TYPE);
   lua_setmetatable(L, -2);
 }
@@ -136,7 +132,7 @@ static void redact(const struct request *r, char *text, size_t len) {
 static void push_clean(lua_State *L, struct call *call, const char *text, size_t len) {
   struct buffer *b = &call->scratch;
   b->len = 0;
-  if (buffer_add(b, text, len) != 0) error_memory(L);
+  if (buffer_add(b, text, len) != 0) raise_memory(L);
   redact(&call->request, b->data, b->len);
   lua_pushlstring(L, b->len != 0 ? b->data : "", b->len);
 }
@@ -221,9 +217,9 @@ static void set_message(lua_State *L, struct call *call) {
 static void set_retry_after(lua_State *L, double seconds) {
   if (seconds < 0) return;
   if (seconds < 1e15 && seconds == (double)(long long)seconds) {
-    util_set_count(L, "retry_after", (long long)seconds);
+    set_count(L, "retry_after", (long long)seconds);
   } else {
-    util_set_number(L, "retry_after", seconds);
+    set_number(L, "retry_after", seconds);
   }
 }
 
@@ -235,14 +231,14 @@ void error_push_call(lua_State *L, struct call *call) {
   redact(r, out->body.data, out->body.len);
   set_request_id(L, call);
   set_message(L, call);
-  if (out->status != 0) util_set_count(L, "status", out->status);
-  if (out->code != CURLE_OK) util_set_string(L, "curl", failure_of(out->code)->name);
+  if (out->status != 0) set_count(L, "status", out->status);
+  if (out->code != CURLE_OK) set_string(L, "curl", failure_of(out->code)->name);
   set_retry_after(L, out->retry_after);
-  util_set_count(L, "attempts", r->attempts);
-  util_set_flag(L, "retryable", out->retryable);
-  if (out->ambiguous) util_set_flag(L, "ambiguous", 1);
+  set_count(L, "attempts", r->attempts);
+  set_flag(L, "retryable", out->retryable);
+  if (out->ambiguous) set_flag(L, "ambiguous", 1);
   if (out->body.len != 0)
-    util_set_bytes(L, "body", out->body.data, out->body.len < SHOWN_BODY ? out->body.len : SHOWN_BODY);
+    set_bytes(L, "body", out->body.data, out->body.len < SHOWN_BODY ? out->body.len : SHOWN_BODY);
 }
 
 void error_open(lua_State *L) {

@@ -78,15 +78,15 @@ static int push_event(lua_State *L) {
   static const char *const names[] = {"request", "retry", "response"};
   const struct event *e = lua_touserdata(L, 1);
   lua_newtable(L);
-  util_set_string(L, "event", names[e->what]);
-  util_set_string(L, "method", e->method);
-  util_set_string(L, "url", e->url);
-  util_set_count(L, "attempt", e->attempt);
+  set_string(L, "event", names[e->what]);
+  set_string(L, "method", e->method);
+  set_string(L, "url", e->url);
+  set_count(L, "attempt", e->attempt);
   if (e->what == LOOP_REQUEST) return 1;
-  util_set_number(L, "seconds", e->seconds);
-  if (e->status != 0) util_set_count(L, "status", e->status);
-  if (e->kind != KIND_NONE) util_set_string(L, "error", failure_kind_name(e->kind));
-  if (e->what == LOOP_RETRY) util_set_number(L, "delay", e->delay);
+  set_number(L, "seconds", e->seconds);
+  if (e->status != 0) set_count(L, "status", e->status);
+  if (e->kind != KIND_NONE) set_string(L, "error", failure_kind_name(e->kind));
+  if (e->what == LOOP_RETRY) set_number(L, "delay", e->delay);
   return 1;
 }
 

@@ -92,7 +92,7 @@ int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scrat
   int marked, mendable;
   scratch->len = 0;
   marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, mark, scratch, &mendable);
-  if (marked < 0) return error_memory(L);
+  if (marked < 0) return raise_memory(L);
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   if (marked) {
     lua_pushlstring(L, scratch->data, scratch->len);
@@ -120,7 +120,7 @@ int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scrat
 static int decode_json(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
-  struct box *box = util_box(L);
+  struct box *box = box_push(L);
   if (json_decode(L, text, len, &box->buffer)) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);

@@ -176,7 +176,7 @@ static int is_token(const char *text, size_t len) {
 }
 
 static void add(const struct where *at, struct buffer *b, const char *text, size_t len) {
-  if (buffer_add(b, text, len) != 0) error_memory(at->L);
+  if (buffer_add(b, text, len) != 0) raise_memory(at->L);
 }
 
 /* { name = value }, as lines. */
@@ -205,7 +205,7 @@ static void read_headers(const struct where *at, void *target) {
 static void add_encoded(const struct where *at, struct buffer *b, int index) {
   size_t len;
   const char *text = lua_tolstring(at->L, index, &len);
-  if (buffer_add_encoded(b, text, len, "") != 0) error_memory(at->L);
+  if (buffer_add_encoded(b, text, len, "") != 0) raise_memory(at->L);
 }
 
 /* { name = value }, as a=b&c=d. */
@@ -339,7 +339,7 @@ void options_read_call(lua_State *L, int index, const char *who, struct call *ca
   if (call->idempotency_key == NULL) return;
   if (buffer_puts(&call->lines, "Idempotency-Key: ") != 0 || buffer_puts(&call->lines, call->idempotency_key) != 0 ||
       buffer_puts(&call->lines, "\r\n") != 0)
-    error_memory(L);
+    raise_memory(L);
   call->request.repeatable = 1;
 }
 

@@ -85,9 +85,9 @@ static int push_file(lua_State *L, struct call *call) {
     return fail(r, KIND_FILE, text);
   }
   lua_newtable(L);
-  if (f->target != NULL) util_set_string(L, "path", f->target->path);
-  util_set_count(L, "bytes", f->received);
-  if (headers_copy(&r->outcome.headers, "content-type", type, sizeof type)) util_set_string(L, "content_type", type);
+  if (f->target != NULL) set_string(L, "path", f->target->path);
+  set_count(L, "bytes", f->received);
+  if (headers_copy(&r->outcome.headers, "content-type", type, sizeof type)) set_string(L, "content_type", type);
   return 1;
 }
 
@@ -98,8 +98,8 @@ static void set_partial(lua_State *L, struct call *call) {
   if (f->received == 0 || (f->target != NULL && (!call->keeps_part || f->validator.len == 0))) return;
   call->part.kept = f->target != NULL;
   lua_newtable(L);
-  util_set_count(L, "bytes", f->received);
-  if (f->validator.len != 0) util_set_bytes(L, "validator", f->validator.data, f->validator.len);
+  set_count(L, "bytes", f->received);
+  if (f->validator.len != 0) set_bytes(L, "validator", f->validator.data, f->validator.len);
   lua_setfield(L, -2, "partial");
 }
 
@@ -161,14 +161,14 @@ static void push_response(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   double poll_after = attempt_poll_after(r);
   lua_newtable(L);
-  util_set_count(L, "status", r->outcome.status);
+  set_count(L, "status", r->outcome.status);
   push_headers(L, &r->outcome.headers);
   lua_getfield(L, -1, "x-request-id");
   lua_setfield(L, -3, "request_id");
   lua_setfield(L, -2, "headers");
-  util_set_count(L, "attempts", r->attempts);
-  util_set_number(L, "seconds", r->ended - r->started);
-  if (poll_after >= 0) util_set_number(L, "poll_after", poll_after);
+  set_count(L, "attempts", r->attempts);
+  set_number(L, "seconds", r->ended - r->started);
+  if (poll_after >= 0) set_number(L, "poll_after", poll_after);
 }
 
 /* --- results ------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ static void read_partial(lua_State *L, int spec, struct file *f) {
     f->received = (long long)lua_tonumber(L, -1);
     lua_pop(L, 1);
     validator = text_field(L, "validator", &len);
-    if (validator != NULL && buffer_add(&f->validator, validator, len) != 0) error_memory(L);
+    if (validator != NULL && buffer_add(&f->validator, validator, len) != 0) raise_memory(L);
   }
   lua_pop(L, 1);
 }

@@ -1,6 +1,4 @@
-/* util.c - memory with an owner, table fields, and functions that need no client.
- *
- * Owns the box: a userdata that frees a buffer and closes a part file when Lua collects it. */
+/* util.c - functions that need no client: base64, HMAC, files, clock, random numbers. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,53 +6,6 @@
 #include "base/base64.h"
 #include "base/sys.h"
 #include "lua/binding.h"
-
-#define BOX_TYPE "sora.box"
-
-static int collect(lua_State *L) {
-  struct box *box = lua_touserdata(L, 1);
-  buffer_free(&box->buffer);
-  part_file_close(&box->part);
-  return 0;
-}
-
-struct box *util_box(lua_State *L) {
-  struct box *box = compat_newuserdata(L, sizeof *box);
-  memset(box, 0, sizeof *box);
-  part_file_init(&box->part);
-  luaL_getmetatable(L, BOX_TYPE);
-  lua_setmetatable(L, -2);
-  return box;
-}
-
-/* --- fields of the table on top ------------------------------------------ */
-
-void util_set_string(lua_State *L, const char *field, const char *value) {
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, field);
-}
-
-void util_set_bytes(lua_State *L, const char *field, const char *value, size_t len) {
-  lua_pushlstring(L, value, len);
-  lua_setfield(L, -2, field);
-}
-
-void util_set_flag(lua_State *L, const char *field, int value) {
-  lua_pushboolean(L, value);
-  lua_setfield(L, -2, field);
-}
-
-void util_set_count(lua_State *L, const char *field, long long value) {
-  compat_pushcount(L, value);
-  lua_setfield(L, -2, field);
-}
-
-void util_set_number(lua_State *L, const char *field, double value) {
-  lua_pushnumber(L, value);
-  lua_setfield(L, -2, field);
-}
-
-/* --- functions ------------------------------------------------------------ */
 
 /* core.unbase64(text): the bytes, or nil if the text is not base64. */
 static int unbase64(lua_State *L) {
@@ -90,7 +41,7 @@ static int equal(lua_State *L) {
 static int save(lua_State *L) {
   size_t len;
   const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &len);
-  struct part_file *part = &util_box(L)->part;
+  struct part_file *part = &box_push(L)->part;
   char message[512];
   if (part_file_open(part, path, 0) == 0 && part_file_write(part, bytes, len) == 0 && part_file_commit(part) == 0) {
     lua_pushboolean(L, 1);
@@ -132,10 +83,6 @@ void util_open(lua_State *L) {
       {"append", append},     {"now", now},                 {NULL, NULL},
   };
   uint64_t *seed;
-  luaL_newmetatable(L, BOX_TYPE);
-  lua_pushcfunction(L, collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
   compat_setfuncs(L, functions);
   seed = lua_newuserdata(L, sizeof *seed);
   *seed = sys_seed(seed);
