@@ -150,9 +150,10 @@ describe("retries", function()
       local nowhere = { [httpd.refused_url()] = "connect", [httpd.blackhole()] = "timeout",
         ["http://nowhere.invalid"] = "dns" }
       for url, kind in pairs(nowhere) do
+        local limit = kind == "timeout" and 0.05 or 20 -- the others fail by themselves
         for call in pairs(CALLS) do
-          assert.is_true(outcome(url, call, { connect_timeout = 0.05 }), url .. call)
-          local err = outcome(url, call, { connect_timeout = 0.05, max_retries = 0 })
+          assert.is_true(outcome(url, call, { connect_timeout = limit }), url .. call)
+          local err = outcome(url, call, { connect_timeout = limit, max_retries = 0 })
           assert.same({ kind, 1, true }, { err.kind, err.attempts, err.retryable })
           assert.is_nil(err.ambiguous)
         end

@@ -63,9 +63,8 @@ function process.folder()
   return process.lines("mktemp -d")[1]
 end
 
---- How many descriptors the spec's own process has open.
+--- How many descriptors the spec's own process has open. Counted without a pipe, which might count itself.
 -- @treturn number
--- No pipe: while it is being opened, it may count once or twice.
 function process.open_files()
   local list = os.tmpname()
   os.execute("ls /proc/$PPID/fd | wc -l >" .. list)
