@@ -5,9 +5,9 @@
 -- none.
 -- @module sora.normalize
 
-local values = require "sora.normalize_values"
-local tree = require "sora.normalize_tree"
-local errors = require "sora.normalize_errors"
+local values = require "sora.normalize.values"
+local tree = require "sora.normalize.tree"
+local errors = require "sora.normalize.errors"
 
 local normalize = {}
 

@@ -1,11 +1,11 @@
 --- What a server says is wrong: error bodies of every shape as five strings, and text out of HTML and XML.
 -- Owns the reading of errors and knows nothing of jobs. Invariant: total functions that never change their
 -- input; every field they give is a non-empty string or nil.
--- @module sora.normalize_errors
+-- @module sora.normalize.errors
 -- @local
 
-local values = require "sora.normalize_values"
-local tree = require "sora.normalize_tree"
+local values = require "sora.normalize.values"
+local tree = require "sora.normalize.tree"
 
 local errors = {}
 

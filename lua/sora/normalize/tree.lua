@@ -1,11 +1,11 @@
 --- Where things may stand in an answer: finds the job in its envelope, and the tables around it.
 -- Owns the one way of looking (`pick`, `first`) and the rules for envelopes, events and holders; what a
--- value must look like is normalize_values' matter. Invariant: reads only, and every search is bounded,
+-- value must look like is values' matter. Invariant: reads only, and every search is bounded,
 -- whatever the body's size or depth.
--- @module sora.normalize_tree
+-- @module sora.normalize.tree
 -- @local
 
-local values = require "sora.normalize_values"
+local values = require "sora.normalize.values"
 
 local tree = {}
 

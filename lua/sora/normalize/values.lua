@@ -2,7 +2,7 @@
 -- Owns what a status word, a number, a time, a URL or an id may look like; knows nothing of where in a
 -- body they stand. Invariant: total functions. Whatever type comes in, nothing is thrown and nil means
 -- "this is not one".
--- @module sora.normalize_values
+-- @module sora.normalize.values
 -- @local
 
 local values = {}
