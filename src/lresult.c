@@ -180,7 +180,7 @@ static double digest(const struct buffer *b) {
   return (double)((hash ^ hash >> 53) & UINT64_C(0x1fffffffffffff));
 }
 
-/* An answer that is known is not decoded (24k instructions), and there is no response table (16k). */
+/* An answer that is known is not decoded (24k instructions). */
 int lresult_push_poll(lua_State *L, struct lcall *call) {
   struct request *r = &call->request;
   double hint = request_poll_hint(r), seen = digest(&r->answer);
@@ -199,7 +199,9 @@ int lresult_push_poll(lua_State *L, struct lcall *call) {
     lua_pushnil(L);
   }
   lua_pushnumber(L, seen);
-  return 4;
+  if (!call->wants_response) return 4;
+  push_response(L, call);
+  return 5;
 }
 
 int lresult_push(lua_State *L, struct lcall *call) {

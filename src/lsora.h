@@ -111,7 +111,7 @@ int lclient_push_table(lua_State *L, int index);
 void lclient_pump(lua_State *L, struct lclient *client, int table, struct lcall *until, double seconds);
 
 /* lupdate.c: the client as something to pump. */
-int lupdate_update(lua_State *L);  /* core.update(client [, seconds]) -> how many calls are running */
+int lupdate_update(lua_State *L);  /* core.update(client [, seconds]) -> how many calls are running, error */
 int lupdate_wake(lua_State *L);    /* core.wake(client, when) */
 int lupdate_fileno(lua_State *L);  /* core.fileno(client) */
 int lupdate_timeout(lua_State *L); /* core.timeout(client) */
@@ -164,8 +164,8 @@ int lhmac_sha256(lua_State *L); /* core.hmac_sha256(key, data) */
 int lhmac_equal(lua_State *L);  /* core.equal(a, b) */
 
 /* lresult.c: pushes the results of a call that is done; returns how many. Those of a poll are the answer, or true where
- * it is the one before, byte for byte, or nil; the error or nil; how many seconds the server asks to wait, or nil; and
- * the digest of the answer. */
+ * it is the one before, byte for byte, or nil; the error or nil; how many seconds the server asks to wait, or nil; the
+ * digest of the answer; and the response table where the call asks for it. */
 int lresult_push(lua_State *L, struct lcall *call);
 int lresult_push_poll(lua_State *L, struct lcall *call);
 

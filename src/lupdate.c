@@ -47,8 +47,8 @@ static void deliver(lua_State *L, struct lclient *client, int table, int slot) {
 }
 
 /* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of
- * core.wake has come; then delivers what is done. Returns how many calls are running; nil, err where the client can't
- * be used; or nil and what an on_done raised, with `true` after it. */
+ * core.wake has come; then delivers what is done. Returns how many calls are running, and what the first on_done raised
+ * or nil; nil, err where the client can't be used. */
 int lupdate_update(lua_State *L) {
   struct lclient *client = lclient_check(L, 1);
   double seconds = luaL_optnumber(L, 2, 0);
@@ -67,14 +67,9 @@ int lupdate_update(lua_State *L) {
   }
   deliver(L, client, table, table + 1);
   if (client->site != NULL) loop_arm(&client->loop);
-  if (!lua_isnil(L, table + 1)) {
-    lua_pushnil(L);
-    lua_pushvalue(L, table + 1);
-    lua_pushboolean(L, 1);
-    return 3;
-  }
   lua_pushinteger(L, client->site != NULL ? (lua_Integer)loop_active(&client->loop) : 0);
-  return 1;
+  lua_pushvalue(L, table + 1);
+  return 2;
 }
 
 /* core.wake(client, when): when, by core.now(), the caller has work of its own; nil: it has none. */

@@ -1,8 +1,7 @@
 --- What was made, on disk before anybody can forget it.
 -- Owns the journal: a file of JSON lines, each written whole and synced, so that several processes may share
--- it. A line is there before a job is asked for, and another once it is known what became of that.
--- Invariant: whatever kills the process, a job that was paid for has a line to find it by; no line holds a
--- key.
+-- it. A line is there before a job is asked for, and another once it is known what became of that. Invariant:
+-- whatever kills the process, a job that was paid for has a line to find it by; no line holds a key.
 -- @module sora.journal
 
 local core = require "sora.core"

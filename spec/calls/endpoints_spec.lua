@@ -297,7 +297,7 @@ describe("an endpoint", function()
       refuses({ get = "/g" }, "get must hold '{id}'")
       refuses({ get = "g/{id}" }, "get must be a string that begins with '/'")
       refuses({ create = 5 }, "create must be a string that begins with '/'")
-      refuses({ "/g" }, "unknown option '1'")
+      refuses({ "/g" }, "option names are strings, got a number")
     end)
   end)
 end)
@@ -332,7 +332,7 @@ describe("a dialect", function()
 
   it("is known for each preset", function()
     local known, here = {}, {}
-    for name in pairs(require "sora.dialects") do known[#known + 1] = name end
+    for name in pairs(require("sora.options").dialects) do known[#known + 1] = name end
     for name in pairs(DIALECTS) do here[#here + 1] = name end
     table.sort(known)
     table.sort(here)

@@ -5,7 +5,8 @@ local luassert = require "luassert"
 
 local facts = {}
 
-local SOURCES = "src/*.c src/*.h lua/sora/*.lua"
+local LUA = "lua/sora/*.lua lua/sora/wait/*.lua"
+local SOURCES = "src/*.c src/*.h " .. LUA
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -86,7 +87,7 @@ function facts.kinds()
   local found = {}
   kinds_of_c(found)
   assert(next(found), "src/failure.c names no kind")
-  for _, path in ipairs(paths "lua/sora/*.lua") do
+  for _, path in ipairs(paths(LUA)) do
     local source = read(path)
     for kind in source:gmatch 'kind = "([%l_]+)"' do found[kind] = true end
     for kind in source:gmatch 'fail%(job, "([%l_]+)"' do found[kind] = true end

@@ -274,6 +274,59 @@ describe("a watched job", function()
     end)
   end)
 
+  describe("whose poll raises an error in its api_key function", function()
+    -- A client whose key function raises while `fails(call)`.
+    local function renew(fails)
+      client:close()
+      local calls = 0
+      client = rig.client(srv, { api_key = function()
+        calls = calls + 1
+        if fails(calls) then error("no token", 0) end
+        return rig.KEY
+      end })
+    end
+
+    local function finish_all()
+      local deadline, raised = core.now() + LIMIT, 0
+      repeat
+        assert.is_true(core.now() < deadline, "it goes on and on")
+        local good, running = pcall(client.update, client, 0.02)
+        if not good then
+          raised = raised + 1
+          assert.equal("no token", running)
+        end
+      until good and running == 0
+      return raised
+    end
+
+    it("is polled again, and harms no other job", function()
+      srv:route("*", "^", { QUEUED, DONE })
+      renew(function(calls) return calls == 1 end)
+      local heard = 0
+      local function count() heard = heard + 1 end
+      local jobs = {}
+      for i = 1, 3 do jobs[i] = client:watch("v" .. i, with(FAST, { on_done = count })) end
+      assert.equal(1, finish_all())
+      for i = 1, 3 do assert.same(DONE.json, jobs[i]:result()) end
+      assert.equal(3, heard)
+    end)
+
+    it("ends at its deadline if that goes on", function()
+      renew(function() return true end)
+      local job = client:watch("v", with(FAST, { timeout = 0.1 }))
+      assert.is_true(finish_all() >= 1)
+      assert.equal("deadline", select(2, job:result()).kind)
+    end)
+
+    it("raises it from a blocking wait, after which the client is as good as before", function()
+      srv:route("*", "^", DONE)
+      renew(function(calls) return calls == 1 end)
+      assert.error_matches(function() client:wait("v", FAST) end, "^no token$")
+      assert.same(DONE.json, client:wait("v", FAST))
+      assert.equal(0, client:update(0))
+    end)
+  end)
+
   describe("cancel", function()
     it("while it waits ends it at once, and on_done hears of it from the next update", function()
       srv:reply(QUEUED)
