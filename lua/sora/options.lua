@@ -99,7 +99,7 @@ end
 
 -- The options of a client ------------------------------------------------------------
 
---- Presets for servers that differ in several things at once: what `dialect` stands for. A preset holds
+-- Presets for servers that differ in several things at once: what `dialect` stands for. A preset holds
 -- options that anybody could give, and given options take precedence. Answers need none: `normalize` reads
 -- them all.
 options.dialects = {

@@ -4,7 +4,6 @@
 -- fields (a ninth would cost 192 bytes). A group is either watched, by a client's `update`, or run by one
 -- waiter.
 -- @module sora.wait.group
--- @local
 
 local core = require "sora.core"
 local heap = require "sora.wait.heap"
@@ -62,14 +61,12 @@ function Job:ticket()
     created = view.created_at or self.created, state = view.state }
 end
 
---- @section end
-
 local Group = {}
 Group.__index = Group
 
 local group = {}
 
---- Makes an empty group.
+-- Makes an empty group.
 -- @tparam table client
 -- @tparam ?function on_end called with each job that has ended
 -- @tparam ?boolean watched true: keeps what callbacks raise for `step`; otherwise `run` raises it at once
@@ -80,7 +77,7 @@ function group.new(client, on_end, watched)
   return made
 end
 
---- Returns rules for jobs of this group: the rules of earlier jobs if they are the same.
+-- Returns rules for jobs of this group: the rules of earlier jobs if they are the same.
 -- @tparam table rules from `machine.rules`
 -- @treturn table
 -- @treturn ?function on_done, which each job has for itself
@@ -91,7 +88,7 @@ function Group:share(rules)
   return self.rules, on_done
 end
 
---- Adds a job that is due now.
+-- Adds a job that is due now.
 -- @tparam string id
 -- @tparam table rules from `share`
 -- @tparam ?function on_done
@@ -105,7 +102,7 @@ function Group:add(id, rules, on_done, created)
   return job
 end
 
---- Takes a job that has ended out of the count; the next `step` calls its on_done.
+-- Takes a job that has ended out of the count; the next `step` calls its on_done.
 function Group:count_out(job)
   if job.counted then return end
   job.counted = true
@@ -272,7 +269,7 @@ local function call_on_done(self)
   end
 end
 
---- Takes the answers that came, starts the polls that are due and calls callbacks. Never blocks.
+-- Takes the answers that came, starts the polls that are due and calls callbacks. Never blocks.
 -- @return what the first callback raised; nil if none did
 function Group:step()
   take_answers(self)
@@ -285,7 +282,7 @@ function Group:step()
   return problem
 end
 
---- Ends all waits if the client can no longer be used.
+-- Ends all waits if the client can no longer be used.
 function Group:check_client()
   if core.usable(self.client) then return end
   local waiting, polls = self.waiting, self.polls
@@ -300,7 +297,7 @@ function Group:check_client()
   end
 end
 
---- Returns when, by `core.now()`, the group has work; nil: not before an answer comes.
+-- Returns when, by `core.now()`, the group has work; nil: not before an answer comes.
 function Group:next_due()
   if self.first or #self.finished > 0 then return 0 end
   local first = self.waiting[1]
@@ -310,7 +307,7 @@ end
 
 -- One waiter -------------------------------------------------------------------------
 
---- Tells whether an answer came: a pause hook asks it through `turn.handle`.
+-- Tells whether an answer came: a pause hook asks it through `turn.handle`.
 function Group:done()
   return self.first ~= nil
 end
@@ -330,7 +327,7 @@ local function rest(self)
   error(problem, 0)
 end
 
---- Runs the group until all its waits have ended. Raises what a callback raises.
+-- Runs the group until all its waits have ended. Raises what a callback raises.
 -- @tparam ?boolean once true: or until a poll has brought a snapshot
 -- @treturn boolean whether a poll has
 function Group:run(once)
