@@ -96,6 +96,32 @@ describe("a watched job", function()
     assert.equal(1, client:update(0))
   end)
 
+  it("is told apart from a call on the wire by update's second result", function()
+    srv:route("GET", "/v1/videos/v", QUEUED)
+    srv:route("GET", "/v1/videos/w", HELD)
+    local job = client:watch("v", LONG)
+    assert.same({ 1, 1 }, { client:update(0) }) -- its first poll
+    pump(function() return job.video end)
+    assert.same({ 1, 0 }, { client:update(0) })
+    client:start("get_video", "w")
+    assert.same({ 2, 1 }, { client:update(0.05) })
+    client:close()
+    local running, err = client:update(0)
+    assert.same({ nil, "closed" }, { running, err.kind })
+  end)
+
+  it("is left alone by update(seconds, true)", function()
+    srv:route("*", "^", DONE)
+    local job, handle = client:watch("v", FAST), client:start("get_video", "w")
+    local deadline = core.now() + LIMIT
+    while client:update(0.02, true) > 0 do assert.is_true(core.now() < deadline) end
+    assert.is_true(handle:done())
+    assert.is_false(job:done())
+    assert.equal(1, #srv:requests())
+    finish()
+    assert.same(DONE.json, job:result())
+  end)
+
   for kind, answer in pairs { failed = FAILED, cancelled = { json = { id = "v", status = "cancelled" } },
     expired = { json = { id = "v", status = "expired" } } } do
     it("gives nil, err for one that is " .. kind, function()

@@ -167,7 +167,7 @@ end
 
 -- Answers ----------------------------------------------------------------------------
 
--- Hands an answer to the state machine; returns the view for on_progress, if it is to be called.
+-- Hands an answer to the state machine. Returns the view to call on_progress with, if that is to be called.
 local function absorb(self, now, job, video, err, hint, seen, response)
   if job.finished then return nil end
   local chance = self.open > CROWD and core.random() or nil
@@ -177,38 +177,29 @@ local function absorb(self, now, job, video, err, hint, seen, response)
   return machine.answer(job, video, hint, now, core.random(), chance)
 end
 
-local function absorb_and_tell(self, now, job, ...)
-  local view = absorb(self, now, job, ...)
+-- For a watched job: its callback may step the group, so it is put back only afterwards.
+local function absorb_and_tell(self, now, job, video, err, hint, seen)
+  local view = absorb(self, now, job, video, err, hint, seen)
   if view then machine.progress(job, view) end
-end
-
--- For watched jobs. A callback may step the group, so the job is put back only after it.
-local function take_watched(self, now, job, ...)
-  local good, problem = pcall(absorb_and_tell, self, now, job, ...)
-  if not good then
-    fail(self, problem)
-    if not job.finished and job.due <= now then machine.again(job, now) end
-  end
-  place(self, job)
-end
-
--- For a waiter, who alone runs the group. No pcall: on_progress may yield, on Lua 5.1 too.
-local function take(self, now, job, ...)
-  local view = absorb(self, now, job, ...)
-  place(self, job)
-  if not view then return end
-  machine.progress(job, view)
-  if job.finished then self:count_out(job) end
 end
 
 local function take_answers(self)
   if not self.first then return end
-  local now = core.now()
+  local now, watched = core.now(), self.watched
   while self.first do
-    if self.watched then
-      take_watched(self, now, take_answer(self))
-    else
-      take(self, now, take_answer(self))
+    local job, video, err, hint, seen, response = take_answer(self)
+    if watched then
+      local good, problem = pcall(absorb_and_tell, self, now, job, video, err, hint, seen)
+      if not good then
+        fail(self, problem)
+        if not job.finished and job.due <= now then machine.again(job, now) end
+      end
+      place(self, job)
+    else -- no pcall: on_progress may yield, on Lua 5.1 too; nobody else steps this group
+      local view = absorb(self, now, job, video, err, hint, seen, response)
+      place(self, job)
+      if view then machine.progress(job, view) end
+      if job.finished then self:count_out(job) end
     end
   end
 end
