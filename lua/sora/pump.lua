@@ -77,7 +77,7 @@ end
 
 --- Raises where the pause hook could not wait.
 -- @local
-function pump.check_place(client)
+function pump.check_can_wait(client)
   if client._pause and client.can_wait then client:can_wait() end
 end
 
@@ -107,7 +107,7 @@ end
 -- Makes a call through the pause hook; `start` is the core's function that starts it.
 local function cooperate(client, start, what, opts)
   if opts ~= nil then core.check_call(opts, type(what) == "table" and what.name or "get_video") end
-  pump.check_place(client)
+  pump.check_can_wait(client)
   local turn, own = {}, options.copy(opts)
   function own.on_done()
     if turn.wake then turn.wake() end

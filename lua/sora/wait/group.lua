@@ -1,6 +1,6 @@
 --- Many waits at once: due times, not threads, decide which job is polled next.
 -- Owns the heap of waiting jobs and the polls under way. Invariant: until it ends, a job is in the heap,
--- being polled, or being told of progress, whatever raises; a waiting job is one table of at most eight
+-- being polled, or in on_progress, whatever raises; a waiting job is one table of at most eight
 -- fields (a ninth would cost 192 bytes). A group is either watched, by a client's `update`, or run by one
 -- waiter.
 -- @module sora.wait.group
@@ -112,7 +112,7 @@ function Group:count_out(job)
 end
 
 -- Puts a job back into the heap, or counts it out.
-local function place(self, job)
+local function put_back(self, job)
   if job.finished then return self:count_out(job) end
   heap.push(self.waiting, job)
 end
@@ -124,7 +124,7 @@ local function fail(self, problem)
   if self.problem == nil then self.problem = problem end
 end
 
--- Polls: at most MAX_POLLS tables that are used again, so that a poll without news makes no garbage, for
+-- Polls: at most MAX_POLLS tables that are used again, so that an unchanged answer makes no garbage, for
 -- which the collector would go through all jobs.
 
 -- Appends a finished poll to the list of answers.
@@ -194,10 +194,10 @@ local function take_answers(self)
         fail(self, problem)
         if not job.finished and job.due <= now then machine.again(job, now) end
       end
-      place(self, job)
+      put_back(self, job)
     else -- no pcall: on_progress may yield, on Lua 5.1 too; nobody else steps this group
       local view = absorb(self, now, job, video, err, hint, seen, response)
-      place(self, job)
+      put_back(self, job)
       if view then machine.progress(job, view) end
       if job.finished then self:count_out(job) end
     end
@@ -242,7 +242,7 @@ local function start_due(self, now)
     if not good then
       release(self, poll)
       if not job.finished then machine.again(job, now) end
-      place(self, job)
+      put_back(self, job)
       fail(self, problem)
     end
   end
@@ -303,6 +303,15 @@ function Group:done()
   return self.first ~= nil
 end
 
+-- Cancels the polls under way: a pause hook may do so through `turn.handle`.
+function Group:cancel()
+  local active = false
+  for _, poll in ipairs(self.polls) do
+    if poll.handle then active = poll.handle:cancel() or active end
+  end
+  return active
+end
+
 -- Lets others run until the group has work. What ends a blocking wait, such as Ctrl-C, ends its polls too.
 local function rest(self)
   local due = self:next_due()
@@ -312,9 +321,7 @@ local function rest(self)
   if pump.has_hook(self.client) then return pump.rest(self.client, seconds, self.turn, awaits) end
   local good, problem = pcall(pump.rest, self.client, seconds, self.turn, awaits)
   if good then return end
-  for _, poll in ipairs(self.polls) do
-    if poll.handle then poll.handle:cancel() end
-  end
+  self:cancel()
   error(problem, 0)
 end
 
@@ -322,7 +329,7 @@ end
 -- @tparam ?boolean once true: or until a poll has brought a snapshot
 -- @treturn boolean whether a poll has
 function Group:run(once)
-  pump.check_place(self.client)
+  pump.check_can_wait(self.client)
   self.answered = false
   while true do
     take_answers(self)
