@@ -31,7 +31,7 @@
 ---@field multipart? boolean `true` for servers that take nothing but forms (`false`)
 ---@field journal? string a file that gets a line for each job before and after it is made
 
----Presets: what each stands for is in lua/sora/dialects.lua.
+---Presets: what each stands for is in lua/sora/options.lua.
 ---@alias sora.Dialect
 ---| "azure" # Azure OpenAI: the key in `api-key`
 ---| "newapi-generations" # new-api and its resellers: `/video/generations`
@@ -539,11 +539,18 @@ function Client:watch(id, opts) end
 ---@return sora.Error? err
 function Client:start(name, ...) end
 
----Works on all that was started and watched, and calls the callbacks of what is done.
+---Drives all that was started and watched, and calls the callbacks of what is done.
 ---@param seconds? number how long it may wait for something to be done (0)
----@return integer? running how many calls and jobs
+---@param calls_only? boolean `true` starts no polls of watched jobs, as in a process that is about to exit
+---@return integer? running how many calls and watched jobs are left
+---@return integer|sora.Error? on_wire how many of them are on the wire; the error where the first result is nil
+function Client:update(seconds, calls_only) end
+
+---Makes the descriptor readable, and a blocking `update` return, after `seconds`: a timer for loops without one.
+---@param seconds? number nil removes it
+---@return nil
 ---@return sora.Error? err
-function Client:update(seconds) end
+function Client:wake(seconds) end
 
 ---Lets others work for at most `seconds`. Set to a function of one's own, it makes all that waits cooperative.
 ---@param seconds number
@@ -618,8 +625,10 @@ function Client:close() end
 ---@field watch fun(id: string|sora.Ticket, opts?: sora.WatchOptions): sora.Job?, sora.Error?
 ---Starts a call and returns at once: `Client:start` of the default client.
 ---@field start fun(name: sora.CallName, ...: any): sora.Handle?, sora.Error?
----Works on all that was started and watched: `Client:update` of the default client.
----@field update fun(seconds?: number): integer?, sora.Error?
+---Drives all that was started and watched: `Client:update` of the default client.
+---@field update fun(seconds?: number, calls_only?: boolean): integer?, integer|sora.Error?
+---Makes the descriptor readable after some seconds: `Client:wake` of the default client.
+---@field wake fun(seconds?: number): nil, sora.Error?
 ---Lets others work: `Client:pause` of the default client. Setting it here changes nothing.
 ---@field pause fun(seconds: number, turn?: sora.Turn)
 ---A descriptor to poll: `Client:fileno` of the default client.

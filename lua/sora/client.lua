@@ -1,110 +1,182 @@
---- A client: one server, its options, and waiting for its jobs.
--- Owns how a client is made and how it waits: each wait is the state machine of wait.lua, driven here one at
--- a time or in a group of jobs (jobs.lua). Invariant: a client is a table that holds the core userdata at [1]
--- and nothing secret.
+--- A client: one server, its options, and the calls to it.
+-- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
+-- the core's userdata at [1] and nothing secret.
 -- @module sora.client
 
-local calls = require "sora.calls"
 local core = require "sora.core"
-local jobs = require "sora.jobs"
+local download = require "sora.download"
+local endpoints = require "sora.endpoints"
+local group = require "sora.wait.group"
 local journal = require "sora.journal"
+local machine = require "sora.wait.machine"
 local normalize = require "sora.normalize"
+local options = require "sora.options"
 local pages = require "sora.pages"
-local settings = require "sora.settings"
-local videos = require "sora.videos"
-local wait = require "sora.wait"
+local pump = require "sora.pump"
 
 core.own()
 core.use_readers(normalize.failure, normalize.text, normalize.refusal)
 
-local Client = calls.Client
+local Client = options.copy(pump.methods)
+local class = { __index = Client, __newindex = pump.set_field, __name = "sora.client" }
 
 local DEFAULT_TIMEOUT = 60 -- s; one attempt
-local LONGEST_SLEEP = 3600 -- s; where nothing is due
 
---- The time-out of one attempt, in seconds.
+-- One call ---------------------------------------------------------------------------
+
+--- Fetches a job: one HTTP call, made in C. See `sora.get_video`.
+-- @function Client:get_video
+-- @tparam string id
+-- @tparam ?table opts the options of a call
+Client.get_video = core.get_video
+
+local function method(name)
+  local describe = endpoints.describe[name]
+  return function(client, ...) return pump.call(client, describe(client, ...)) end
+end
+
+--- Creates a video job: `POST /videos`, as JSON, or as multipart if there is a file. Repeats the request only
+-- where that cannot be paid for twice; after an error with `ambiguous = true` the server may have the job.
+-- @function Client:create_video
+-- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; other fields are sent as
+-- they are; a file is { path = } or { data =, filename =, content_type = }
+-- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
+-- @treturn[1] table the job as the server answers
+-- @treturn[2] nil
+-- @treturn[2] table error
+Client.create_video = method "create_video"
+
+--- Makes a new video from a finished one: `POST /videos/{id}/remix`.
+-- @function Client:remix_video
+-- @tparam string id
+-- @tparam table params `prompt`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.remix_video = method "remix_video"
+
+--- Edits a video: `POST /videos/edits`.
+-- @function Client:edit_video
+-- @tparam table params `video` (an id, { id = }, or a file), `prompt`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.edit_video = method "edit_video"
+
+--- Makes a video longer: `POST /videos/extensions`.
+-- @function Client:extend_video
+-- @tparam table params `video` (an id, { id = }, or a file), `prompt`, `seconds`, …
+-- @tparam ?table opts the options of a call
+-- @treturn table the new job, or nil and an error
+Client.extend_video = method "extend_video"
+
+--- Makes a character from a video: `POST /videos/characters`.
+-- @function Client:create_character
+-- @tparam table params `name`, `video` (a file or an id), …
+-- @tparam ?table opts the options of a call
+-- @treturn table the character, or nil and an error
+Client.create_character = method "create_character"
+
+--- Fetches a character: `GET /videos/characters/{id}`.
+-- @function Client:get_character
+-- @tparam string id
+-- @tparam ?table opts the options of a call
+-- @treturn table the character, or nil and an error
+Client.get_character = method "get_character"
+
+--- Deletes a job and its file: `DELETE /videos/{id}`.
+-- @function Client:delete_video
+-- @tparam string id
+-- @tparam ?table opts the options of a call
+-- @treturn table the server's answer, or nil and an error
+Client.delete_video = method "delete_video"
+
+--- Fetches one page of the list of jobs: `GET /videos`.
+-- @function Client:list_videos
+-- @tparam ?table params `limit`, `after` (an id), `order` ("asc" or "desc"), …
+-- @tparam ?table opts the options of a call
+-- @treturn table { data = { video, … }, last_id =, has_more =, … }, or nil and an error
+Client.list_videos = method "list_videos"
+
+--- Downloads the file of a finished job, wherever the server has it: at /content, at a URL or inside an
+-- answer. Writes to `<path>.part`, which replaces `path` when it is complete and on disk; JSON or HTML in
+-- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
+-- URL's origin alone.
+-- @tparam string id
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
+-- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download by
+-- returning false; `sink(chunk)` gets the bytes instead of a file
+-- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
+-- @treturn[1] table { path =, bytes =, content_type = }
+-- @treturn[2] nil
+-- @treturn[2] table error; its code is `not_ready` while the job has no file yet
+function Client:download_video(id, target, opts)
+  return download.run(self, id, target, opts)
+end
+
+--- Returns the timeout of one attempt, in seconds.
 function Client:attempt_timeout()
   return self._timeout
 end
 
--- Drives a job until its next snapshot, or its end: nil. `job.response` is that of the last poll.
-local function advance(client, job)
-  while true do
-    local now = core.now()
-    local usable, problem = core.usable(client)
-    if not usable then wait.give_up(job, problem) end
-    local what, seconds = wait.next(job, now)
-    if what == "end" then return nil end
-    if what == "pause" then
-      client:pause(seconds)
-    else
-      local opts = wait.call_options(job, client:attempt_timeout(), now)
-      local video, err, response = client:get_video(job.id, opts)
-      now, job.response = core.now(), response
-      if video then
-        wait.answer(job, video, response.poll_after, now, core.random())
-        return video
-      end
-      wait.failure(job, err, now, core.random())
-    end
-  end
+-- Waiting ----------------------------------------------------------------------------
+
+-- Writes into the journal that a job has ended, if its snapshot says so.
+local function note_end(client, job)
+  local state = job.video and normalize.video(job.video).state
+  if state and normalize.terminal(state) then journal.ended(client, job.id, state) end
 end
 
-local function start(id, opts, who)
-  videos.check_id(id, who)
-  return wait.start(id, wait.rules(opts, who), core.now())
+local function new_group(client, watched)
+  return group.new(client, client._journal and function(job) note_end(client, job) end, watched)
 end
 
---- Waits until a job ends. Polls after `interval`, then ever later up to `max_interval`, or when the server
--- says so; a poll that fails does not end the wait before `max_failures` in a row.
+-- A wait for one job is a group of one.
+local function wait_for_one(client, id, opts, who)
+  endpoints.check_id(id, who)
+  local rules = machine.rules(opts, who)
+  local waits = new_group(client)
+  return waits, waits:add(id, waits:share(rules))
+end
+
+--- Waits until a job ends. Polls after `interval`, which grows up to `max_interval`, or when the server says
+-- so, and rides out up to `max_failures` failed polls in a row.
 -- @tparam string id
 -- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
--- (10), on_progress(video, view), called when anything changed (`false` stops the wait), and the options of a
--- call
+-- (10), on_progress(video, view), which is called when anything changed and stops the wait by returning
+-- false, and the options of a call
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
--- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or what ended the polls; `err.video`
--- is the last snapshot
+-- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or the error that ended the polls;
+-- `err.video` is the last snapshot
 function Client:wait(id, opts)
-  local job = start(id, opts, "wait")
-  repeat until not advance(self, job)
-  calls.note_end(self, job)
-  local response = job.rules.response and job.response or nil
-  if job.err then return nil, job.err, response end
-  if response then return job.video, nil, response end
+  local waits, job = wait_for_one(self, id, opts, "wait")
+  waits:run()
+  if job.err then return nil, job.err, job.response end
+  if job.response then return job.video, nil, job.response end
   return job.video
 end
 
---- Iterates over the snapshots of a job, the last one terminal. What ends the polls before that raises the
+--- Iterates over the snapshots of a job; the last one is terminal. If the polls end before that, raises the
 -- error table.
 -- @tparam string id
 -- @tparam ?table opts as for `wait`
 -- @treturn function iterator
 function Client:poll(id, opts)
-  local job = start(id, opts, "poll")
+  local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
-    local video = advance(self, job)
-    if video then return video end
-    calls.note_end(self, job)
+    if waits:run(true) then return job.video end
     if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
       error(job.err, 0)
     end
   end
 end
 
-local function new_group(client)
-  local group = jobs.new(client)
-  group.on_end = client._journal and function(job) calls.note_end(client, job) end
-  return group
-end
-
 --- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
--- @tparam string|table id an id, or a ticket that `job:ticket()` wrote down
--- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all that this
--- client watches)
+-- @tparam string|table id an id, or a ticket from `job:ticket()`
+-- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all jobs that
+-- this client watches)
 -- @treturn[1] Job with done(), result(), cancel() and ticket()
 -- @treturn[2] nil
--- @treturn[2] table error: the client is closed, or in another process
+-- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:watch(id, opts)
   local created
   if type(id) == "table" then
@@ -114,89 +186,71 @@ function Client:watch(id, opts)
     end
     id, created = id.id, id.created
   end
-  videos.check_id(id, "watch")
-  local rules = wait.rules(opts, "watch")
+  endpoints.check_id(id, "watch")
+  local rules = machine.rules(opts, "watch")
   local usable, err = core.usable(self)
   if not usable then return nil, err end
-  local group = self._jobs or new_group(self)
-  self._jobs = group
-  if rules.max_rate then group.max_rate = rules.max_rate end
-  local shared, on_done = group:share(rules)
-  local job = group:add(id, shared, on_done, created)
-  core.wake(self, group:next_due())
+  local watched = self._watched or new_group(self, true)
+  self._watched = watched
+  if rules.max_rate then watched.max_rate = rules.max_rate end
+  local shared, on_done = watched:share(rules)
+  local job = watched:add(id, shared, on_done, created)
+  pump.arm(self)
   return job
 end
 
---- Waits for many jobs at once. What becomes of one touches no other.
+--- Waits for many jobs at once. The failure of one does not affect the others.
 -- @tparam {string,...} ids
 -- @tparam ?table opts as for `wait`, and max_rate (polls a second)
 -- @treturn {table,...} { video = } or { err = } for each id, in their order
 function Client:wait_all(ids, opts)
-  if type(ids) ~= "table" then
-    core.complain("wait_all", "ids: expected a list, got " .. type(ids))
-  end
-  local rules = wait.rules(opts, "wait_all")
-  for _, id in ipairs(ids) do videos.check_id(id, "wait_all") end
-  local group, watched, results = new_group(self), {}, {}
-  group.max_rate, rules = rules.max_rate, group:share(rules)
-  for i, id in ipairs(ids) do watched[i] = group:add(id, rules) end
-  while true do
-    local problem = group:step()
-    if problem then error(problem[1], 0) end
-    group:check_client()
-    if group.open == 0 then break end
-    local due, now = group:next_due(), core.now()
-    calls.sleep(self, due and math.max(0, due - now) or LONGEST_SLEEP, group.turn)
-  end
-  for i, job in ipairs(watched) do
+  options.expect("wait_all", "ids", ids, "table", "a list")
+  local rules = machine.rules(opts, "wait_all")
+  for _, id in ipairs(ids) do endpoints.check_id(id, "wait_all") end
+  local waits, jobs, results = new_group(self), {}, {}
+  waits.max_rate, rules = rules.max_rate, waits:share(rules)
+  for i, id in ipairs(ids) do jobs[i] = waits:add(id, rules) end
+  waits:run()
+  for i, job in ipairs(jobs) do
     results[i] = job.err and { err = job.err } or { video = job.video }
   end
   return results
 end
 
--- Fetches the page behind a cursor.
+-- Lists ------------------------------------------------------------------------------
+
+-- Returns a function that fetches the page after a cursor.
 local function page_by_page(client, params, opts)
   return function(after)
-    local page = {}
-    for name, value in pairs(params or {}) do page[name] = value end
+    local page = options.copy(params)
     page.after = after or page.after
     return client:list_videos(page, opts)
   end
 end
 
---- Iterates over the jobs of all pages. A page that can't be had raises its error table.
+--- Iterates over the jobs of all pages. Raises the error table of a page that cannot be fetched.
 -- @tparam ?table params as for `list_videos`
 -- @tparam ?table opts the options of a call
 -- @treturn function iterator
 function Client:videos(params, opts)
-  if params ~= nil and type(params) ~= "table" then
-    core.complain("videos", "params: expected a table, got " .. type(params))
-  end
+  options.expect_optional("videos", "params", params, "table")
   return pages.iterate(page_by_page(self, params, opts))
 end
 
---- Looks through the list for the jobs that a create may have made whose answer never came.
+local SOUGHT = { prompt = true, since = true }
+
+--- Finds jobs that a create with a lost response may have made.
 -- @tparam table what `prompt` and `since` (seconds since 1970)
 -- @tparam ?table opts the options of a call
--- @treturn[1] {table,...} jobs with that prompt, made since then; those whose prompt the server does not
--- tell come last
+-- @treturn[1] {table,...} jobs with that prompt, made since then; jobs whose prompt the server does not tell
+-- come last
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:find_created(what, opts)
   if type(what) ~= "table" then core.complain("find_created", "table expected, got " .. type(what), 1) end
-  if what.since ~= nil and type(what.since) ~= "number" then
-    core.complain("find_created", "since: expected seconds since 1970, got " .. type(what.since))
-  end
-  for name in pairs(what) do
-    if name ~= "prompt" and name ~= "since" then
-      local near = type(name) == "string" and core.nearest(name, { "prompt", "since" })
-      core.complain("find_created", ("unknown option '%s'%s"):format(tostring(name),
-        near and "; did you mean '" .. near .. "'?" or ""))
-    end
-  end
-  if what.prompt ~= nil and type(what.prompt) ~= "string" then
-    core.complain("find_created", "prompt: expected a string, got " .. type(what.prompt))
-  end
+  options.check("find_created", what, SOUGHT)
+  options.expect_optional("find_created", "since", what.since, "number", "seconds since 1970")
+  options.expect_optional("find_created", "prompt", what.prompt, "string")
   local sure, unsure = {}, {}
   local step = pages.walk(page_by_page(self, { order = "desc", limit = 100 }, opts))
   local video, err = step()
@@ -215,24 +269,19 @@ function Client:find_created(what, opts)
   return sure
 end
 
--- The options of `both` that the create understands, and those of the wait.
+-- Creating and waiting -----------------------------------------------------------------
+
+-- Splits options into those of the create and those of the wait.
 local function split_options(both)
-  if both ~= nil and type(both) ~= "table" then
-    core.complain("create_and_wait", "options: expected a table, got " .. type(both))
-  end
-  local create, waiting = {}, {}
-  for name, value in pairs(both or {}) do
-    if name == "idempotency_key" then
-      create[name] = value
-    else
-      waiting[name] = value
-      if name == "headers" or name == "query" then create[name] = value end
-    end
-  end
+  options.expect_optional("create_and_wait", "options", both, "table")
+  local waiting = options.copy(both)
+  waiting.idempotency_key = nil
+  local create = { headers = waiting.headers, query = waiting.query,
+    idempotency_key = both and both.idempotency_key }
   return create, waiting
 end
 
--- Ends with an error that carries what the job can be taken up by.
+-- Returns nil and the error, with a ticket that `watch` can resume from.
 local function with_ticket(client, job, err, latest)
   local view = normalize.video(err.video or latest or job)
   local made = normalize.video(job)
@@ -241,10 +290,10 @@ local function with_ticket(client, job, err, latest)
   return nil, err
 end
 
--- What a hook raises in the middle (Ctrl-C) becomes an error that carries the ticket. A coroutine can't
--- yield through pcall on Lua 5.1, so with a pause hook what is raised goes its way; the journal has the job.
+-- Turns what a hook raises (Ctrl-C) into an error with the ticket. With a pause hook it propagates as it is,
+-- because a coroutine cannot yield through pcall on Lua 5.1; the journal has the job.
 local function guarded(client, job, wait_for)
-  if client._pause then return wait_for() end
+  if pump.has_hook(client) then return wait_for() end
   local good, result, err = pcall(wait_for)
   if good then return result, err end
   if type(result) ~= "table" or not result.kind then
@@ -254,10 +303,10 @@ local function guarded(client, job, wait_for)
   error(result, 0)
 end
 
--- Gives the completed video, and what the create answered: an id may stand in that alone.
+-- Returns the completed video and the create's answer, because only that may have an id; or nil, err.
 local function make_and_wait(client, params, opts)
   local create, waiting = split_options(opts)
-  wait.rules(waiting, "create_and_wait")
+  machine.rules(waiting, "create_and_wait")
   local job, err = client:create_video(params, create)
   if not job then return nil, err end
   local view = normalize.video(job)
@@ -275,7 +324,7 @@ end
 -- @tparam ?table opts as for `wait`, and `idempotency_key`
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
--- @treturn[2] table error; once there is a job it has its `ticket`, for `watch`
+-- @treturn[2] table error; if the job was created it has a `ticket`, for `watch`
 function Client:create_and_wait(params, opts)
   local video, err = make_and_wait(self, params, opts)
   return video, err
@@ -287,23 +336,23 @@ end
 -- @tparam ?table opts as for `create_and_wait`
 -- @treturn[1] table { path =, bytes =, content_type =, video = }
 -- @treturn[2] nil
--- @treturn[2] table error; once there is a job it has its `ticket`
+-- @treturn[2] table error; if the job was created it has a `ticket`
 function Client:create_and_download(params, target, opts)
-  videos.target(target, "create_and_download")
+  endpoints.target(target, "create_and_download")
   local create = split_options(opts)
   create.idempotency_key = nil
   local video, err, job = make_and_wait(self, params, opts)
   if not video then return nil, err end
   local file, problem = guarded(self, job, function()
-    return calls.download(self, normalize.video(video).id or normalize.video(job).id, target, create, video)
+    return download.run(self, normalize.video(video).id or normalize.video(job).id, target, create, video)
   end)
   if not file then return with_ticket(self, job, problem, video) end
   file.video = video
   return file
 end
 
---- The jobs of the client's journal that nobody has seen end. Needs the option `journal`.
--- @treturn[1] {table,...} tickets for `watch`; one with `ambiguous = true` has no id: see `find_created`
+--- Returns the jobs of the client's journal that are not known to have ended. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets for `watch`; a ticket with `ambiguous = true` has no id: see `find_created`
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:unfinished()
@@ -314,23 +363,41 @@ function Client:unfinished()
   return journal.unfinished(self)
 end
 
+-- The class --------------------------------------------------------------------------
+
+--- Closes the client and ends everything under way: handles and watched jobs give `closed`, and no callback
+-- is called. May be called again.
+function Client:close()
+  core.close(self)
+  if self._watched then self._watched:check_client() end
+end
+
+function class.__tostring(client)
+  return ("sora.client (%s)"):format(client.base_url)
+end
+
+-- Calls the method, not core.close: an adapter may have put its own in front.
+function class.__close(client)
+  client:close()
+end
+
 local client = { methods = Client }
 
 --- Makes a client.
--- @tparam table options see the README's table; `base_url` and `api_key` are taken from SORA_BASE_URL and
--- SORA_API_KEY, or from OPENAI_BASE_URL and OPENAI_API_KEY, where they are not given
--- @tparam string who the function to name when an option is misused
+-- @tparam table given see the README's table; `base_url` and `api_key` default to SORA_BASE_URL and
+-- SORA_API_KEY, or to OPENAI_BASE_URL and OPENAI_API_KEY
+-- @tparam string who the function that the user called
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
-function client.new(options, who)
-  local all, own = settings.complete(options, who)
-  local paths = videos.paths(own.paths, who)
+function client.new(given, who)
+  local all, own = options.complete(given, who)
+  local paths = endpoints.paths(own.paths, who)
   local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
   core.set_get_path(userdata, paths.get)
-  return calls.adopt { userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths,
-    _multipart = own.multipart, _journal = own.journal, base_url = (all.base_url:gsub("%?.*", "")) }
+  return setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths, _pumped = 0,
+    _multipart = own.multipart, _journal = own.journal, base_url = (all.base_url:gsub("%?.*", "")) }, class)
 end
 
 return client

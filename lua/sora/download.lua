@@ -1,22 +1,24 @@
 --- Finding and fetching a file.
--- Owns where the bytes of a finished job may be: behind /content, behind a URL that an answer or the job
--- carries, or in the answer itself. Invariant: whatever is found is fetched by the same transfer, which
--- alone decides who sees credentials; a part that was kept is gone on from or removed.
+-- Owns where the bytes of a finished job may be: at /content, at a URL that an answer or the job holds, or
+-- inside the answer. Invariant: every file is fetched by the same kind of transfer, which alone decides who
+-- sees credentials; a part file is resumed or removed.
 -- @module sora.download
+-- @local
 
 local core = require "sora.core"
+local endpoints = require "sora.endpoints"
 local normalize = require "sora.normalize"
-local videos = require "sora.videos"
+local pump = require "sora.pump"
 
 core.own()
 
 local download = {}
 
-local MOST_PLACES = 4 -- tried for one file
+local MAX_TRIES = 4 -- addresses to try for one file
 
--- A server that has no /content, or no file yet, says so with one of these.
+-- Answers of a server that has no /content, or no file yet.
 local ELSEWHERE = { [400] = true, [404] = true, [405] = true, [409] = true, [425] = true, [501] = true }
--- A signed URL that has expired.
+-- Answers for a signed URL that has expired.
 local EXPIRED = { [400] = true, [401] = true, [403] = true, [404] = true, [410] = true }
 
 local function not_ready(state, err)
@@ -24,7 +26,7 @@ local function not_ready(state, err)
     message = ("the video is not ready: the job is %s"):format(state), request_id = err.request_id }
 end
 
--- "data:video/mp4;base64,AAAA" (RFC 2397)
+-- Decodes "data:video/mp4;base64,AAAA" (RFC 2397).
 local function from_data_url(url)
   local form, data = url:match("^data:([^,]*),(.*)$")
   if not form then return nil end
@@ -32,8 +34,8 @@ local function from_data_url(url)
   return (data:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- Calls a listener, if there is one; what it raises, or `false`, ends the download with this error.
-local function hear(target, name, ...)
+-- Calls a listener, if there is one. Returns the error that ends the download if it raises or returns false.
+local function tell(target, name, ...)
   if not target[name] then return nil end
   local good, result = pcall(target[name], ...)
   if good and result ~= false then return nil end
@@ -41,13 +43,13 @@ local function hear(target, name, ...)
     or ("%s raised an error: %s"):format(name, tostring(result)) }
 end
 
--- Bytes that came inside JSON.
+-- Hands over bytes that came inside JSON.
 local function deliver(target, bytes, err)
   if bytes:find("^[%s\239\187\191]*[{%[<]") then -- JSON or HTML, as receive.c tells them
     err.message = "what the answer holds is no video"
     return nil, err
   end
-  local stopped = hear(target, "sink", bytes) or hear(target, "on_progress", #bytes, #bytes)
+  local stopped = tell(target, "sink", bytes) or tell(target, "on_progress", #bytes, #bytes)
   if stopped then return nil, stopped end
   if target.sink then return { bytes = #bytes } end
   local saved, problem = core.save(target.path, bytes)
@@ -55,8 +57,8 @@ local function deliver(target, bytes, err)
   return { path = target.path, bytes = #bytes }
 end
 
--- Where the file is by what an answer says: a place, or bytes.
-local function look_in(body)
+-- Finds the file in an answer: returns its address, or nil and its bytes.
+local function find(body)
   local view = normalize.video(body)
   if view.url and view.url:find("^data:") then return nil, from_data_url(view.url) end
   if view.url then return { url = view.url } end
@@ -64,8 +66,8 @@ local function look_in(body)
   return nil, payload and (from_data_url(payload) or core.unbase64(payload))
 end
 
--- Why a job has no file, unless it is completed.
-local function why_none(video, err)
+-- Returns the error of a job that has no file because it is not completed.
+local function check_state(video, err)
   local view = normalize.video(video)
   if view.state == "completed" then return nil end
   if not normalize.terminal(view.state) then return not_ready(view.state, err) end
@@ -75,91 +77,91 @@ local function why_none(video, err)
       or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
 end
 
--- What /content did not give may stand in the job, which may be known already.
-local function ask_job(client, id, err, opts, known)
+-- Finds the file in the job, which may be known already.
+local function find_in_job(client, id, err, opts, known)
   if known then
-    local place, bytes = look_in(known)
-    if place or bytes then return place, bytes, err end
+    local address, bytes = find(known)
+    if address or bytes then return address, bytes, err end
   end
   local video, problem = client:get_video(id, opts)
   if not video then return nil, nil, problem.kind == "api" and err or problem end
-  local unfinished = why_none(video, err)
+  local unfinished = check_state(video, err)
   if unfinished then return nil, nil, unfinished end
-  local place, bytes = look_in(video)
-  return place, bytes, err
+  local address, bytes = find(video)
+  return address, bytes, err
 end
 
--- After a failure: another place, or bytes, or the error to end with.
-local function where(client, id, state, err, opts, known)
-  if state.url then
-    if err.kind == "api" and EXPIRED[err.status] then return state.content, nil, err end
+-- Decides what to do after a failed try: returns another address, or nil and bytes, or nil, nil and the
+-- error.
+local function find_elsewhere(client, id, tried, err, opts, known)
+  if tried.url then
+    if err.kind == "api" and EXPIRED[err.status] then return tried.content, nil, err end
     return nil, nil, err
   end
   if err.answer then
-    local place, bytes = look_in(err.answer)
-    if place or bytes then return place, bytes, err end
-    local unfinished = why_none(err.answer, err)
+    local address, bytes = find(err.answer)
+    if address or bytes then return address, bytes, err end
+    local unfinished = check_state(err.answer, err)
     if unfinished then return nil, nil, unfinished end
   end
-  if state.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then
+  if tried.variant or err.kind ~= "api" or not (err.answer or ELSEWHERE[err.status]) then
     return nil, nil, err
   end
-  return ask_job(client, id, err, opts, known)
+  return find_in_job(client, id, err, opts, known)
 end
 
--- An error leaves without what only this module understands; a part that nobody will go on with goes.
+-- Removes the part file, and the error's fields that only this module understands.
 local function finish(err, target, response)
   if err.partial and target.path then os.remove(target.path .. ".part") end
   err.partial, err.answer = nil, nil
   return nil, err, response
 end
 
--- A video without an id has its file in itself, or at the address that it names.
-local function from_video(client, video, target, opts, perform)
-  local place, bytes = look_in(video)
+-- Downloads a video without an id: the file is in it, or at the URL that it names.
+local function from_video(client, video, target, opts)
+  local address, bytes = find(video)
   local err = core.error { kind = "api", message = "the video names no file and has no id" }
   if bytes then return deliver(target, bytes, err) end
-  if not place then return nil, err end
-  local file, problem, response = perform(client, videos.file(target, place, "download_video"), opts)
+  if not address then return nil, err end
+  local file, problem, response = pump.call(client, endpoints.file(target, address, "download_video"), opts)
   if file then return file, problem, response end
   return finish(problem, target, response)
 end
 
---- Downloads the file of the job `id`.
+--- Downloads the file of a job.
 -- @tparam table client
 -- @param id
 -- @tparam string|table target
 -- @tparam ?table opts the options of a call
--- @tparam function perform makes one described call
--- @tparam ?table known the finished video, where it is at hand
+-- @tparam ?table known the finished video, if the caller has it
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
 -- @treturn[2] table error
-function download.run(client, id, target, opts, perform, known)
-  target = videos.target(target, "download_video")
-  if known and id == nil then return from_video(client, known, target, opts, perform) end
-  local spec = videos.describe.download_video(client, id, target)
+function download.run(client, id, target, opts, known)
+  target = endpoints.target(target, "download_video")
+  if known and id == nil then return from_video(client, known, target, opts) end
+  local spec = endpoints.describe.download_video(client, id, target)
   local content = { path = spec.path, query = spec.query }
   local partial, last
-  for _ = 1, MOST_PLACES do
+  for _ = 1, MAX_TRIES do
     spec.partial, spec.keep_part = partial, target.resume ~= false
-    local file, err, response = perform(client, spec, opts)
+    local file, err, response = pump.call(client, spec, opts)
     if file then return file, err, response end
     partial = err.partial
     if partial and target.sink and not (partial.validator and target.resume ~= false) then
-      return finish(err, target, response) -- the sink would hear the beginning again
+      return finish(err, target, response) -- the sink would get the beginning again
     end
-    local state = { url = spec.url, content = content, variant = target.variant }
-    local place, bytes, problem = where(client, id, state, err, opts, known)
+    local tried = { url = spec.url, content = content, variant = target.variant }
+    local address, bytes, problem = find_elsewhere(client, id, tried, err, opts, known)
     if bytes then
       finish(err, target)
       return deliver(target, bytes, err)
     end
-    if not place then
+    if not address then
       problem.partial = partial
       return finish(problem, target, response)
     end
-    spec, last = videos.file(target, place, "download_video"), problem
+    spec, last = endpoints.file(target, address, "download_video"), problem
   end
   last.partial = partial
   return finish(last, target)

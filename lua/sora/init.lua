@@ -3,8 +3,8 @@
 --    local sora = require "sora"
 --    local video, err = sora.get_video("video_123")
 --
--- Owns the module and its default client, which is made when it is first needed. Invariant: every method of a
--- client is also a function here, for the default client.
+-- Owns the module and its default client, which the first call makes. Invariant: every method of a client is
+-- also a function here, for the default client.
 -- @module sora
 
 local client = require "sora.client"
@@ -19,7 +19,8 @@ local sora = { _VERSION = core._VERSION }
 local default
 local get_video
 
--- The C function can't wait through a hook on every Lua, so while there is one a method takes its place.
+-- C cannot wait through a pause hook on every Lua, so the client's method replaces get_video while there is
+-- one.
 local function adopt(made)
   default = made
   made._hooked = function(hook)
@@ -36,9 +37,9 @@ local function get_default()
   return adopt(made)
 end
 
-local function make(options, who)
-  if type(options) ~= "table" then core.complain(who, "table expected, got " .. type(options), 1) end
-  return client.new(options, who)
+local function make(given, who)
+  if type(given) ~= "table" then core.complain(who, "table expected, got " .. type(given), 1) end
+  return client.new(given, who)
 end
 
 for name, method in pairs(client.methods) do
@@ -53,8 +54,8 @@ end
 -- @function get_video
 -- @tparam string id percent-encoded into the path; empty, "." and ".." raise
 -- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key
--- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), null is an
--- absent field
+-- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), a JSON null
+-- is an absent field
 -- @treturn[2] nil
 -- @treturn[2] table error; its `kind` says what went wrong
 -- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds,
@@ -114,8 +115,9 @@ end
 
 --- Checks the signature of a webhook and reads its event.
 -- @function verify_webhook
--- @tparam table|function headers of the request, in any case; or a function from a lower-case name to a value
--- @tparam string body the bytes as they came
+-- @tparam table|function headers of the request, names in any case; or a function that looks up a lower-case
+-- name
+-- @tparam string body the request's bytes, unchanged
 -- @tparam string secret as the server shows it: "whsec_" and base64, or the plain key
 -- @tparam ?number tolerance seconds that the timestamp may be off (300)
 -- @treturn[1] table the event: `type`, such as "video.completed", and `data`, which `normalize` reads

@@ -1,9 +1,9 @@
---- What was made, on disk before anybody can forget it.
--- Owns the journal: a file of JSON lines, each written whole and synced, so that several processes may share
--- it. A line is there before a job is asked for, and another once it is known what became of that.
--- Invariant: whatever kills the process, a job that was paid for has a line to find it by; no line holds a
--- key.
+--- The journal: a record on disk of every job that was asked for.
+-- Owns the file's format: JSON lines, each written whole and synced, so that several processes may share the
+-- file. Invariant: a line is written before a job is asked for and another after the answer, so that whatever
+-- kills the process, a job that was paid for can be found; no line holds a key.
 -- @module sora.journal
+-- @local
 
 local core = require "sora.core"
 local json = require "sora.json"
@@ -11,21 +11,21 @@ local normalize = require "sora.normalize"
 
 local journal = {}
 
-local ENOENT = 2 -- on every system that has it
+local ENOENT = 2 -- on every system
 
 local function write(path, line)
-  return core.append(path, "\n" .. json.encode(line) .. "\n") -- a line that a crash cut off ends here
+  return core.append(path, "\n" .. json.encode(line) .. "\n") -- ends a line that a crash cut off
 end
 
--- No other line has it, whoever writes.
+-- Makes a key that no other line has, in any process.
 local function new_key()
   return ("%d-%s-%.0f"):format(os.time(), tostring({}):gsub("%W", ""):sub(-8), core.random() * 1e9)
 end
 
---- Before a job is asked for.
+--- Writes that a job is about to be asked for.
 -- @tparam table client
--- @tparam table params what is asked for
--- @treturn[1] string the key of the outcome
+-- @tparam table params of the create
+-- @treturn[1] string a key, for `outcome`
 -- @treturn[2] nil
 -- @treturn[2] table `file` error: nothing may be sent
 function journal.intend(client, params)
@@ -40,14 +40,14 @@ local function report(err)
   io.stderr:write("sora: the journal could not be written: ", err.message, "\n")
 end
 
---- After it was answered. A job that is there is never lost to a journal that can't be written.
+--- Writes what became of it. If the journal cannot be written, reports that and keeps the job.
 function journal.outcome(client, key, video, err)
   local line = { event = "refused", key = key, base_url = client.base_url }
   if video then
     local view = normalize.video(video)
     line.event, line.id, line.state, line.created = "made", view.id, view.state, view.created_at or os.time()
   elseif err.ambiguous then
-    return -- the first line stands: there may be a job
+    return -- the first line remains: the server may have the job
   else
     line.kind = err.kind
   end
@@ -55,7 +55,7 @@ function journal.outcome(client, key, video, err)
   if not written then report(problem) end
 end
 
---- When a job is seen to have ended.
+--- Writes that a job has ended.
 function journal.ended(client, id, state)
   local text = type(id) == "number" and ("%.0f"):format(id) or id
   local written, problem = write(client._journal, { event = "ended", id = text, state = state,
@@ -63,7 +63,7 @@ function journal.ended(client, id, state)
   if not written then report(problem) end
 end
 
--- The lines of the file; one that a crash cut off is no line.
+-- Reads the lines of the file; leaves out those that a crash cut off.
 local function read(path)
   local file, problem, code = io.open(path, "rb")
   if not file then
@@ -84,10 +84,10 @@ local function read(path)
   return lines
 end
 
---- The jobs of a client's server that nobody has seen end.
+--- Reads the jobs of the client's server that are not known to have ended.
 -- @tparam table client
--- @treturn[1] {table,...} tickets { id, base_url, created, state, prompt }; one without an id has `ambiguous
--- = true`: `find_created` may find its job
+-- @treturn[1] {table,...} tickets { id, base_url, created, state, prompt }; a ticket without an id has
+-- `ambiguous = true`, and `find_created` may find its job
 -- @treturn[2] nil
 -- @treturn[2] table `file` error
 function journal.unfinished(client)

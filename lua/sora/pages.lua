@@ -1,6 +1,8 @@
---- All pages of a list.
--- Owns how one page leads to the next. Invariant: no job is given twice, and a list that repeats itself ends.
+--- Iterating over all pages of a list.
+-- Owns how to get from one page to the next. Invariant: returns no job twice, and ends on a list that repeats
+-- itself.
 -- @module sora.pages
+-- @local
 
 local normalize = require "sora.normalize"
 
@@ -18,7 +20,7 @@ local function items_of(page)
   return page[1] and page or {}
 end
 
--- The cursors to try: the server's own, and the last item's id where that is another.
+-- Returns the cursors to try: the server's own, and the last item's id if that differs.
 local function cursors(page, items)
   local last = items[#items]
   local own, id = page.last_id, type(last) == "table" and id_of(last) or nil
@@ -29,13 +31,14 @@ local function cursors(page, items)
   return list
 end
 
---- Steps through the items of all pages; no iterator, so that a coroutine can yield in it on every Lua.
--- @tparam function fetch cursor -> page, or nil, err
--- @treturn function gives the next item, or nil, err; err is nil at the end
+--- Walks over the items of all pages, without a for-iterator, in which a coroutine could not yield on Lua
+-- 5.1.
+-- @tparam function fetch cursor → page, or nil, err
+-- @treturn function returns the next item, or nil, err; err is nil at the end
 function pages.walk(fetch)
   local items, at, seen, after, ended, used = {}, 0, {}, {}, false, {}
 
-  -- Fetches until a page brings something new; false: there is none.
+  -- Fetches pages until one has a new item; false: there are no more.
   local function turn()
     local tries = after
     after = {}
@@ -74,8 +77,8 @@ function pages.walk(fetch)
 end
 
 --- Iterates over the items of all pages.
--- @tparam function fetch cursor -> page, or nil, err
--- @treturn function iterator; raises the error table of a page that can't be had
+-- @tparam function fetch cursor → page, or nil, err
+-- @treturn function iterator; raises the error table of a page that cannot be fetched
 function pages.iterate(fetch)
   local step = pages.walk(fetch)
   return function()

@@ -1,10 +1,12 @@
 --- Webhooks: events that a server posts when a job has ended.
 -- Owns the check of their signatures (Standard Webhooks 1.0.0: HMAC-SHA256 over "id.timestamp.body").
--- Invariant: an event is only given out after a signature over exactly these bytes held, and in time.
+-- Invariant: returns an event only if a signature over exactly these bytes is right and recent.
 -- @module sora.webhook
+-- @local
 
 local core = require "sora.core"
 local json = require "sora.json"
+local options = require "sora.options"
 
 core.own()
 
@@ -17,7 +19,7 @@ local function refuse(code, message)
   return nil, core.error { kind = "api", code = code, message = message, retryable = false }
 end
 
--- A header by its name in any case; `headers` is a table, or a function that looks one up.
+-- Looks up a header by its lower-case name. `headers` is a table with names in any case, or a function.
 local function lookup(headers, name)
   if type(headers) == "function" then return headers(name) end
   for given, value in pairs(headers) do
@@ -32,7 +34,7 @@ local function key_of(secret)
   return core.unbase64(secret:sub(#PREFIX + 1))
 end
 
--- "v1,BASE64 v1,BASE64 v1a,…": one that holds is enough, so that secrets can be changed without a gap.
+-- Checks "v1,BASE64 v1,BASE64 v1a,…": one right signature is enough, so that a secret can be replaced.
 local function holds(signatures, expected)
   local held = false
   for version, signature in signatures:gmatch("(%w+),(%S+)") do
@@ -47,9 +49,7 @@ local function check(headers, body, secret, tolerance)
   if kind ~= "table" and kind ~= "function" then
     core.complain("verify_webhook", "headers: expected a table or a function, got " .. kind)
   end
-  if type(body) ~= "string" then
-    core.complain("verify_webhook", "body: expected the bytes as they came, got " .. type(body))
-  end
+  options.expect("verify_webhook", "body", body, "string", "the bytes as they came")
   if type(secret) ~= "string" or secret == "" then
     core.complain("verify_webhook", "secret: expected a string, got " .. type(secret))
   end
@@ -63,8 +63,9 @@ local function check(headers, body, secret, tolerance)
 end
 
 --- Checks the signature of a webhook and reads its event.
--- @tparam table|function headers of the request, in any case; or a function from a lower-case name to a value
--- @tparam string body the bytes as they came
+-- @tparam table|function headers of the request, names in any case; or a function that looks up a lower-case
+-- name
+-- @tparam string body the request's bytes, unchanged
 -- @tparam string secret as the server shows it: "whsec_" and base64, or the plain key
 -- @tparam ?number tolerance seconds that the timestamp may be off (300)
 -- @tparam ?number now seconds since 1970

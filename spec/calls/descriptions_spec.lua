@@ -2,15 +2,15 @@
 local cjson = require "cjson"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
-local videos = require "sora.videos"
+local endpoints = require "sora.endpoints"
 
 -- The body of a create.
 local function body(params)
-  return videos.describe.create_video({ _paths = videos.paths() }, params).body
+  return endpoints.describe.create_video({ _paths = endpoints.paths() }, params).body
 end
 
 local function path(id, below, who)
-  return (videos.address("/videos/{id}" .. below, id, who))
+  return (endpoints.address("/videos/{id}" .. below, id, who))
 end
 
 describe("a create's body", function()

@@ -9,7 +9,7 @@ local sora = require "sora"
 
 local types = meta.read "types/sora.lua"
 local methods = require("sora.client").methods
-local videos = require "sora.videos"
+local endpoints = require "sora.endpoints"
 
 local NOWHERE = "http://127.0.0.1:9"
 
@@ -139,8 +139,8 @@ describe("types/sora.lua declares the options", function()
   end)
 
   it("of a client's paths and dialects", function()
-    facts.assert_same(facts.sorted(videos.paths()), facts.sorted(types:fields "sora.Paths"))
-    facts.assert_same(facts.sorted(require "sora.dialects"), types.aliases["sora.Dialect"].words)
+    facts.assert_same(facts.sorted(endpoints.paths()), facts.sorted(types:fields "sora.Paths"))
+    facts.assert_same(facts.sorted(require("sora.options").dialects), types.aliases["sora.Dialect"].words)
   end)
 
   it("of input files and of find_created's argument", function()

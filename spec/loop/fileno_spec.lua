@@ -1,6 +1,7 @@
 -- client:fileno(), pollfd, events and timeout: one descriptor for any event loop, here a real cqueues
 -- controller; and that update(0) costs no system call when nothing runs.
 local answers = require "spec.support.answers"
+local core = require "sora.core"
 local cqueues = require "cqueues"
 local eye = require "spec.support.eye"
 local given = require "spec.support.given"
@@ -17,7 +18,7 @@ describe("fileno", function()
   after_each(function() client:close() end)
 
   -- These ask for the descriptor each time.
-  local function is_readable() return eye.of(client):is_readable() end
+  local function is_readable(seconds) return eye.of(client):is_readable(seconds) end
   local function pump(holds) return eye.of(client):pump(holds) end
 
   it("is one descriptor, and not readable when there is nothing to do", function()
@@ -28,6 +29,29 @@ describe("fileno", function()
     assert.is_false(is_readable())
     assert.equal(0, client:update(0))
     assert.is_false(is_readable())
+  end)
+
+  it("is readable at the time that wake sets, until update", function()
+    client:wake(0.05)
+    assert.is_false(is_readable())
+    assert.is_true(client:timeout() <= 0.05)
+    assert.is_true(is_readable(1))
+    client:update(0)
+    assert.is_false(is_readable())
+    client:wake(0.02)
+    client:wake(nil)
+    assert.is_false(is_readable(0.05))
+    client:wake(0.05)
+    local before = core.now()
+    client:update(5)
+    assert.is_true(core.now() - before < 4)
+  end)
+
+  it("is not kept from a watched job by wake", function()
+    srv:reply(QUEUED, DONE)
+    local job = client:watch("v", { interval = 0.05 })
+    client:wake(100)
+    pump(function() return job:done() end)
   end)
 
   it("wakes a handful of times for a call, not all the time", function()

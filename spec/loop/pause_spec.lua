@@ -328,6 +328,16 @@ describe("client.pause", function()
     assert.same({ nil, "cancelled" }, { video, err.kind })
   end)
 
+  it("may end the poll that a wait waits for, which ends the wait", function()
+    srv:route("*", "^", { hold = true })
+    client.pause = function(self, _, turn)
+      while #srv:requests() == 0 do self:update(0.01) end
+      assert.is_true(turn.handle:cancel())
+    end
+    local video, err = client:wait("v", FAST)
+    assert.same({ nil, "cancelled" }, { video, err.kind })
+  end)
+
   describe("with 200 waiters in coroutines", function()
     local function crowd(work)
       local tasks = {}

@@ -1,4 +1,4 @@
--- Specs of sora.normalize_errors: error bodies of every shape, and text out of what is no JSON.
+-- Specs of sora.normalize.errors: error bodies of every shape, and text out of what is no JSON.
 local dialects = require "spec.support.dialects"
 local normalize = require "sora.normalize"
 

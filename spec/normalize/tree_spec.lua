@@ -1,4 +1,4 @@
--- Specs of sora.normalize_tree, through sora.normalize: which table in an answer is the job.
+-- Specs of sora.normalize.tree, through sora.normalize: which table in an answer is the job.
 local dialects = require "spec.support.dialects"
 local normalize = require "sora.normalize"
 

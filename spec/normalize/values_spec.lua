@@ -1,4 +1,4 @@
--- Specs of sora.normalize_values, through sora.normalize: what numbers and times look like.
+-- Specs of sora.normalize.values, through sora.normalize: what numbers and times look like.
 local normalize = require "sora.normalize"
 
 describe("progress", function()

@@ -19,7 +19,7 @@ local FILM = film.read(0, film.length)
 
 describe("docs/dialects.md", function()
   it("has every preset", function()
-    local presets = require "sora.dialects"
+    local presets = require("sora.options").dialects
     local text = process.slurp "docs/dialects.md"
     for name in pairs(presets) do
       assert.matches("\n| `" .. name .. "` |", text, 1, true)

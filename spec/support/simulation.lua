@@ -1,9 +1,9 @@
---- Drives the state machine of sora.wait, for one wait or many, with a clock that only moves when the
+--- Drives sora.wait.machine, for one wait or many, with a clock that only moves when the
 -- machine asks for a pause, and with answers from a list: no real time, no network, no luck.
 local assert = require "luassert"
 local core = require "sora.core"
-local heap = require "sora.heap"
-local wait = require "sora.wait"
+local heap = require "sora.wait.heap"
+local machine = require "sora.wait.machine"
 
 local simulation = {}
 
@@ -19,25 +19,25 @@ local START = 5000 -- clocks rarely begin at 0
 -- @treturn table the pauses it asked for
 -- @treturn number how long it took
 function simulation.run(opts, answers, random)
-  local job = wait.start("v", wait.rules(opts, "wait"), START)
+  local job = machine.start("v", machine.rules(opts, "wait"), START)
   local now, polls, pauses = START, {}, {}
   local function draw() return type(random) == "function" and random() or random or 0 end
   while true do
-    local what, seconds = wait.next(job, now)
-    if what == "end" then return job, polls, pauses, now - START end
-    if what == "pause" then
-      assert(seconds > 0, "a pause of nothing would spin")
-      pauses[#pauses + 1] = seconds
-      now = now + seconds
+    if not job.finished and now < job.due then
+      pauses[#pauses + 1] = job.due - now
+      now = job.due
+    elseif not machine.is_to_poll(job, now) then
+      return job, polls, pauses, now - START
     else
       local got = answers[#polls + 1] or answers.repeats and answers[#answers]
       if not got then return job, polls, pauses, now - START end
       polls[#polls + 1] = now - START
       now = now + (got.takes or 0)
       if got.video then
-        wait.answer(job, got.video, got.hint, now, draw())
+        local view = machine.answer(job, got.video, got.hint, now, draw())
+        if view then machine.progress(job, view) end
       else
-        wait.failure(job, got.err, now, draw())
+        machine.failure(job, got.err, now, draw())
       end
     end
   end
@@ -50,17 +50,17 @@ end
 -- many polls a second can be made; 8000), and `stall` = { from, to }: in between nothing is done
 -- @treturn {number,...} the seconds since the start at which somebody was polled
 function simulation.crowd(count, opts, world)
-  local rules, waiting, now, polls = wait.rules(opts, "wait_all"), heap.new(), START, {}
+  local rules, waiting, now, polls = machine.rules(opts, "wait_all"), heap.new(), START, {}
   local stall = world.stall or { 0, 0 }
-  for _ = 1, count do heap.push(waiting, wait.start("v", rules, START)) end
+  for _ = 1, count do heap.push(waiting, machine.start("v", rules, START)) end
   while true do
     local job = heap.pop(waiting)
     now = math.max(now + 1 / (world.rate or 8000), job.due)
     if now - START >= stall[1] and now - START < stall[2] then now = START + stall[2] end
     if now - START >= world.seconds then return polls end
-    assert.equal("poll", (wait.next(job, now)))
+    assert.is_true(machine.is_to_poll(job, now))
     polls[#polls + 1] = now - START
-    wait.answer(job, simulation.video("in_progress"), world.hint, now, world.random(), world.random())
+    machine.answer(job, simulation.video("in_progress"), world.hint, now, world.random(), world.random())
     heap.push(waiting, job)
   end
 end

@@ -102,6 +102,31 @@ describe("a wait", function()
     end)
   end)
 
+  it("that a hook ends in the middle of a poll leaves nothing running", function()
+    srv:route("*", "^", { hold = true })
+    finally(function() debug.sethook() end)
+    local begun = core.now()
+    debug.sethook(function()
+      if core.now() - begun < 0.1 then return end
+      debug.sethook()
+      error("interrupted!", 0)
+    end, "", 1)
+    local good, problem = pcall(client.wait, client, "v")
+    debug.sethook()
+    assert.same({ false, "interrupted!" }, { good, problem })
+    assert.equal(0, client:update(0.02))
+  end)
+
+  it("lets on_progress yield", function()
+    srv:reply(QUEUED, RUNNING, DONE)
+    local waiting = coroutine.wrap(function()
+      local function on_progress(video) coroutine.yield(video.status) end
+      return client:wait("v", { interval = 0.01, on_progress = on_progress })
+    end)
+    assert.same({ "queued", "in_progress", "completed", DONE.json },
+      { waiting(), waiting(), waiting(), waiting() })
+  end)
+
   describe("pauses through client.pause, which", function()
     it("gets the whole interval, and short pauses while a response is awaited", function()
       srv:reply(QUEUED, RUNNING, DONE)

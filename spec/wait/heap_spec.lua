@@ -1,5 +1,5 @@
--- sora.heap: who is due first comes first, whatever the order of coming and going.
-local heap = require "sora.heap"
+-- sora.wait.heap: who is due first comes first, whatever the order of coming and going.
+local heap = require "sora.wait.heap"
 
 -- A sequence of its own, so that a failure can be seen again.
 local function sequence(seed)

@@ -1,7 +1,7 @@
 -- The state machine of a wait, with a simulated clock: when it polls, its deadline, and its options. The
 -- results of its polls are in outcomes_spec.lua.
 local simulation = require "spec.support.simulation"
-local wait = require "sora.wait"
+local machine = require "sora.wait.machine"
 
 local run, video, failure = simulation.run, simulation.video, simulation.failure
 local times, near = simulation.times, simulation.near
@@ -66,12 +66,11 @@ describe("a wait's intervals", function()
     near({ 0, 7 }, polls)
   end)
 
-  it("continue when a pause returns early", function()
-    local job = wait.start("v", wait.rules(nil, "wait"), 10)
-    wait.answer(job, QUEUED.video, nil, 10, 0)
-    local what, seconds = wait.next(job, 11.5)
-    assert.same({ "pause", 0.5 }, { what, seconds })
-    assert.equal("poll", (wait.next(job, 12)))
+  it("begin when the answer came", function()
+    local job = machine.start("v", machine.rules(nil, "wait"), 10)
+    machine.answer(job, QUEUED.video, nil, 10, 0)
+    assert.equal(12, job.due)
+    assert.is_true(machine.is_to_poll(job, 12))
   end)
 end)
 
@@ -160,42 +159,41 @@ describe("a wait's time-out", function()
   it("is over for good", function()
     local job = run({ timeout = 1 }, { RUNNING, repeats = true })
     local err = job.err
-    assert.equal("end", wait.next(job, 0))
+    assert.is_false(machine.is_to_poll(job, 0))
     assert.equal(err, job.err)
   end)
 
   it("bounds each poll", function()
-    local job = wait.start("v", wait.rules({ timeout = 100, headers = { A = "1" } }, "wait"), 50)
-    assert.same({ max_retries = 0, response = true, headers = { A = "1" } }, wait.call_options(job, 60, 50))
-    assert.is_nil(wait.call_options(job, 60, 90).timeout)
-    assert.same({ max_retries = 0, response = true, headers = { A = "1" }, timeout = 59 },
-      wait.call_options(job, 60, 91))
-    assert.equal(0.5, wait.call_options(job, 60, 149.5).timeout)
-    assert.is_nil(wait.call_options(job, 60, 50).timeout) -- those of before are not changed
+    local job = machine.start("v", machine.rules({ timeout = 100, headers = { A = "1" } }, "wait"), 50)
+    assert.same({ max_retries = 0, headers = { A = "1" } }, machine.call_options(job, 60, 50))
+    assert.is_nil(machine.call_options(job, 60, 90).timeout)
+    assert.same({ max_retries = 0, headers = { A = "1" }, timeout = 59 },
+      machine.call_options(job, 60, 91))
+    assert.equal(0.5, machine.call_options(job, 60, 149.5).timeout)
+    assert.is_nil(machine.call_options(job, 60, 50).timeout) -- those of before are not changed
   end)
 end)
 
 describe("the options of a wait", function()
   local function misuse(opts, who)
-    local ok, message = pcall(wait.rules, opts, who or "wait")
+    local ok, message = pcall(machine.rules, opts, who or "wait")
     assert.is_false(ok)
     return message
   end
 
   it("have defaults", function()
-    local rules = wait.rules(nil, "wait")
+    local rules = machine.rules(nil, "wait")
     assert.same({ 2, 15, 1800, 10 },
       { rules.interval, rules.max_interval, rules.timeout, rules.max_failures })
-    assert.same({ max_retries = 0, response = true }, rules.call)
-    assert.same(rules, wait.rules({}, "wait"))
+    assert.same({ max_retries = 0 }, rules.call)
+    assert.same(rules, machine.rules({}, "wait"))
   end)
 
   it("are passed on to each poll when they are a call's", function()
     local headers, query = { A = "1" }, { b = "2" }
     local opts = { interval = 1, max_retries = 3, headers = headers, query = query, response = false }
-    local rules = wait.rules(opts, "wait")
-    assert.same({ max_retries = 3, headers = headers, query = query, response = true }, rules.call)
-    assert.is_false(rules.response)
+    local rules = machine.rules(opts, "wait")
+    assert.same({ max_retries = 3, headers = headers, query = query, response = false }, rules.call)
     assert.same({ interval = 1, max_retries = 3, headers = { A = "1" }, query = { b = "2" },
       response = false }, opts)
   end)
@@ -272,29 +270,29 @@ describe("a crowd of waits", function()
   it("is polled no sooner than the server asks, and else no later than its interval", function()
     local jobs, random = {}, source(5)
     for i = 1, 100 do
-      jobs[i] = wait.start("v", wait.rules({ interval = 4 }, "watch"), 0)
-      wait.answer(jobs[i], QUEUED.video, i > 50 and 7 or nil, 0, random(), random())
+      jobs[i] = machine.start("v", machine.rules({ interval = 4 }, "watch"), 0)
+      machine.answer(jobs[i], QUEUED.video, i > 50 and 7 or nil, 0, random(), random())
     end
     for i = 1, 50 do assert.is_true(jobs[i].due > 0 and jobs[i].due <= 4) end
     for i = 51, 100 do assert.is_true(jobs[i].due >= 7 and jobs[i].due < 14) end
   end)
 
   it("obeys the server's hint exactly after its first poll", function()
-    local job = wait.start("v", wait.rules(nil, "watch"), 0)
-    wait.answer(job, QUEUED.video, 7, 0, 0.5, 0.5)
+    local job = machine.start("v", machine.rules(nil, "watch"), 0)
+    machine.answer(job, QUEUED.video, 7, 0, 0.5, 0.5)
     near({ 10.5 }, { job.due })
-    assert.equal("poll", (wait.next(job, 10.6)))
-    wait.answer(job, QUEUED.video, 7, 10.6, 0.5, 0.5)
+    assert.is_true(machine.is_to_poll(job, 10.6))
+    machine.answer(job, QUEUED.video, 7, 10.6, 0.5, 0.5)
     near({ 17.6 }, { job.due })
   end)
 
   it("has pauses that grow to the longest, and not beyond", function()
-    local job, now, random = wait.start("v", wait.rules(nil, "watch"), 0), 0, source(9)
+    local job, now, random = machine.start("v", machine.rules(nil, "watch"), 0), 0, source(9)
     for _ = 1, 40 do
-      wait.answer(job, QUEUED.video, nil, now, random(), random())
+      machine.answer(job, QUEUED.video, nil, now, random(), random())
       assert.is_true(job.due - now <= 15)
       now = job.due
-      wait.next(job, now)
+      machine.is_to_poll(job, now)
     end
     assert.equal(15, job.interval)
   end)

@@ -73,6 +73,32 @@ describe("a watched job", function()
     assert.equal(1, client:update(0))
   end)
 
+  it("is told apart from a call on the wire by update's second result", function()
+    srv:route("GET", "/v1/videos/v", QUEUED)
+    srv:route("GET", "/v1/videos/w", HELD)
+    local job = client:watch("v", LONG)
+    assert.same({ 1, 1 }, { client:update(0) }) -- its first poll
+    pump(function() return job.video end)
+    assert.same({ 1, 0 }, { client:update(0) })
+    client:start("get_video", "w")
+    assert.same({ 2, 1 }, { client:update(0.05) })
+    client:close()
+    local running, err = client:update(0)
+    assert.same({ nil, "closed" }, { running, err.kind })
+  end)
+
+  it("is left alone by update(seconds, true)", function()
+    srv:route("*", "^", DONE)
+    local job, handle = client:watch("v", FAST), client:start("get_video", "w")
+    local deadline = core.now() + LIMIT
+    while client:update(0.02, true) > 0 do assert.is_true(core.now() < deadline) end
+    assert.is_true(handle:done())
+    assert.is_false(job:done())
+    assert.equal(1, #srv:requests())
+    finish()
+    assert.same(DONE.json, job:result())
+  end)
+
   for kind, answer in pairs { failed = FAILED, cancelled = { json = { id = "v", status = "cancelled" } },
     expired = { json = { id = "v", status = "expired" } } } do
     it("gives nil, err for one that is " .. kind, function()
@@ -246,6 +272,59 @@ describe("a watched job", function()
       end }))
       finish()
       assert.same({ DONE.json, DONE.json }, { inner, (job:result()) })
+    end)
+  end)
+
+  describe("whose poll raises an error in its api_key function", function()
+    -- A client whose key function raises while `fails(call)`.
+    local function renew(fails)
+      client:close()
+      local calls = 0
+      client = rig.client(srv, { api_key = function()
+        calls = calls + 1
+        if fails(calls) then error("no token", 0) end
+        return rig.KEY
+      end })
+    end
+
+    local function finish_all()
+      local deadline, raised = core.now() + LIMIT, 0
+      repeat
+        assert.is_true(core.now() < deadline, "it goes on and on")
+        local good, running = pcall(client.update, client, 0.02)
+        if not good then
+          raised = raised + 1
+          assert.equal("no token", running)
+        end
+      until good and running == 0
+      return raised
+    end
+
+    it("is polled again, and harms no other job", function()
+      srv:route("*", "^", { QUEUED, DONE })
+      renew(function(calls) return calls == 1 end)
+      local heard = 0
+      local function count() heard = heard + 1 end
+      local jobs = {}
+      for i = 1, 3 do jobs[i] = client:watch("v" .. i, with(FAST, { on_done = count })) end
+      assert.equal(1, finish_all())
+      for i = 1, 3 do assert.same(DONE.json, jobs[i]:result()) end
+      assert.equal(3, heard)
+    end)
+
+    it("ends at its deadline if that goes on", function()
+      renew(function() return true end)
+      local job = client:watch("v", with(FAST, { timeout = 0.1 }))
+      assert.is_true(finish_all() >= 1)
+      assert.equal("deadline", select(2, job:result()).kind)
+    end)
+
+    it("raises it from a blocking wait, after which the client is as good as before", function()
+      srv:route("*", "^", DONE)
+      renew(function(calls) return calls == 1 end)
+      assert.error_matches(function() client:wait("v", FAST) end, "^no token$")
+      assert.same(DONE.json, client:wait("v", FAST))
+      assert.equal(0, client:update(0))
     end)
   end)
 

@@ -125,7 +125,7 @@ void wait_open(lua_State *L);
 
 /* From result.c: pushes the results of a call that is done; returns how many. Those of a poll are: the answer, or true
  * where it is byte for byte the one before, or nil; the error or nil; how many seconds the server asks to wait, or nil;
- * and the digest of the answer. */
+ * the digest of the answer; and the response table, if it was asked for. */
 int result_push(lua_State *L, struct call *call);
 int result_push_poll(lua_State *L, struct call *call);
 

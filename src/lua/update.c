@@ -51,8 +51,8 @@ static void deliver(lua_State *L, struct client *client, int table, int first) {
 }
 
 /* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of core.wake
- * has come; then delivers what is done. Returns how many calls are running; nil, err where the client can't be used; or
- * nil and what an on_done raised, with `true` after it. */
+ * has come; then delivers what is done. Returns how many calls are running, and what the first on_done raised or nil; or
+ * nil, err where the client can't be used. */
 static int update(lua_State *L) {
   struct client *client = client_check(L, 1);
   double seconds = luaL_optnumber(L, 2, 0);
@@ -72,14 +72,9 @@ static int update(lua_State *L) {
   }
   deliver(L, client, table, first);
   if (client->endpoint != NULL) loop_arm(&client->loop);
-  if (!lua_isnil(L, first)) {
-    lua_pushnil(L);
-    lua_pushvalue(L, first);
-    lua_pushboolean(L, 1);
-    return 3;
-  }
   lua_pushinteger(L, client->endpoint != NULL ? (lua_Integer)loop_active(&client->loop) : 0);
-  return 1;
+  lua_pushvalue(L, first);
+  return 2;
 }
 
 /* core.wake(client, when): when, by core.now(), the caller has work of its own; nil: it has none. */

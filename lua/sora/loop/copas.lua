@@ -4,14 +4,15 @@
 --    copas.addthread(function() print(client:get_video("video_123")) end)
 --    copas.loop()
 --
--- Owns one pump a client: a thread that reads from the client's descriptor while others wait for it.
--- Invariant: the pump ends with the last of them, so that a loop which can end by itself does.
+-- Owns one pump per client: a thread that reads from the client's descriptor while others wait.
+-- Invariant: the pump ends with the last of them, so that Copas's loop can end by itself.
 -- @module sora.loop.copas
 
 local copas = require "copas"
 local host = require "sora.loop.host"
 
--- What Copas takes for a socket: every second read finds nothing and waits for the descriptor.
+-- Makes an object that Copas reads from like a socket: every second read finds nothing, and so waits for the
+-- descriptor.
 local function new_eye(getfd, dirty)
   local looked = false
   local function receive()
@@ -35,7 +36,8 @@ return function(client)
     return waiting == 0 or not client:fileno()
   end
 
-  -- Once it is over, the eye is "dirty", which makes select return at once; that wants any valid descriptor.
+  -- Once the pump is to end, the eye is "dirty", which makes select return at once; that needs a valid
+  -- descriptor.
   local eye = new_eye(function() return client:fileno() or 0 end, is_over)
 
   local function pump()

@@ -1,12 +1,12 @@
---- sora in a loop of your own, with no library: calls wait in coroutines that the host resumes as often as it
--- likes, once a frame for instance.
+--- sora in a loop of your own, without a library: calls wait in coroutines that your program resumes, once a
+-- frame for instance.
 --
 --    local client = require "sora.loop.coroutine"(assert(sora.new { base_url = … }))
 --    local task = coroutine.create(function() print(client:get_video("video_123")) end)
 --    while coroutine.status(task) ~= "dead" do draw_a_frame(); assert(coroutine.resume(task)) end
 --
--- Owns nothing. Invariant: each pause is one yield; it gives the seconds after which the host is to resume
--- the coroutine at the latest.
+-- Owns nothing. Invariant: each pause is one yield, of the seconds after which to resume the coroutine at the
+-- latest.
 -- @module sora.loop.coroutine
 
 local host = require "sora.loop.host"

@@ -4,8 +4,8 @@
 --    controller:wrap(function() print(client:get_video("video_123")) end)
 --    assert(controller:loop())
 --
--- Owns one pump a client and controller: a coroutine that polls the client while others wait for it.
--- Invariant: the pump ends with the last of them, so that the controller's loop ends by itself.
+-- Owns one pump per client and controller: a coroutine that polls the client while others wait.
+-- Invariant: the pump ends with the last of them, so that the controller's loop can end by itself.
 -- @module sora.loop.cqueues
 
 local condition = require "cqueues.condition"
@@ -13,10 +13,10 @@ local cqueues = require "cqueues"
 local host = require "sora.loop.host"
 local socket = require "cqueues.socket"
 
-local LONGEST_POLL = 0.1 -- s; a client that is closed is noticed
+local MAX_POLL = 0.1 -- s; so that the pump notices that a client is closed
 
--- What the pump polls: a copy of the client's descriptor, for a controller fails when one that it watches is
--- gone. Nil where the platform has none.
+-- Returns a copy of the client's descriptor and the object to poll; nil where the platform has no descriptor.
+-- A copy, because a controller fails when a descriptor that it watches is closed.
 local function copy_descriptor(client)
   local fd = client:fileno()
   local copy = fd and assert(socket.dup(fd))
@@ -27,7 +27,7 @@ end
 -- @tparam table client
 -- @treturn table the client
 return function(client)
-  local pumps = setmetatable({}, { __mode = "k" }) -- by controller: one may be dropped while others go on
+  local pumps = setmetatable({}, { __mode = "k" }) -- controller → pump; controllers may be collected
 
   local function start_pump(controller)
     local pump = { waiting = 0, idle = condition.new() }
@@ -35,7 +35,7 @@ return function(client)
     pumps[controller] = pump
     controller:wrap(function()
       while pump.waiting > 0 do
-        cqueues.poll(pump.idle, LONGEST_POLL, readable)
+        cqueues.poll(pump.idle, MAX_POLL, readable)
         host.pump(client)
       end
       pumps[controller] = nil

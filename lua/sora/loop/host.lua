@@ -1,16 +1,15 @@
---- What the adapters of this folder share.
--- Owns who is waiting and how the client is pumped for them. Invariant: what a callback raises ends neither
--- the pump nor the host's loop.
+--- What the adapters in this folder share.
+-- Owns who may wait and how the client is driven for them. Invariant: what a callback raises ends neither the
+-- driving nor the host's loop.
 -- @module sora.loop.host
-
-local Client = require("sora.calls").Client
+-- @local
 
 local host = {}
 
-local NO_FD = 0.005 -- s; where the platform has no descriptor to wait for, each waiter looks so often
+local NO_FD = 0.005 -- s; where the platform has no descriptor, each waiter looks this often
 
---- The coroutine to resume later; raises outside one, where nothing could be resumed.
--- @tparam string name the adapter's
+--- Returns the coroutine to resume later. Raises outside one, because nothing could be resumed there.
+-- @tparam string name of the adapter
 -- @treturn thread
 function host.running(name)
   local safe = package.loaded.coxpcall -- runs what it protects in coroutines of its own, on Lua 5.1
@@ -19,19 +18,22 @@ function host.running(name)
   return host.refuse(name, "a coroutine")
 end
 
---- Raises: the call can't be waited for here.
+--- Raises: a call cannot wait here.
 function host.refuse(name, where)
   error(("sora.loop.%s: a call that waits works in %s only; elsewhere use client:start")
     :format(name, where), 0)
 end
 
---- Does what there is to do without waiting.
+--- Updates a client without waiting.
 -- @tparam table client
 function host.pump(client)
-  Client.pause(client, 0)
+  local good, problem = pcall(client.update, client, 0)
+  if not good then
+    io.stderr:write("sora: a callback raised an error: ", tostring(problem), "\n")
+  end
 end
 
---- How long a pause may be.
+--- Bounds the length of a pause.
 function host.cap(client, seconds)
   return client:fileno() and seconds or math.min(seconds, NO_FD)
 end

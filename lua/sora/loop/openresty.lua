@@ -2,43 +2,41 @@
 --
 --    local client = require "sora.loop.openresty"(assert(sora.new { base_url = … }))
 --
--- Owns the pump of each client, a timer. Invariant: a worker has one a client, and only while something runs;
--- where nginx has no timer for it, those who wait pump themselves.
+-- Owns the pump of each client, which is an nginx timer. Invariant: a worker has one pump per client, and
+-- only while something runs; where nginx has no timer for it, those who wait update the client themselves.
 -- @module sora.loop.openresty
 
 -- luacheck: std +ngx_lua
 
-local core = require "sora.core"
 local semaphore = require "ngx.semaphore"
 
-local TICK = 0.002  -- s; between two looks of the pump; half of that where MANY calls share its cost
+local TICK = 0.002      -- s; between two updates of the pump; half of that where MANY calls share its cost
 local MANY = 8
-local LEAST = 0.001 -- s; nginx takes less for 0, and a wait that is nearly over would spin
-local REST = 1      -- s; at most, while there are only watched jobs that wait for their time
-local LOST = 1      -- s; a pump that is so late was never run, or is gone
+local MIN_SLEEP = 0.001 -- s; nginx takes less for 0, and a wait that is nearly over would spin
+local MAX_REST = 1      -- s; while there are only watched jobs that wait for their next poll
+local LOST = 1          -- s; a pump that is this late was never run, or is gone
 
 local CAN_WAIT = { server_rewrite = true, rewrite = true, access = true, content = true, timer = true }
 local REFUSAL = "sora.loop.openresty: a call that waits works in the rewrite, access, content and timer "
   .. "phases, not in '%s'; make it in a timer: ngx.timer.at(0, …)"
 
-local pumps = setmetatable({}, { __mode = "k" }) -- client → { late = when it is lost, works, bell }
+local pumps = setmetatable({}, { __mode = "k" }) -- client → { late = when it counts as lost, works, bell }
 
--- Works without waiting. Returns how many calls and watched jobs there are, and how many calls. A worker that
--- exits ends its calls, but not what it watches: that may take hours.
-local function look(client)
-  local group = not ngx.worker.exiting() and client._jobs
-  local good, running, err, raised = pcall(group and client.update or core.update, client, 0)
-  if good and not raised then
-    running = running or 0
-    return running, group and running - group.open + group.calling or running
+-- Updates a client without waiting. Returns how many calls and watched jobs are left, and how many are on the
+-- wire. A worker that exits finishes its calls, but not its watched jobs: they may take hours.
+local function update(client)
+  local good, running, on_wire = pcall(client.update, client, 0, ngx.worker.exiting())
+  if not good then
+    ngx.log(ngx.ERR, "sora: a callback raised an error: ", tostring(running))
+    return 1, 1
   end
-  ngx.log(ngx.ERR, "sora: a callback raised an error: ", tostring(good and err or running))
-  return 1, 1
+  if not running then return 0, 0 end
+  return running, on_wire
 end
 
--- Rests until a watched job is due, or a call rings.
+-- Rests until a watched job is due, or a new call rings the bell.
 local function rest(client, state)
-  local seconds = math.max(LEAST, math.min(core.timeout(client) or 0, REST))
+  local seconds = math.max(MIN_SLEEP, math.min(client:timeout() or 0, MAX_REST))
   state.late, state.works, state.bell = state.late + seconds, false, semaphore.new()
   state.bell:wait(seconds)
   state.bell = nil
@@ -46,19 +44,19 @@ end
 
 local function pump(_, client, state)
   while pumps[client] == state do
-    local running, calls = look(client)
+    local running, on_wire = update(client)
     if running == 0 then break end
     state.late, state.works = ngx.now() + LOST, true
-    if calls == 0 then
+    if on_wire == 0 then
       rest(client, state)
     else
-      ngx.sleep(calls < MANY and TICK or TICK / 2)
+      ngx.sleep(on_wire < MANY and TICK or TICK / 2)
     end
   end
   if pumps[client] == state then pumps[client] = nil end
 end
 
--- Whether the pump works already; starts it if there is none.
+-- Starts the pump if there is none. Returns whether it updates the client already.
 local function is_pumped(client)
   local state = pumps[client]
   if state and ngx.now() < state.late then
@@ -77,7 +75,7 @@ end
 local function pause(client, seconds, turn)
   can_wait()
   local pumped = is_pumped(client)
-  if not turn then return ngx.sleep(math.max(seconds, LEAST)) end
+  if not turn then return ngx.sleep(math.max(seconds, MIN_SLEEP)) end
   if not turn.semaphore then
     local made = assert(semaphore.new())
     turn.semaphore, turn.wake = made, function() made:post() end

@@ -4,14 +4,14 @@
 --    coroutine.wrap(function() print(client:get_video("video_123")) end)()
 --    uv.run()
 --
--- Owns one poll handle a client, open only while a coroutine waits, so that the loop ends by itself.
--- Invariant: a coroutine is resumed by the timer of its pause and by nothing else, so coroutines never nest.
+-- Owns one poll handle per client, open only while a coroutine waits, so that the loop can end by itself.
+-- Invariant: only the timer of its pause resumes a coroutine, so coroutines never nest.
 -- @module sora.loop.uv
 
 local host = require "sora.loop.host"
 local uv = require "luv"
 
--- What the coroutine raises is reported by uv, as for any callback.
+-- Resumes a coroutine. uv reports an error from it, as from any callback.
 local function resume(co)
   if coroutine.status(co) ~= "suspended" then return end
   local good, err = coroutine.resume(co)
@@ -68,7 +68,7 @@ return function(client)
     if turn then turn.wake = function() timer:start(0, 0, continue) end end
     enter()
     coroutine.yield()
-    finish() -- if somebody else resumed it
+    finish() -- no-op unless somebody else resumed the coroutine
   end
   return client
 end

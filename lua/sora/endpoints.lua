@@ -1,29 +1,19 @@
 --- The endpoints of the format, as descriptions of calls.
--- Owns paths, bodies and the checks of parameters. Invariant: pure; a description is made or an error
--- raised, and nothing is sent.
--- @module sora.videos
+-- Owns paths, bodies and the checks of parameters. Invariant: pure; a function returns a description or
+-- raises, and sends nothing.
+-- @module sora.endpoints
+-- @local
 
 local core = require "sora.core"
 local json = require "sora.json"
+local options = require "sora.options"
 
 core.own()
 
-local videos = {}
+local endpoints = {}
 local complain, encode = core.complain, json.encode
 
-local function check_names(given, names, who)
-  for name in pairs(given) do
-    local known = false
-    for _, word in ipairs(names) do known = known or word == name end
-    if not known then
-      local near = type(name) == "string" and core.nearest(name, names)
-      complain(who, ("unknown option '%s'%s"):format(tostring(name),
-        near and "; did you mean '" .. near .. "'?" or ""))
-    end
-  end
-end
-
--- Where the calls are, below the base URL; `{id}` stands for the job. A client's `paths` change them.
+-- The paths of the calls, below the base URL; `{id}` is the job's. A client's `paths` replace them.
 local PATHS = {
   create = "/videos",
   list = "/videos",
@@ -37,16 +27,18 @@ local PATHS = {
   get_character = "/videos/characters/{id}",
 }
 
---- Checks the option `paths` and fills it in.
--- @tparam ?table given name -> path below the base URL, with `{id}` where the job's id goes
--- @tparam string who the function to name when it is misused, which raises
+local PATH_RULES = {}
+for name in pairs(PATHS) do PATH_RULES[name] = true end
+
+--- Checks the option `paths` and adds the paths that it lacks.
+-- @tparam ?table given name → path below the base URL, with `{id}` where the job's id goes
+-- @tparam string who the function that the user called; misuse raises
 -- @treturn table a path for each name
-function videos.paths(given, who)
-  local names, paths = {}, {}
-  for name, path in pairs(PATHS) do names[#names + 1], paths[name] = name, path end
+function endpoints.paths(given, who)
+  local paths = options.copy(PATHS)
   if given == nil then return paths end
-  if type(given) ~= "table" then complain(who, "option 'paths': expected a table, got " .. type(given)) end
-  check_names(given, names, who)
+  options.expect(who, "option 'paths'", given, "table")
+  options.check(who, given, PATH_RULES)
   for name, path in pairs(given) do
     local takes_id = PATHS[name]:find("{id}", 1, true)
     if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
@@ -60,13 +52,13 @@ function videos.paths(given, who)
   return paths
 end
 
---- The address of a call.
--- @tparam string template a path, perhaps with a query, in which `{id}` stands for the id
+--- Makes the address of a call.
+-- @tparam string template a path, perhaps with a query, with `{id}` where the id goes
 -- @param id
--- @tparam string who the function to name when the id is misused, which raises
+-- @tparam string who the function that the user called; a bad id raises
 -- @treturn string path
 -- @treturn ?string query
-function videos.address(template, id, who)
+function endpoints.address(template, id, who)
   if template:find("{id}", 1, true) then
     local segment, problem = core.escape(id)
     if not segment then complain(who, problem) end
@@ -76,8 +68,8 @@ function videos.address(template, id, who)
   return path, query ~= "" and query or nil
 end
 
---- Raises unless `id` can be one.
-function videos.check_id(id, who)
+--- Raises unless `id` can be a job's id.
+function endpoints.check_id(id, who)
   local segment, problem = core.escape(id)
   if not segment then complain(who, problem) end
 end
@@ -89,10 +81,12 @@ local function is_file(value)
   return type(value) == "table" and (value.path ~= nil or value.data ~= nil)
 end
 
+local FILE_RULES = { path = true, data = true, filename = true, content_type = true }
+
 local function check_file(name, file, who)
   if not is_file(file) then complain(who, name .. ": a list holds files alone, or none") end
   if file.path ~= nil and file.data ~= nil then complain(who, name .. ": both path and data are given") end
-  check_names(file, { "path", "data", "filename", "content_type" }, who)
+  options.check(who, file, FILE_RULES)
   for field, value in pairs(file) do
     if type(value) ~= "string" or (field ~= "data" and (value == "" or value:find("[%z\r\n]"))) then
       complain(who, ("%s.%s: expected a string, got %s"):format(name, field, type(value)))
@@ -100,7 +94,7 @@ local function check_file(name, file, who)
   end
 end
 
--- The files of a field: one, or those of a list.
+-- Returns the files of a field, as a list; nil: it has none.
 local function files_of(value)
   if is_file(value) then return { value } end
   for _, item in ipairs(type(value) == "table" and value or {}) do
@@ -146,11 +140,11 @@ local function has_files(params)
   return false
 end
 
--- JSON without a file, multipart with one: some servers refuse multipart without, and `multipart` is for
--- those that take nothing else.
+-- Sends JSON without a file and multipart with one, because some servers refuse multipart without a file; the
+-- option `multipart` is for servers that take nothing else.
 local function post(who, client, name, params, id)
   local spec = { name = who, method = "POST" }
-  spec.path, spec.query = videos.address(client._paths[name], id, who)
+  spec.path, spec.query = endpoints.address(client._paths[name], id, who)
   if (client._multipart and next(params) ~= nil) or has_files(params) then
     spec.parts = as_parts(params, who)
     return spec
@@ -161,51 +155,54 @@ local function post(who, client, name, params, id)
   return spec
 end
 
--- Raises unless the fields are strings where they are given, and given where they must be.
+-- Raises unless params is a table with all `required` fields, and its texts are strings.
 local function check_params(params, required, who)
-  if type(params) ~= "table" then complain(who, "params: expected a table, got " .. type(params)) end
+  options.expect(who, "params", params, "table")
   for _, name in ipairs(required) do
     if params[name] == nil then complain(who, name .. ": is missing") end
   end
-  for _, name in ipairs { "prompt", "name" } do
-    if params[name] ~= nil and type(params[name]) ~= "string" then
-      complain(who, ("%s: expected a string, got %s"):format(name, type(params[name])))
-    end
-  end
+  options.expect_optional(who, "prompt", params.prompt, "string")
+  options.expect_optional(who, "name", params.name, "string")
 end
 
--- A video that a call works on may be named by its id alone.
+-- Turns a video that is given by its id alone into { id = }.
 local function with_video(params)
   local video = params.video
   if type(video) ~= "string" or video:find("^%a[%w+.-]*://") or video:find("^data:") then return params end
-  local copy = {}
-  for name, value in pairs(params) do copy[name] = value end
-  copy.video = { id = params.video }
-  return copy
+  return options.copy({ video = { id = video } }, options.copy(params))
 end
 
--- Calls: each takes the client, for its paths, and the arguments of the method --------
+-- Calls: each takes the client, for its paths, and the arguments of the method; returns the description and
+-- the
+-- options of the call ---------------------------------------------------------------------
 
 local describe = {}
 
+-- Creates a job to pay for: pump.lua writes `creates` into the journal.
+local function create(who, client, name, params, id)
+  local spec = post(who, client, name, params, id)
+  spec.creates = params
+  return spec
+end
+
 function describe.create_video(client, params, opts)
   check_params(params, {}, "create_video")
-  return post("create_video", client, "create", params), opts
+  return create("create_video", client, "create", params), opts
 end
 
 function describe.remix_video(client, id, params, opts)
   check_params(params, { "prompt" }, "remix_video")
-  return post("remix_video", client, "remix", params, id), opts
+  return create("remix_video", client, "remix", params, id), opts
 end
 
 function describe.edit_video(client, params, opts)
   check_params(params, { "video", "prompt" }, "edit_video")
-  return post("edit_video", client, "edit", with_video(params)), opts
+  return create("edit_video", client, "edit", with_video(params)), opts
 end
 
 function describe.extend_video(client, params, opts)
   check_params(params, { "video" }, "extend_video")
-  return post("extend_video", client, "extend", with_video(params)), opts
+  return create("extend_video", client, "extend", with_video(params)), opts
 end
 
 function describe.create_character(client, params, opts)
@@ -215,7 +212,7 @@ end
 
 local function by_id(method, name, who)
   return function(client, id, opts)
-    local path, query = videos.address(client._paths[name], id, who)
+    local path, query = endpoints.address(client._paths[name], id, who)
     return { name = who, method = method, path = path, query = query }, opts
   end
 end
@@ -243,35 +240,22 @@ function describe.list_videos(client, params, opts)
     local whole = type(value) == "number" and value % 1 == 0
     query[name] = whole and ("%.0f"):format(value) or value
   end
-  if opts ~= nil and type(opts) ~= "table" then
-    complain("list_videos", "options: expected a table, got " .. type(opts))
-  elseif opts and opts.query ~= nil and type(opts.query) ~= "table" then
-    complain("list_videos", "option 'query': expected a table of names and values, got " .. type(opts.query))
-  end
-  local all = {}
-  for name, value in pairs(opts or {}) do all[name] = value end
-  for name, value in pairs(all.query or {}) do query[name] = value end
-  all.query = query
-  local path, own = videos.address(client._paths.list, nil, "list_videos")
+  options.expect_optional("list_videos", "options", opts, "table")
+  local own_query = opts and opts.query
+  options.expect_optional("list_videos", "option 'query'", own_query, "table", "a table of names and values")
+  local all = options.copy({ query = options.copy(own_query, query) }, options.copy(opts))
+  local path, own = endpoints.address(client._paths.list, nil, "list_videos")
   return { name = "list_videos", method = "GET", path = path, query = own }, all
 end
 
 local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
+local TARGET_RULES = { path = true, variant = true, sink = options.FUNCTION, on_progress = options.FUNCTION,
+  resume = options.FLAG }
 
 -- Raises unless `target` says where a file goes.
 local function check_target(target, who)
-  if type(target) ~= "table" then
-    complain(who, "path: expected a string or a table, got " .. type(target))
-  end
-  check_names(target, { "path", "variant", "sink", "on_progress", "resume" }, who)
-  for _, name in ipairs { "sink", "on_progress" } do
-    if target[name] ~= nil and type(target[name]) ~= "function" then
-      complain(who, ("option '%s': expected a function, got %s"):format(name, type(target[name])))
-    end
-  end
-  if target.resume ~= nil and type(target.resume) ~= "boolean" then
-    complain(who, "option 'resume': expected a boolean, got " .. type(target.resume))
-  end
+  options.expect(who, "path", target, "table", "a string or a table")
+  options.check(who, target, TARGET_RULES)
   if target.variant ~= nil and not VARIANTS[target.variant] then
     complain(who, "option 'variant' must be one of 'video', 'thumbnail', 'spritesheet'")
   end
@@ -283,32 +267,29 @@ local function check_target(target, who)
   end
 end
 
---- Whatever says where a file goes, as a checked table.
-function videos.target(target, who)
+--- Checks where a file goes: a path or a table. Returns it as a table.
+function endpoints.target(target, who)
   if type(target) == "string" then target = { path = target } end
   check_target(target, who)
   return target
 end
 
---- GET of a file: from a job's own place, or from any address.
--- @tparam table target from `videos.target`
+--- Describes the GET of a file, from below the base URL or from any URL.
+-- @tparam table target from `endpoints.target`
 -- @tparam table from { path =, query = } or { url = }
 -- @tparam string who
-function videos.file(target, from, who)
+function endpoints.file(target, from, who)
   return { name = who, method = "GET", path = from.path, query = from.query, url = from.url,
     file = target.path, sink = target.sink, on_progress = target.on_progress, resume = target.resume }
 end
 
 function describe.download_video(client, id, target, opts)
-  target = videos.target(target, "download_video")
-  local path, query = videos.address(client._paths.content, id, "download_video")
+  target = endpoints.target(target, "download_video")
+  local path, query = endpoints.address(client._paths.content, id, "download_video")
   if target.variant then query = (query and query .. "&" or "") .. "variant=" .. target.variant end
-  return videos.file(target, { path = path, query = query }, "download_video"), opts
+  return endpoints.file(target, { path = path, query = query }, "download_video"), opts
 end
 
-videos.describe = describe
+endpoints.describe = describe
 
--- The calls after which there is a job to pay for.
-videos.makes_job = { create_video = true, remix_video = true, edit_video = true, extend_video = true }
-
-return videos
+return endpoints

@@ -1,23 +1,23 @@
---- One reading over all dialects of the OpenAI video format.
--- Owns which fields mean what: ordered lists of names, looked up in every table of the answer where a job's
--- fields may stand. There is no list of servers; a new one is read by the same rules. Invariant: pure
--- functions of the decoded body (null is an absent field) that accept any JSON, throw on none and change
--- none.
+--- Reads the answers of all dialects of the OpenAI video format.
+-- Owns which fields mean what: ordered lists of names, looked up in every table of the answer that may hold a
+-- job's fields. There is no list of servers; a new one is read by the same rules. Invariant: pure functions
+-- of the decoded body (a JSON null is an absent field) that accept any JSON, never raise and change nothing.
 -- @module sora.normalize
 
-local values = require "sora.normalize_values"
-local tree = require "sora.normalize_tree"
-local errors = require "sora.normalize_errors"
+local values = require "sora.normalize.values"
+local tree = require "sora.normalize.tree"
+local errors = require "sora.normalize.errors"
 
 local normalize = {}
 
 local names, first, pick, each = tree.names, tree.first, tree.pick, tree.each
 
--- Where the fields of a job may stand, below the job itself.
+-- Fields that may hold a table with the job's fields.
 local JOB_HOLDERS = names [[detail pending_info data payload task task_info job output result response
   generation video status]]
 
--- Where its files may stand. Inputs, thumbnails and the like are not here, and so are never taken for it.
+-- Fields that may hold its files. Inputs, thumbnails and the like are missing, so they are never taken for
+-- them.
 local MEDIA_HOLDERS = names [[video videos output outputs result results response data detail content contents
   task_result video_result generation generations generated_videos generated_samples media file files asset
   assets artifacts creations works draft_info info urls]]
@@ -33,7 +33,7 @@ local COMPLETED = names [[completed_at completed completed_time completion_time 
   finished_at finished_time end_time ended_at]]
 local POLL_AFTER = names "poll_after_seconds poll_after retry_after_seconds retry_after"
 
--- Signed and plain URLs go before those that may want the key (content_url, unsigned_urls).
+-- Signed and plain URLs come before those that may need the key (content_url, unsigned_urls).
 local URL = names [[video_url signed_url presigned_url url download_url downloadable_url output_url result_url
   file_url uri video_urls result_urls output_urls urls video videos output outputs result results
   generated_videos media file files content contents data content_url unsigned_urls]]
@@ -51,7 +51,7 @@ local KIND = names "type mime_type content_type kind"
 local NO_VIDEO = { image = true, audio = true, thumbnail = true, cover = true, preview = true,
   spritesheet = true }
 
--- Reads nothing from a picture's entry in an array of outputs: { type: "image" }, { mime_type: "image/png" }.
+-- Tells false for a picture in an array of outputs: { type: "image" }, { mime_type: "image/png" }.
 -- "image_to_video" is a kind of job.
 local function may_be_video(layer)
   local kind = pick(layer, KIND, values.text)
@@ -63,7 +63,8 @@ local read_url = each(function(value, name)
   return values.url(value, name:lower():find("ur[li]") ~= nil)
 end)
 
--- A field named for base64 is believed; `videos` may hold ids and must prove it.
+-- Trusts a field named for base64; elsewhere (`videos` may hold ids) the text itself must look like a media
+-- file.
 local read_payload = each(function(value, name)
   if name:find("64", 1, true) then return values.text(value) end
   return values.media(value)
@@ -79,10 +80,11 @@ local function read_seconds(value)
   return nil
 end
 
--- Where the rules below look: the job, the tables around it, what an event's name says.
+-- Finds the tables that the rules below look into: the job, the tables around it, and the state in an event's
+-- name.
 local function locate(body)
   if type(body) ~= "table" then body = {} end
-  -- Asked first, this saves half of the instructions that it takes to read such an answer.
+  -- Checked first, because this halves the work for most answers.
   if tree.is_flat(body) then
     return { body = body, job = body, layers = { body }, envelopes = {}, flat = true }
   end
@@ -91,7 +93,7 @@ local function locate(body)
   return { body = body, job = job, layers = layers, envelopes = envelopes, said = said }
 end
 
--- Where the files may stand. Metadata may be the user's own words sent back, so it comes last.
+-- Returns the tables that may hold the files. Metadata may echo the user's own words, so it comes last.
 local function media_of(found)
   if found.flat then return found.layers end
   local media = tree.spread(found.job, MEDIA_HOLDERS, may_be_video)
@@ -105,7 +107,7 @@ local function media_of(found)
   return media
 end
 
--- The layers of the job, then the envelopes.
+-- Looks into the job's layers, then into the envelopes.
 local function anywhere(found, list, read)
   return first(found.layers, list, read) or first(found.envelopes, list, read)
 end
@@ -128,7 +130,7 @@ local function read_id(found)
     or first(found.envelopes, ANY_ID, any_id)
 end
 
--- The error object, or text in its place. "Code 0" about a job that didn't fail says nothing.
+-- Reads the error object, or a text in its place. Ignores "code 0" of a job that did not fail.
 local function explicit_error(found, state)
   for _, list in ipairs { found.layers, found.envelopes } do
     for i = 1, #list do
@@ -143,12 +145,12 @@ local function explicit_error(found, state)
   return nil
 end
 
--- Servers that have no error object say elsewhere why a job failed; names that can only mean a failure go
--- before `message`, which often speaks of the call.
+-- Adds the reason of servers that have no error object. Names that can only mean a failure come before
+-- `message`, which is often about the call.
 local function add_reason(found, said)
   local function message(value, name)
     if errors.is_fine(value) then return nil end
-    -- A `detail` with fields is a holder, and what it says stands in one of them.
+    -- A `detail` with fields is a holder: the message is in one of them.
     if name == "detail" and type(value) == "table" and value[1] == nil then return nil end
     return errors.message(value)
   end
@@ -170,7 +172,7 @@ local function read_error(found, state)
   return nil
 end
 
--- One server gives the URL of a finished video as the reason of its failure.
+-- One server puts the URL of a finished video into the failure's reason.
 local function url_as_reason(found)
   return anywhere(found, REASON, function(value) return values.url(value) end)
 end
@@ -180,7 +182,7 @@ local function read_state(found, media, url)
   local state = tree.first_state(found.layers) or found.said
   if state then return state end
   if url or first(media, PAYLOAD, read_payload) then return "completed" end
-  -- No word, no video, but an error: waiting for more would be waiting for ever.
+  -- No status, no video, but an error: the job will not change any more.
   if explicit_error(found, "queued") then return "failed" end
   return "queued"
 end
@@ -211,20 +213,20 @@ function normalize.video(body)
   return view_of(locate(body), body)
 end
 
---- The video itself, where an answer carries it as base64.
+--- Returns the video itself, if an answer holds it as base64.
 -- @param body the decoded answer
 -- @treturn string|nil base64 text, not decoded
 function normalize.payload(body)
   return first(media_of(locate(body)), PAYLOAD, read_payload)
 end
 
---- What a decoded error body says, whatever its shape.
+--- Reads a decoded error body of any shape.
 -- @function failure
 -- @param body the decoded answer
 -- @treturn table `{ message=, code=, type=, param=, request_id= }`, each a string or nil
 normalize.failure = errors.failure
 
--- What stands beside an id when it is a job's.
+-- Fields beside an id that show that it is a job's.
 local JOB_LIKE = names [[model prompt progress seconds size created_at created completed_at expires_at
   polling_url video_url remixed_from_video_id]]
 
@@ -240,30 +242,30 @@ local function is_job(found)
   return object:find("video", 1, true) ~= nil or pick(job, JOB_LIKE, function() return true end) ~= nil
 end
 
---- The refusal in a body that came with HTTP success: an error and nothing that is a job, a list or a
--- deletion. A job that failed is none; `video` reads it.
+--- Returns the refusal in a body that came with HTTP success: an error, and no job, list or deletion. A
+-- failed job is no refusal; `video` reads it.
 -- @param body the decoded answer
 -- @treturn table|nil the same as `failure` gives, or nil
 function normalize.refusal(body)
-  -- Nearly every body has its status at the top, and every answer comes through here.
+  -- A shortcut: nearly every body has its status at the top.
   if type(body) ~= "table" or tree.state(body) or is_job(locate(body)) then return nil end
   local data = type(body.data) == "table" and body.data or {}
   if not errors.complains(body) and not errors.complains { error = data.error } then return nil end
   return errors.failure(body)
 end
 
---- Readable text for an error body that isn't JSON.
+--- Makes readable text from an error body that is not JSON.
 -- @function text
 -- @tparam string content
 -- @treturn string|nil at most 200 bytes on one line; nil if there is nothing to read
 normalize.text = errors.text
 
---- What a wait needs of an answer: without the view, for a third of the price of `video`.
+--- Reads what a wait needs from an answer; without the view it is much cheaper than `video`.
 -- @param body the decoded answer
--- @tparam boolean viewed whether the view is asked for
+-- @tparam boolean viewed whether the caller wants the view
 -- @treturn boolean whether the job has ended
 -- @treturn number|nil seconds after which the server asks to be polled again
--- @treturn table|nil the view, as `video` gives it, if it was asked for or the job has ended
+-- @treturn table|nil the view, as from `video`, if the caller wants it or the job has ended
 function normalize.follow(body, viewed)
   local found = locate(body)
   local deleted = is_deletion(found.job) or is_deletion(found.body)
@@ -274,14 +276,14 @@ function normalize.follow(body, viewed)
   return ended, anywhere(found, POLL_AFTER, read_seconds), (viewed or ended) and view or nil
 end
 
---- Whether a state is the last one.
+--- Tells whether a state is terminal.
 -- @param state anything
 -- @treturn boolean
 function normalize.terminal(state)
   return TERMINAL[state] == true
 end
 
---- When the server asks to be polled again.
+--- Returns after how many seconds the server asks to be polled again.
 -- @param body the decoded answer
 -- @treturn number|nil seconds
 function normalize.poll_after(body)

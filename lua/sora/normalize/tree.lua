@@ -1,17 +1,17 @@
---- Where things may stand in an answer: finds the job in its envelope, and the tables around it.
--- Owns the one way of looking (`pick`, `first`) and the rules for envelopes, events and holders; what a
--- value must look like is normalize_values' matter. Invariant: reads only, and every search is bounded,
--- whatever the body's size or depth.
--- @module sora.normalize_tree
+--- Searching an answer: finds the job in its envelope, and the tables around it.
+-- Owns the one way to look up fields (`pick`, `first`) and the rules for envelopes, events and holders;
+-- values.lua knows what a value looks like. Invariant: changes nothing, and every search is bounded, whatever
+-- the body's size or depth.
+-- @module sora.normalize.tree
 -- @local
 
-local values = require "sora.normalize_values"
+local values = require "sora.normalize.values"
 
 local tree = {}
 
 local MAX_LAYERS, MAX_ITEMS, MAX_ENVELOPES = 32, 16, 6
 
---- Field names, each in snake case and, where that differs, in camel case as well.
+--- Makes a list of field names, each in snake case and, if that differs, in camel case.
 -- @tparam string list names divided by blanks, the best first
 -- @treturn {string,...}
 function tree.names(list)
@@ -24,7 +24,7 @@ function tree.names(list)
   return names
 end
 
---- The first of `names` in one table whose value `read(value, name)` accepts.
+--- Finds the first of `names` in a table whose value `read(value, name)` accepts.
 -- @tparam table layer
 -- @tparam {string,...} names
 -- @tparam function read
@@ -43,7 +43,7 @@ end
 
 local pick = tree.pick
 
---- The same over several tables: the first table that has one of them.
+--- Does the same over several tables: the first table that has one of the names.
 -- @tparam {table,...} layers
 -- @tparam {string,...} names
 -- @tparam function read
@@ -56,7 +56,8 @@ function tree.first(layers, names, read)
   return nil
 end
 
---- A reader for a field that may hold one value or an array of them: the first item that `read` accepts.
+--- Makes a reader for a field that may hold one value or an array: it returns the first item that `read`
+-- accepts.
 -- @tparam function read
 -- @treturn function
 function tree.each(read)
@@ -73,7 +74,7 @@ function tree.each(read)
   end
 end
 
---- Whether a table holds no other, as most answers don't: nothing need be looked for inside.
+--- Tells whether a table holds no other table, as is true for most answers.
 -- @tparam table layer
 -- @treturn boolean
 function tree.is_flat(layer)
@@ -83,8 +84,8 @@ function tree.is_flat(layer)
   return true
 end
 
---- The tables in which a table's fields may stand: itself, then those under `holders` (objects and the items
--- of arrays), then those under these, and so on outwards.
+--- Returns the tables that may hold a job's fields: the root, then those in its fields `holders` (objects and
+-- the items of arrays), then those in theirs, and so on.
 -- @tparam table root
 -- @tparam {string,...} holders
 -- @tparam[opt] function accept leaves out a table for which it is false
@@ -115,28 +116,28 @@ local OWN_ID = tree.names "id task_id job_id video_id"
 local EVENT = tree.names "type event event_type"
 local ENVELOPE = tree.names "data payload detail result response output task job generation video"
 
---- The state that a table's own status field gives.
+--- Returns the state in a table's own status field.
 -- @tparam table layer
 -- @treturn string|nil
 function tree.state(layer)
   return pick(layer, STATUS, values.state)
 end
 
---- The state over several layers.
+--- Returns the first state over several layers.
 -- @tparam {table,...} layers
 -- @treturn string|nil
 function tree.first_state(layers)
   return tree.first(layers, STATUS, values.state)
 end
 
---- A table's own id: text before numbers, because a numeric one is often a row of somebody's database.
+--- Returns a table's own id: text before numbers, because a number is often the row of a database.
 -- @tparam table layer
 -- @treturn string|nil
 function tree.id(layer)
   return pick(layer, OWN_ID, values.id) or pick(layer, OWN_ID, values.row_id)
 end
 
---- Whether a body is a page of jobs.
+--- Tells whether a body is a page of jobs.
 -- @tparam table body
 -- @treturn boolean
 function tree.is_list(body)
@@ -145,14 +146,14 @@ function tree.is_list(body)
     and (body.object == "list" or body.has_more ~= nil or body.first_id ~= nil or data[2] ~= nil)
 end
 
--- A state word beside no id may be the envelope's "success".
+-- Reads the state of a job. Without an id beside it, "success" may be the envelope's.
 local function own_state(layer)
   local state = tree.state(layer)
   if state and pick(layer, STATUS, values.says_success) and not tree.id(layer) then return nil end
   return state
 end
 
--- What a holder holds: an object, or the only item of an array.
+-- Returns the table in a holder: an object, or the first item of an array.
 local function held(layer, name)
   local value = layer[name]
   if type(value) ~= "table" then return nil end
@@ -163,7 +164,7 @@ local function held(layer, name)
   return value
 end
 
--- Whether a table is an event about a job, and which state its name gives ("video.completed").
+-- Returns the job of an event and the state in the event's name ("video.completed"); nil if it is no event.
 local function event_state(body)
   local name = pick(body, EVENT, values.text)
   local job = held(body, "data") or held(body, "payload")
@@ -177,7 +178,8 @@ local function event_state(body)
   return nil
 end
 
--- The job inside an envelope, or nil when the table is the job itself. A table with an id of its own is one.
+-- Returns the job inside an envelope, or nil if the table is the job itself. A table with an id of its own is
+-- a job.
 local function inside(layer)
   local state = own_state(layer)
   if pick(layer, OWN_ID, values.id) or state and tree.id(layer) then return nil end
@@ -191,8 +193,9 @@ end
 --- Finds the job in a body.
 -- @tparam table body
 -- @treturn table the job: `body` itself, or a table in it
--- @treturn {table,...} the envelopes around it, innermost first; not an event, whose id and times are its own
--- @treturn string|nil the state that an event's name gives
+-- @treturn {table,...} the envelopes around it, innermost first, without an event: its id and times are its
+-- own
+-- @treturn string|nil the state in an event's name
 function tree.unwrap(body)
   local envelopes = {}
   local job, said = event_state(body)

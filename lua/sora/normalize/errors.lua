@@ -1,11 +1,11 @@
---- What a server says is wrong: error bodies of every shape as five strings, and text out of HTML and XML.
--- Owns the reading of errors and knows nothing of jobs. Invariant: total functions that never change their
--- input; every field they give is a non-empty string or nil.
--- @module sora.normalize_errors
+--- Reads error bodies: any shape of JSON as five strings, and the text in HTML and XML.
+-- Owns the reading of errors; knows nothing about jobs. Invariant: the functions accept anything, never raise
+-- and never change their input; every field that they return is a non-empty string or nil.
+-- @module sora.normalize.errors
 -- @local
 
-local values = require "sora.normalize_values"
-local tree = require "sora.normalize_tree"
+local values = require "sora.normalize.values"
+local tree = require "sora.normalize.tree"
 
 local errors = {}
 
@@ -21,11 +21,11 @@ local TYPE = names "type error_type"
 local PARAM = names "param parameter field loc"
 local REQUEST_ID = names "request_id RequestId req_id trace_id"
 
--- What APIs put into `code` and `message` when nothing is wrong.
+-- Words that APIs put into `code` and `message` if nothing is wrong.
 local FINE = { ["0"] = true, ["200"] = true, ["201"] = true, ["202"] = true,
   ok = true, success = true, succeeded = true, succeed = true }
 
---- Whether a code (or a message) says that all is well.
+--- Tells whether a code (or a message) means success.
 -- @param value anything
 -- @treturn boolean
 function errors.is_fine(value)
@@ -33,7 +33,7 @@ function errors.is_fine(value)
   return label ~= nil and FINE[label:lower()] == true
 end
 
---- Whether an `error` says that there is none: code 0, or "success" for its text.
+--- Tells whether an `error` means that there is none: code 0, or the text "success".
 -- @param value anything
 -- @treturn boolean
 function errors.is_harmless(value)
@@ -41,16 +41,16 @@ function errors.is_harmless(value)
   return errors.is_fine(value.code) or value.code == nil and errors.is_fine(value.message)
 end
 
---- A code that says something is wrong.
+--- Reads a code that means an error.
 -- @param value anything
--- @treturn string|nil always text: 500 gives "500"
+-- @treturn string|nil as text: 500 gives "500"
 function errors.code(value)
   local label = values.label(value)
   if label and not FINE[label:lower()] then return label end
   return nil
 end
 
--- FastAPI's `loc` is an array of names and positions; everybody else has a string.
+-- Reads the parameter to blame: FastAPI's `loc` is an array of names and positions, others have a string.
 local function param(value)
   if type(value) ~= "table" then return text(value) end
   local parts = {}
@@ -62,8 +62,8 @@ local function param(value)
   return table.concat(parts, ".")
 end
 
--- A `type` of "error" tells an error from an answer (Anthropic's shape), not one error from another;
--- "about:blank" is how RFC 9457 says that there is none.
+-- Reads an error's type. "error" only tells an error from an answer (Anthropic's shape); "about:blank" is how
+-- RFC 9457 says that there is no type.
 local function kind(value)
   local s = text(value)
   if s == "error" or s == "about:blank" then return nil end
@@ -79,7 +79,7 @@ local function say_item(item, depth)
   return s
 end
 
--- An array of texts or errors, as one line.
+-- Joins an array of texts or errors into one line.
 local function say_items(list, depth)
   local parts = {}
   for i = 1, MAX_ITEMS do
@@ -90,7 +90,7 @@ local function say_items(list, depth)
   return table.concat(parts, "; ")
 end
 
--- {prompt: ["is required"], seconds: "is too long"}: sorted, so that it reads the same each time.
+-- Joins {prompt: ["is required"], seconds: "is too long"}, sorted, so that the text is the same each time.
 local function say_fields(map, depth)
   local parts = {}
   for key, value in pairs(map) do
@@ -102,8 +102,8 @@ local function say_fields(map, depth)
   return table.concat(parts, "; ", 1, math.min(#parts, MAX_ITEMS))
 end
 
--- The message of one table. An error object goes before a message beside it, and that before an error in
--- one word ({error: "Unauthorized", message: "Invalid token"}).
+-- Reads the message of one table. An error object comes before a message beside it, and that before an error
+-- in one word ({error: "Unauthorized", message: "Invalid token"}).
 local function message(layer, depth)
   local object = type(layer.error) == "table" and layer.error or nil
   local function read(value, name)
@@ -123,19 +123,19 @@ function say(value, depth)
   return say_items(value, depth + 1) or message(value, depth + 1)
 end
 
---- The text of an error, whatever holds it: a string, an object, or an array of either.
+--- Reads the text of an error in a string, an object, or an array of either.
 -- @param value anything
 -- @treturn string|nil
 function errors.message(value)
   return say(value, 1)
 end
 
---- What a decoded error body says.
+--- Reads a decoded error body.
 -- @param body anything
 -- @treturn table `{ message=, code=, type=, param=, request_id= }`, each a string or nil
 function errors.failure(body)
   if type(body) ~= "table" then return { message = text(body) } end
-  -- The error's own fields go before those that stand beside it.
+  -- The error's own fields come before those beside it.
   local layers = tree.spread(body, HOLDERS)
   table.remove(layers, 1)
   layers[#layers + 1] = body
@@ -155,7 +155,7 @@ function errors.failure(body)
   return found
 end
 
---- Whether a table says that something is wrong, in any of the ways that a good answer doesn't have.
+--- Tells whether a table reports an error in any way that a good answer never does.
 -- @tparam table body
 -- @treturn boolean
 function errors.complains(body)
@@ -170,11 +170,11 @@ function errors.complains(body)
     and not errors.is_fine(body.message or body.msg)
 end
 
--- Bodies that are no JSON --------------------------------------------------------------------------
+-- Bodies that are not JSON --------------------------------------------------------------------------
 
 local MAX_TEXT, MAX_SCAN = 200, 8192
 
--- How many bytes the UTF-8 character at `i` has; nil if there is none, or only a control character.
+-- Returns how many bytes the UTF-8 character at `i` has; nil if it is invalid or a control character.
 local function character(s, i)
   local a, b, c, d = s:byte(i, i + 3)
   local function tail(byte) return byte and byte >= 0x80 and byte <= 0xBF end
@@ -191,7 +191,7 @@ local function character(s, i)
   return 4
 end
 
--- One line of valid UTF-8 without control characters, cut between characters.
+-- Makes one line of valid UTF-8 without control characters, cut between characters.
 local function tidy(s)
   s = values.trim(s:gsub("%s+", " "))
   local parts, size, i = {}, 0, 1
@@ -226,8 +226,8 @@ local function say_markup(markup)
     or text((markup:gsub("<[^>]*>", " ")))
 end
 
---- Readable text for an error body that isn't JSON: an HTML page's title, the message of an XML error, or
--- the first line.
+--- Makes readable text from an error body that is not JSON: an HTML page's title, the message of an XML
+-- error, or the first line.
 -- @param content anything; only a string has text
 -- @treturn string|nil at most 200 bytes on one line, valid UTF-8; nil if there is nothing to read
 function errors.text(content)

@@ -1,8 +1,7 @@
 --- Readers of single values: one decoded JSON value in, one plain value or nil out.
--- Owns what a status word, a number, a time, a URL or an id may look like; knows nothing of where in a
--- body they stand. Invariant: total functions. Whatever type comes in, nothing is thrown and nil means
--- "this is not one".
--- @module sora.normalize_values
+-- Owns what a status word, a number, a time, a URL or an id looks like; does not know where in a body they
+-- are. Invariant: the functions accept a value of any type and never raise; nil means "this is not one".
+-- @module sora.normalize.values
 -- @local
 
 local values = {}
@@ -10,7 +9,7 @@ local values = {}
 local floor, huge = math.floor, math.huge
 local math_type = math.type or function() return nil end
 
---- A string without the blanks around it. Never scans the middle: a payload may be many megabytes.
+--- Removes the blanks around a string. Never scans the middle: a payload may be many megabytes.
 -- @tparam string s
 -- @treturn string
 function values.trim(s)
@@ -22,7 +21,7 @@ function values.trim(s)
   return s:sub(from, to)
 end
 
---- Text that says something: a string that is not blank.
+--- Reads text: a string that is not blank.
 -- @param value anything
 -- @treturn string|nil trimmed
 function values.text(value)
@@ -43,9 +42,9 @@ local function finite(n)
   return n == n and n ~= huge and n ~= -huge
 end
 
---- A finite number, given as one or as decimal text.
+--- Reads a finite number, given as a number or as decimal text.
 -- @param value anything
--- @treturn number|nil an integer where it is whole
+-- @treturn number|nil an integer if it is whole
 function values.number(value)
   if type(value) == "string" then
     local s = values.trim(value)
@@ -65,7 +64,7 @@ local function decimal(n)
   return ("%.14g"):format(n)
 end
 
---- A name or code: text, or a number as its decimal text.
+--- Reads a name or code: text, or a number as its decimal text.
 -- @param value anything
 -- @treturn string|nil
 function values.label(value)
@@ -73,7 +72,7 @@ function values.label(value)
   return values.text(value)
 end
 
---- An id given as text. It is passed back to the server, so nothing in it is changed.
+--- Reads an id given as text, unchanged, because it is passed back to the server.
 -- @param value anything
 -- @treturn string|nil
 function values.id(value)
@@ -81,7 +80,7 @@ function values.id(value)
   return nil
 end
 
---- An id given as a number: only a whole one can be an id.
+--- Reads an id given as a number, which must be whole.
 -- @param value anything
 -- @treturn string|nil
 function values.row_id(value)
@@ -108,16 +107,16 @@ for state, words in pairs {
   for word in words:gmatch("%S+") do STATES[word] = state end
 end
 
--- TASK_STATUS_SUCCEED, JOB_STATE_FAILED, "video.completed": what stands before the word says nothing new.
+-- Prefixes without meaning: TASK_STATUS_SUCCEED, JOB_STATE_FAILED, "video.completed".
 local PREFIXES = { "^task", "^job", "^video", "^generation", "^status", "^state" }
 
 local function squeeze(value)
   return (value:lower():gsub("[%s%-_%.]+", ""))
 end
 
---- The state that a known word stands for.
+--- Returns the state that a known word stands for.
 -- @param value anything
--- @treturn string|nil one of the seven states; nil for a word nobody has seen
+-- @treturn string|nil one of the seven states; nil for an unknown word
 function values.known_state(value)
   if type(value) ~= "string" then return nil end
   local word = squeeze(value)
@@ -134,8 +133,8 @@ function values.known_state(value)
   return state
 end
 
---- The state that a status field gives. An unknown word means "keep polling". Numbers, and the "ok" that
--- speaks of the call and not of the job, are no words.
+--- Reads the state in a status field. An unknown word means "keep polling". Ignores numbers, and "ok", which
+-- is about the call and not about the job.
 -- @param value anything
 -- @treturn string|nil
 function values.state(value)
@@ -146,7 +145,7 @@ function values.state(value)
   return values.known_state(value) or "in_progress"
 end
 
---- Whether a status is the word that envelopes use of the call itself as much as jobs of themselves.
+--- Tells whether a status is "success", which envelopes say of the call and jobs of themselves.
 -- @param value anything
 -- @treturn boolean
 function values.says_success(value)
@@ -155,7 +154,7 @@ end
 
 -- Progress and time --------------------------------------------------------------------------------
 
---- Progress as 0-100. `name` is the field's name, because only it tells a fraction from a percentage.
+--- Reads progress as 0-100. Needs the field's name, because only that tells a fraction from a percentage.
 -- @param value anything
 -- @tparam string name
 -- @treturn number|nil
@@ -179,8 +178,8 @@ end
 
 local MONTH_DAYS = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
--- Days from 1970-01-01 in the Gregorian calendar, counted in years that begin in March so that the leap day
--- comes last.
+-- Returns the days since 1970-01-01 in the Gregorian calendar. Counts in years that begin in March, so that
+-- the leap day comes last.
 local function days(year, month, day)
   if month <= 2 then year = year - 1 end
   local century = floor(year / 100)
@@ -189,7 +188,7 @@ local function days(year, month, day)
     + floor((153 * since_march + 2) / 5) + day - 719469
 end
 
--- Seconds east of UTC; a time without a zone is taken for UTC.
+-- Reads a zone as seconds east of UTC; a time without one is in UTC.
 local function zone(s)
   s = values.trim(s):upper()
   if s == "" or s == "Z" or s == "UTC" or s == "GMT" then return 0 end
@@ -218,7 +217,7 @@ local function iso(s)
   return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
 end
 
---- A moment as whole seconds since 1970, from seconds, milli-, micro- or nanoseconds, or ISO-8601.
+--- Reads a time as whole seconds since 1970, from seconds, milli-, micro- or nanoseconds, or ISO-8601.
 -- @param value anything
 -- @treturn integer|nil nil for 0, for times before 1970 and for junk
 function values.time(value)
@@ -240,9 +239,9 @@ local function is_image(url)
   return extension ~= nil and IMAGES[extension:lower()] == true
 end
 
---- A URL that may be the video: http, https or data. A picture is none.
+--- Reads a URL that may be the video: http, https or data, and no picture.
 -- @param value anything
--- @tparam[opt] boolean relative whether "/path" will do too
+-- @tparam[opt] boolean relative whether to accept "/path" too
 -- @treturn string|nil
 function values.url(value, relative)
   if type(value) ~= "string" then return nil end
@@ -256,8 +255,8 @@ function values.url(value, relative)
   return s
 end
 
---- Base64 that is a media file by its first bytes (MP4's ftyp box, or Matroska's magic number): for fields
--- that may as well hold a URL or an id.
+--- Reads base64 of a media file, by its first bytes (MP4's ftyp box, or Matroska's magic number), from a
+-- field that may also hold a URL or an id.
 -- @param value anything
 -- @treturn string|nil
 function values.media(value)

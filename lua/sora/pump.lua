@@ -1,0 +1,258 @@
+--- Calls and what drives them: blocking, through the pause hook, or started.
+-- Owns the three ways to make a call, `update`, and the pause hook. Invariant: a call is described once, and
+-- all three ways send the same request through the same transfer.
+-- @module sora.client
+
+local core = require "sora.core"
+local endpoints = require "sora.endpoints"
+local journal = require "sora.journal"
+local options = require "sora.options"
+
+core.own()
+
+local pump = {}
+local Client = {} -- methods, which client.lua adds to the class
+pump.methods = Client
+
+local MAX_PAUSE = 0.1      -- s; another waiter's update may finish our call, so no pause for a call is longer
+local MIN_INTERVAL = 0.001 -- s; between two pumps of waiters, however many there are
+local SPINNING = 100       -- pauses in a row that took no time: the hook does not wait
+
+-- Pumping ----------------------------------------------------------------------------
+
+--- Sets when the descriptor becomes readable by the clock: for a watched job, or for `Client:wake`.
+-- @local
+function pump.arm(client)
+  local due, alarm = client._watched and client._watched:next_due(), client._alarm
+  if alarm and not (due and due < alarm) then due = alarm end
+  core.wake(client, due)
+end
+
+-- Drives all that was started and, unless `calls_only`, watched. Returns how many are left, how many of those
+-- are on the wire, and what the first callback raised; or nil, err and the latter.
+local function drive(client, seconds, calls_only)
+  if calls_only then
+    core.wake(client, nil) -- a job that is due would end each wait at once
+    local running, problem = core.update(client, seconds)
+    return running, running or problem, running and problem
+  end
+  local group, raised = client._watched, nil
+  local alarm = client._alarm
+  if alarm and alarm <= core.now() then client._alarm = nil end
+  if group then raised = group:step() end
+  if group or alarm then pump.arm(client) end
+  local running, problem = core.update(client, seconds)
+  if not running then return nil, problem, raised end
+  if raised == nil then raised = problem end
+  group = client._watched -- a callback may have made it
+  if not group then return running, running, raised end
+  local calls = running - group.calling -- before the step starts polls, which `running` does not count
+  problem = group:step()
+  if raised == nil then raised = problem end
+  pump.arm(client)
+  return calls + group.open, calls + group.calling, raised
+end
+
+-- Drives for a waiter, who must not be hit by an error of somebody else's callback.
+local function drive_quietly(client, seconds)
+  local running, err, raised = drive(client, seconds)
+  if raised ~= nil then io.stderr:write("sora: a callback raised an error: ", tostring(raised), "\n") end
+  if not running then return nil, err end
+  return running
+end
+
+-- Drives without waiting, unless that was done just now: a thousand waiters need one pump.
+local function look(client)
+  local now = core.now()
+  if now - client._pumped < MIN_INTERVAL then return end
+  client._pumped = now
+  drive_quietly(client, 0)
+end
+
+--- Tells whether waiting calls go through a pause hook.
+-- @local
+function pump.has_hook(client)
+  return client._pause ~= nil
+end
+
+--- Raises where the pause hook could not wait.
+-- @local
+function pump.check_can_wait(client)
+  if client._pause and client.can_wait then client:can_wait() end
+end
+
+--- Lets others run for at most `seconds`.
+-- @tparam table client
+-- @tparam number seconds
+-- @tparam table turn of the waiter
+-- @tparam boolean awaits whether a call is awaited: the hook may set `turn.wake`, which is called when that
+-- is done
+-- @local
+function pump.rest(client, seconds, turn, awaits)
+  if not client._pause then return drive_quietly(client, seconds) end
+  local before = core.now()
+  if awaits then
+    client:pause(math.min(seconds, MAX_PAUSE), turn)
+  else
+    client:pause(seconds)
+  end
+  turn.wake = nil
+  turn.idle = core.now() - before < 1e-4 and (turn.idle or 0) + 1 or 0
+  if turn.idle >= SPINNING then drive_quietly(client, MIN_INTERVAL) end
+  look(client)
+end
+
+-- Calls ------------------------------------------------------------------------------
+
+-- Makes a call through the pause hook; `start` is the core's function that starts it.
+local function cooperate(client, start, what, opts)
+  if opts ~= nil then core.check_call(opts, type(what) == "table" and what.name or "get_video") end
+  pump.check_can_wait(client)
+  local turn, own = {}, options.copy(opts)
+  function own.on_done()
+    if turn.wake then turn.wake() end
+  end
+  local handle, err = start(client, what, own)
+  if not handle then return nil, err end
+  turn.handle = handle
+  drive_quietly(client, 0)
+  while not handle:done() do pump.rest(client, MAX_PAUSE, turn, true) end
+  return handle:result()
+end
+
+local function call(client, spec, opts)
+  if client._pause then return cooperate(client, core.start, spec, opts) end
+  return core.call(client, spec, opts)
+end
+
+--- Makes a described call and waits for it. If it creates a job, the journal gets a line before and after.
+-- @tparam table client
+-- @tparam table spec from `endpoints.describe`
+-- @tparam ?table opts the options of a call
+-- @local
+function pump.call(client, spec, opts)
+  if not (client._journal and spec.creates) then return call(client, spec, opts) end
+  if opts ~= nil then core.check_call(opts, spec.name) end -- before the journal says that a job was asked for
+  local key, problem = journal.intend(client, spec.creates)
+  if not key then return nil, problem end
+  local video, err, response = call(client, spec, opts)
+  journal.outcome(client, key, video, err)
+  return video, err, response
+end
+
+local function get_video_through_hook(client, id, opts)
+  return cooperate(client, core.start_get_video, id, opts)
+end
+
+-- Starts a call that creates a job; the journal gets the outcome when `update` delivers it.
+local function start_journaled(client, spec, opts)
+  options.expect_optional(spec.name, "options", opts, "table")
+  local own = options.copy(opts)
+  local on_done = own.on_done
+  options.expect_optional(spec.name, "option 'on_done'", on_done, "function")
+  own.on_done = nil
+  core.check_call(own, spec.name)
+  local key, problem = journal.intend(client, spec.creates)
+  if not key then return nil, problem end
+  function own.on_done(video, err, response)
+    journal.outcome(client, key, video, err)
+    if on_done then on_done(video, err, response) end
+  end
+  local handle, err = core.start(client, spec, own)
+  if not handle then journal.outcome(client, key, nil, err) end
+  return handle, err
+end
+
+--- Starts a call and returns at once. Any method that makes one call can be started:
+-- `client:start("get_video", id, { on_done = function(video, err) end })`.
+-- @tparam string name
+-- @param ... the method's arguments; `update` calls `on_done` of the options with the results
+-- @treturn[1] table handle with `done()`, `result()` (raises before the call is done) and `cancel()`
+-- @treturn[2] nil
+-- @treturn[2] table error: the client is closed, or belongs to another process
+function Client:start(name, ...)
+  if name == "get_video" then return core.start_get_video(self, ...) end
+  local describe = endpoints.describe[name]
+  if not describe then
+    core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
+      options.suggest(name, options.copy(endpoints.describe, { get_video = true }))))
+  end
+  local spec, opts = describe(self, ...)
+  if self._journal and spec.creates then return start_journaled(self, spec, opts) end
+  return core.start(self, spec, opts)
+end
+
+-- The client in an event loop ----------------------------------------------------------
+
+--- Drives all that was started and watched, and calls the callbacks of what is done.
+-- @tparam ?number seconds 0 (the default) never blocks; otherwise returns when something is done, or after
+-- that
+-- @tparam ?boolean calls_only true: starts no polls of watched jobs, as in a process that is about to exit
+-- @treturn[1] integer how many calls and watched jobs are left
+-- @treturn[1] integer how many of them are on the wire; the others are watched jobs that wait for their next
+-- poll
+-- @treturn[2] nil
+-- @treturn[2] table error: the client is closed, or belongs to another process
+-- @raise what the first callback raised, after everything else that was done is delivered
+function Client:update(seconds, calls_only)
+  local running, on_wire, raised = drive(self, seconds, calls_only)
+  if raised ~= nil then error(raised, 0) end
+  return running, on_wire
+end
+
+--- Returns a descriptor that is readable whenever `update(0)` has work, also by the clock; nil where the
+-- platform has none. It belongs to the client: don't read or close it.
+-- @treturn ?integer
+function Client:fileno()
+  return core.fileno(self)
+end
+
+--- Returns the descriptor to poll, for cqueues: a client can be yielded to its controller.
+-- @function Client:pollfd
+Client.pollfd = Client.fileno
+
+--- Returns what to poll for, for cqueues.
+function Client.events()
+  return "r"
+end
+
+--- Returns the seconds until `update(0)` has work by the clock; nil: not by the clock.
+-- @treturn ?number
+function Client:timeout()
+  return core.timeout(self)
+end
+
+--- Makes the descriptor readable, and a blocking `update` return, after `seconds`: a timer for loops without
+-- one. Another call replaces it; so does nil, which removes it.
+-- @tparam ?number seconds
+function Client:wake(seconds)
+  options.expect_optional("wake", "seconds", seconds, "number", "a number")
+  self._alarm = seconds and core.now() + seconds
+  pump.arm(self)
+end
+
+--- Lets others run for at most `seconds`; every waiting call goes through it. Set it to a function of your
+-- own, the pause hook, to make all of them cooperative. `turn`, if given, has the `handle` that is awaited
+-- (`done()`); the hook may set its field `wake`, which is called when that is done. The client's field
+-- `can_wait`, if set, is called before anything is sent: it raises where the hook could not wait.
+-- @tparam number seconds
+-- @tparam ?table turn
+function Client:pause(seconds, turn)
+  if self._pause then return self._pause(self, seconds, turn) end
+  return drive_quietly(self, seconds)
+end
+
+--- The class's __newindex: keeps the pause hook under another name, so that setting it always comes here.
+-- While there is one, a Lua function takes the place of C's `get_video`, which cannot wait through it.
+-- @local
+function pump.set_field(client, name, value)
+  if name ~= "pause" then return rawset(client, name, value) end
+  if value ~= nil and type(value) ~= "function" then
+    error("client.pause: expected a function or nil, got " .. type(value), 2)
+  end
+  rawset(client, "_pause", value)
+  rawset(client, "get_video", value and get_video_through_hook or nil)
+  if client._hooked then client._hooked(value) end
+end
+
+return pump

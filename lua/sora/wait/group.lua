@@ -1,0 +1,343 @@
+--- Many waits at once: due times, not threads, decide which job is polled next.
+-- Owns the heap of waiting jobs and the polls under way. Invariant: until it ends, a job is in the heap,
+-- being polled, or in on_progress, whatever raises; a waiting job is one table of at most eight
+-- fields (a ninth would cost 192 bytes). A group is either watched, by a client's `update`, or run by one
+-- waiter.
+-- @module sora.wait.group
+
+local core = require "sora.core"
+local heap = require "sora.wait.heap"
+local machine = require "sora.wait.machine"
+local normalize = require "sora.normalize"
+local options = require "sora.options"
+local pump = require "sora.pump"
+
+core.own()
+
+local MAX_POLLS = 256 -- under way at a time; further jobs wait in the heap, which is cheaper than a queue
+local CROWD = 16      -- a group with more jobs spreads their polls
+local MAX_REST = 3600 -- s; where nothing is due
+
+--- A watched job, as `Client:watch` returns it.
+-- @type Job
+local Job = {}
+Job.__index = Job
+
+--- Tells whether the wait has ended.
+-- @treturn boolean
+function Job:done()
+  return self.finished == true
+end
+
+--- Returns how the wait ended. Raises before that.
+-- @treturn[1] table the completed video
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Job:result()
+  if not self.finished then error("the job is not done yet: ask job:done() first", 2) end
+  if self.err then return nil, self.err end
+  return self.video
+end
+
+--- Stops watching; the server keeps working on the job.
+-- @treturn boolean false if the wait had ended already
+function Job:cancel()
+  if self.finished then return false end
+  local group = self.rules.group
+  for _, poll in ipairs(group.polls) do
+    if poll.job == self and poll.handle then poll.handle:cancel() end
+  end
+  machine.cancel(self, "the watch was cancelled")
+  group:count_out(self)
+  pump.arm(group.client)
+  return true
+end
+
+--- Returns what another process needs to resume the wait: a plain table without secrets, for `Client:watch`.
+-- @treturn table { id, base_url, created, state }
+function Job:ticket()
+  local view = self.video and normalize.video(self.video) or {}
+  return { id = self.id, base_url = self.rules.group.client.base_url,
+    created = view.created_at or self.created, state = view.state }
+end
+
+local Group = {}
+Group.__index = Group
+
+local group = {}
+
+-- Makes an empty group.
+-- @tparam table client
+-- @tparam ?function on_end called with each job that has ended
+-- @tparam ?boolean watched true: keeps what callbacks raise for `step`; otherwise `run` raises it at once
+function group.new(client, on_end, watched)
+  local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
+    polls = {}, spare = {}, finished = {}, calling = 0, open = 0, next_start = 0, turn = {} }, Group)
+  made.turn.handle = made
+  return made
+end
+
+-- Returns rules for jobs of this group: the rules of earlier jobs if they are the same.
+-- @tparam table rules from `machine.rules`
+-- @treturn table
+-- @treturn ?function on_done, which each job has for itself
+function Group:share(rules)
+  local on_done = rules.on_done
+  rules.on_done, rules.group = nil, self -- `group` is here because that saves a field in each job
+  self.rules = machine.share(rules, self.rules)
+  return self.rules, on_done
+end
+
+-- Adds a job that is due now.
+-- @tparam string id
+-- @tparam table rules from `share`
+-- @tparam ?function on_done
+-- @tparam ?number created seconds since 1970, if a ticket says so
+-- @treturn Job
+function Group:add(id, rules, on_done, created)
+  local job = setmetatable(machine.start(id, rules, core.now()), Job)
+  job.on_done, job.created = on_done, created
+  self.open = self.open + 1
+  heap.push(self.waiting, job)
+  return job
+end
+
+-- Takes a job that has ended out of the count; the next `step` calls its on_done.
+function Group:count_out(job)
+  if job.counted then return end
+  job.counted = true
+  self.open = self.open - 1
+  if job.on_done then self.finished[#self.finished + 1] = job end
+  if self.on_end then self.on_end(job) end
+end
+
+-- Puts a job back into the heap, or counts it out.
+local function put_back(self, job)
+  if job.finished then return self:count_out(job) end
+  heap.push(self.waiting, job)
+end
+
+-- Raises, or keeps the first error for `step`.
+local function fail(self, problem)
+  if not self.watched then error(problem, 0) end
+  if problem == nil then problem = "a callback raised nil" end
+  if self.problem == nil then self.problem = problem end
+end
+
+-- Polls: at most MAX_POLLS tables that are used again, so that an unchanged answer makes no garbage, for
+-- which the collector would go through all jobs.
+
+-- Appends a finished poll to the list of answers.
+local function put_answer(self, poll, video, err, hint, seen, response)
+  poll.handle, poll.video, poll.err = nil, video, err
+  poll.hint, poll.seen, poll.response = hint, seen, response
+  if self.first then
+    self.last.next = poll
+  else
+    self.first = poll
+  end
+  self.last = poll
+end
+
+local function new_poll(self)
+  local poll = { options = {} }
+  self.polls[#self.polls + 1] = poll
+  function poll.options.on_done(video, err, hint, seen, response)
+    self.calling = self.calling - 1
+    put_answer(self, poll, video, err, hint, seen, response)
+    if self.turn.wake then self.turn.wake() end
+  end
+  return poll
+end
+
+local function release(self, poll)
+  poll.job, poll.video, poll.err, poll.response = nil, nil, nil, nil
+  self.spare[#self.spare + 1] = poll
+end
+
+-- Removes the next answer from the list; returns its job and what came, or nil.
+local function take_answer(self)
+  local poll = self.first
+  if not poll then return nil end
+  local job, video, err, response = poll.job, poll.video, poll.err, poll.response
+  self.first, poll.next = poll.next, nil
+  release(self, poll)
+  return job, video, err, poll.hint, poll.seen, response
+end
+
+-- Answers ----------------------------------------------------------------------------
+
+-- Hands an answer to the state machine. Returns the view to call on_progress with, if that is to be called.
+local function absorb(self, now, job, video, err, hint, seen, response)
+  if job.finished then return nil end
+  local chance = self.open > CROWD and core.random() or nil
+  if response then job.response = response end
+  if not video then return machine.failure(job, err, now, core.random(), chance) end
+  job.seen, self.answered = seen, true
+  return machine.answer(job, video, hint, now, core.random(), chance)
+end
+
+-- For a watched job: its callback may step the group, so it is put back only afterwards.
+local function absorb_and_tell(self, now, job, video, err, hint, seen)
+  local view = absorb(self, now, job, video, err, hint, seen)
+  if view then machine.progress(job, view) end
+end
+
+local function take_answers(self)
+  if not self.first then return end
+  local now, watched = core.now(), self.watched
+  while self.first do
+    local job, video, err, hint, seen, response = take_answer(self)
+    if watched then
+      local good, problem = pcall(absorb_and_tell, self, now, job, video, err, hint, seen)
+      if not good then
+        fail(self, problem)
+        if not job.finished and job.due <= now then machine.again(job, now) end
+      end
+      put_back(self, job)
+    else -- no pcall: on_progress may yield, on Lua 5.1 too; nobody else steps this group
+      local view = absorb(self, now, job, video, err, hint, seen, response)
+      put_back(self, job)
+      if view then machine.progress(job, view) end
+      if job.finished then self:count_out(job) end
+    end
+  end
+end
+
+-- Polls that are due -----------------------------------------------------------------
+
+-- Gives a poll the options of a call, which are mostly those that it has.
+local function set_options(poll, call)
+  if poll.call == call then return end
+  poll.call, poll.options = call, options.copy(call, { on_done = poll.options.on_done })
+end
+
+-- Polls a job, or ends its wait. Raises what an api_key function raises.
+local function start(self, poll, job, now)
+  if not machine.is_to_poll(job, now) then
+    release(self, poll)
+    return self:count_out(job)
+  end
+  if self.max_rate then self.next_start = math.max(now, self.next_start) + 1 / self.max_rate end
+  set_options(poll, machine.call_options(job, self.client:attempt_timeout(), now))
+  poll.job = job
+  local handle, err = core.start_poll(self.client, job.id, poll.options, job.seen)
+  if handle then
+    poll.handle, self.calling = handle, self.calling + 1
+  else
+    put_answer(self, poll, nil, err)
+  end
+end
+
+local function can_start(self, now)
+  local first = self.waiting[1]
+  return first and first.due <= now and self.calling < MAX_POLLS and now >= self.next_start
+end
+
+local function start_due(self, now)
+  while can_start(self, now) do
+    local poll = table.remove(self.spare) or new_poll(self)
+    local job = heap.pop(self.waiting)
+    local good, problem = pcall(start, self, poll, job, now)
+    if not good then
+      release(self, poll)
+      if not job.finished then machine.again(job, now) end
+      put_back(self, job)
+      fail(self, problem)
+    end
+  end
+end
+
+-- Watched jobs -----------------------------------------------------------------------
+
+local function call_on_done(self)
+  local finished = self.finished
+  if #finished == 0 then return end
+  self.finished = {}
+  for _, job in ipairs(finished) do
+    local good, problem = pcall(job.on_done, job:result())
+    if not good then fail(self, problem) end
+  end
+end
+
+-- Takes the answers that came, starts the polls that are due and calls callbacks. Never blocks.
+-- @return what the first callback raised; nil if none did
+function Group:step()
+  take_answers(self)
+  start_due(self, core.now())
+  take_answers(self)
+  self:check_client() -- a callback may have closed it
+  call_on_done(self)
+  local problem = self.problem
+  self.problem = nil
+  return problem
+end
+
+-- Ends all waits if the client can no longer be used.
+function Group:check_client()
+  if core.usable(self.client) then return end
+  local waiting, polls = self.waiting, self.polls
+  self.waiting, self.polls, self.spare, self.calling = heap.new(), {}, {}, 0
+  local function give_up(job)
+    machine.give_up(job, select(2, core.usable(self.client))) -- an error of its own, with its own snapshot
+    self:count_out(job)
+  end
+  for _, job in ipairs(waiting) do give_up(job) end
+  for _, poll in ipairs(polls) do
+    if poll.job then give_up(poll.job) end
+  end
+end
+
+-- Returns when, by `core.now()`, the group has work; nil: not before an answer comes.
+function Group:next_due()
+  if self.first or #self.finished > 0 then return 0 end
+  local first = self.waiting[1]
+  if not first or self.calling >= MAX_POLLS then return nil end
+  return math.max(first.due, self.next_start)
+end
+
+-- One waiter -------------------------------------------------------------------------
+
+-- Tells whether an answer came: a pause hook asks it through `turn.handle`.
+function Group:done()
+  return self.first ~= nil
+end
+
+-- Cancels the polls under way: a pause hook may do so through `turn.handle`.
+function Group:cancel()
+  local active = false
+  for _, poll in ipairs(self.polls) do
+    if poll.handle then active = poll.handle:cancel() or active end
+  end
+  return active
+end
+
+-- Lets others run until the group has work. What ends a blocking wait, such as Ctrl-C, ends its polls too.
+local function rest(self)
+  local due = self:next_due()
+  local seconds = due and due - core.now() or MAX_REST
+  if seconds <= 0 then return end
+  local awaits = self.calling > 0
+  if pump.has_hook(self.client) then return pump.rest(self.client, seconds, self.turn, awaits) end
+  local good, problem = pcall(pump.rest, self.client, seconds, self.turn, awaits)
+  if good then return end
+  self:cancel()
+  error(problem, 0)
+end
+
+-- Runs the group until all its waits have ended. Raises what a callback raises.
+-- @tparam ?boolean once true: or until a poll has brought a snapshot
+-- @treturn boolean whether a poll has
+function Group:run(once)
+  pump.check_can_wait(self.client)
+  self.answered = false
+  while true do
+    take_answers(self)
+    self:check_client()
+    if self.open == 0 or once and self.answered then return self.answered end
+    start_due(self, core.now())
+    if not self.first and self.open > 0 then rest(self) end
+  end
+end
+
+return group

@@ -1,0 +1,218 @@
+--- The state machine of one wait: when to poll next, and when to stop.
+-- Owns the options of a wait and the meaning of each answer. Invariant: it has no clock, no random source and
+-- no network, and calls no callback but in `progress`; every error that ends a wait carries the last
+-- snapshot.
+-- @module sora.wait.machine
+-- @local
+
+local core = require "sora.core"
+local normalize = require "sora.normalize"
+local options = require "sora.options"
+
+core.own()
+
+local machine = {}
+
+local BACKOFF = 1.5         -- each pause is longer than the one before by this factor
+local JITTER = 0.25         -- a pause is shortened by up to this part, so that waits spread
+local MIN_HINT = 0.2        -- s; a server's poll-after is kept between these two
+local MAX_HINT = 60         -- s
+local LATE = -math.huge     -- the due time of a job that is polled late, together with others
+local FRESH = 10            -- s; for so long a 404 may mean that the server does not know the job yet
+
+-- Options of a wait; those with `true` are options of a call, for each poll, which C checks.
+local POLL_RULES = {
+  interval = options.SECONDS,
+  max_interval = options.SECONDS,
+  timeout = options.SECONDS,
+  max_failures = options.COUNT,
+  on_progress = options.FUNCTION,
+  max_retries = true,
+  headers = true,
+  query = true,
+}
+local RULES = {
+  wait = options.copy(POLL_RULES, { response = true }),
+  wait_all = options.copy(POLL_RULES, { max_rate = options.SECONDS }),
+  watch = options.copy(POLL_RULES, { max_rate = options.SECONDS, on_done = options.FUNCTION }),
+}
+
+local DEFAULTS = { interval = 2, max_interval = 15, timeout = 1800, max_failures = 10 }
+local CALL = { max_retries = 0 } -- the options of each poll: a failed one is followed by another anyway
+
+local function same(a, b)
+  if a == b or type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+--- Returns the earlier rules if they are the same: ten thousand jobs then share one table.
+function machine.share(rules, before)
+  return before and same(rules, before) and before or rules
+end
+
+--- Makes the rules of a wait from its options.
+-- @tparam ?table opts
+-- @tparam string who the function that the user called; misuse raises
+-- @treturn table the rules; `rules.call` are the options of each poll
+function machine.rules(opts, who)
+  options.expect_optional(who, "options", opts, "table")
+  local known = RULES[who] or POLL_RULES
+  options.check(who, opts or {}, known)
+  local rules, call = options.copy(DEFAULTS), nil
+  for name, value in pairs(opts or {}) do
+    if known[name] == true then
+      call = call or options.copy(CALL)
+      call[name] = value
+    else
+      rules[name] = value
+    end
+  end
+  if call then core.check_call(call, who) end
+  rules.call = call or CALL
+  return rules
+end
+
+--- Begins a wait; its first poll is due at once.
+-- @tparam string id
+-- @tparam table rules from `machine.rules`
+-- @tparam number now seconds of any clock that never runs backwards
+-- @treturn table the job: `due` (when to poll), `deadline`, and in the end `finished` with `video` or `err`
+function machine.start(id, rules, now)
+  return { id = id, rules = rules, due = now, deadline = now + rules.timeout, interval = rules.interval }
+end
+
+local function finish(job, err)
+  job.finished = true
+  job.err = err
+  if err then err.video = job.video end
+end
+
+local function fail(job, kind, message)
+  finish(job, core.error { kind = kind, message = message, retryable = kind == "deadline" })
+end
+
+-- Sets the time of the next poll: after the server's hint, or after our own interval, which grows.
+--
+-- A job that is one of many has a `chance`, a second random number. Jitter alone would keep jobs that began
+-- together in step for dozens of intervals, so their first pause is any part of an interval, the pause after
+-- a late poll is up to twice as long, and their intervals grow by a factor between 1 and 2.
+local function schedule(job, hint, now, random, chance, first)
+  local delay = hint and math.min(math.max(hint, MIN_HINT), MAX_HINT)
+    or job.interval * (1 - JITTER * random)
+  if chance and (first or job.due == LATE) then
+    delay = delay * (first and not hint and chance or 1 + chance)
+  end
+  if not hint then
+    local growth = chance and 1 + chance or BACKOFF
+    job.interval = math.min(job.interval * growth, math.max(job.rules.interval, job.rules.max_interval))
+  end
+  job.due = math.min(now + delay, job.deadline)
+end
+
+local ENDS = {
+  failed = "failed",
+  cancelled = "cancelled",
+  expired = "expired",
+  deleted = "cancelled",
+}
+
+local function settle(job, view)
+  if view.state == "completed" then return finish(job) end
+  local cause = view.error or {}
+  fail(job, ENDS[view.state], cause.message or ("the job %s"):format(
+    view.state == "failed" and "failed" or "was " .. view.state))
+  job.err.code, job.err.type, job.err.param = cause.code, cause.type, cause.param
+end
+
+--- Decides what becomes of a job whose time has come.
+-- @treturn boolean whether to poll it; false: the wait has ended, at its deadline at the latest
+function machine.is_to_poll(job, now)
+  if job.finished then return false end
+  if now >= job.deadline then
+    fail(job, "deadline", ("no end after %g s; the job is %s"):format(job.rules.timeout,
+      job.video and normalize.video(job.video).state or "unknown"))
+    return false
+  end
+  if now - job.due > JITTER * job.interval then job.due = LATE end
+  return true
+end
+
+--- Ends a wait as cancelled.
+function machine.cancel(job, message)
+  fail(job, "cancelled", message)
+end
+
+--- Ends a wait with an error of the caller's.
+function machine.give_up(job, err)
+  if not job.finished then finish(job, err) end
+end
+
+--- Plans the next poll after one that came to nothing.
+function machine.again(job, now)
+  schedule(job, nil, now, 0)
+end
+
+--- Takes the answer of a poll: plans the next one, or ends the wait.
+-- @tparam table job
+-- @tparam table|boolean video the snapshot; true: unchanged
+-- @tparam ?number hint seconds the server asks to wait
+-- @tparam number now
+-- @tparam number random in [0, 1)
+-- @tparam ?number chance another one, for a job that is one of many
+-- @treturn ?table the view to call `progress` with; nil if nothing changed or nobody listens
+function machine.answer(job, video, hint, now, random, chance)
+  local first = not job.video
+  job.failures = nil
+  if video == true or not first and same(video, job.video) then -- most answers; reading one is expensive
+    return schedule(job, hint or job.hint, now, random, chance)
+  end
+  local ends, own_hint, view = normalize.follow(video, job.rules.on_progress ~= nil)
+  job.video, job.hint = video, own_hint
+  if video.id == job.id then video.id = job.id end -- keep one string, not two
+  if ends then
+    settle(job, view)
+  else
+    schedule(job, hint or own_hint, now, random, chance, first)
+  end
+  return job.rules.on_progress and view
+end
+
+--- Calls on_progress, which stops the wait by returning false. May raise what it raises.
+function machine.progress(job, view)
+  if job.rules.on_progress(job.video, view) == false and not job.finished then
+    fail(job, "cancelled", "on_progress stopped the wait")
+  end
+end
+
+-- Whether a wait survives an error, and whether that counts as a failed poll.
+local function tolerates(job, err, now)
+  local age = now - (job.deadline - job.rules.timeout)
+  if err.status == 404 and not job.video and age < FRESH then return true, false end
+  return err.retryable or (err.kind == "api" and err.status == 200), true -- a refusal in a 200 may pass
+end
+
+--- Takes the error of a poll: plans the next one, or ends the wait.
+function machine.failure(job, err, now, random, chance)
+  local survives, counts = tolerates(job, err, now)
+  if counts then job.failures = (job.failures or 0) + 1 end
+  if not survives or (job.failures or 0) > job.rules.max_failures then return finish(job, err) end
+  schedule(job, err.retry_after, now, random, chance)
+end
+
+--- Returns the options of the next poll, whose timeout ends with the wait.
+-- @tparam table job
+-- @tparam number timeout the client's own timeout of one attempt
+-- @tparam number now
+function machine.call_options(job, timeout, now)
+  local left = job.deadline - now
+  if left >= timeout then return job.rules.call end
+  return options.copy({ timeout = left }, options.copy(job.rules.call))
+end
+
+return machine
