@@ -1,7 +1,6 @@
 --- A development server that speaks the OpenAI video format, on loopback.
 -- Its jobs run for some seconds and then complete with a video file that plays. Use it in place of a paid
--- service while you write a game, a web page or a client. It fails on demand, so error paths can be tested
--- too.
+-- service while you write a game, a web page or a client. It fails on demand, to test how errors are handled.
 --
 --     local server = assert(require("sora.server").new { duration = 3 })
 --     print(server:url())

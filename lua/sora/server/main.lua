@@ -37,8 +37,7 @@ local function to_stderr(line)
   io.stderr:write(line, "\n")
 end
 
--- Tries it in a loop of its own: epoll rejects files and /dev/null with an error that would end the server's
--- step.
+-- Tries to poll in a separate loop: epoll rejects files and /dev/null, and that error would end a server step.
 local function can_poll(descriptor)
   return (cqueues.new():wrap(function() cqueues.poll(descriptor) end):step(0))
 end
