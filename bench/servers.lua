@@ -2,10 +2,10 @@
 -- Owns their configuration, the certificate and the file to download. Invariant: all of them send the same
 -- response for the same path, and run on cores that no client uses if there are two or more.
 --
--- /v1/videos/ID is a job, and /content below it the file. In place of /v1, /headers adds 17 response headers,
--- /delay waits 50 ms and /spread 0.5 to 1.5 s. Instructions are counted with paths that wait 10 ms: /soon,
--- /soon_headers, and /unfinished, a job in progress whose every response differs. With the wait, a client has
--- to poll its socket once in every call. Without it, chance would decide, and counts would vary.
+-- /v1/videos/ID is a job, and /v1/videos/ID/content its file. Instead of /v1, /headers adds 17 response
+-- headers, /delay waits 50 ms and /spread 0.5 to 1.5 s. Instructions are counted with paths that wait 10 ms:
+-- /soon, /soon_headers, and /unfinished, a job in progress whose every response differs. With the wait, a
+-- client has to poll its socket once in every call. Without it, chance would decide, and counts would vary.
 local machine = require "bench.machine"
 local nginx = require "spec.support.nginx"
 local process = require "spec.support.process"

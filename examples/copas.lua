@@ -18,7 +18,7 @@ copas.addthread(function()
   greeted = copas.receive(caller) == "hello" and left > 0
 end)
 
--- A call blocks its Copas thread, not the loop.
+-- Makes one video. A call blocks only its Copas thread, not the loop.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job

@@ -5,7 +5,7 @@ local sora = require "sora"
 local client = require "sora.loop.coroutine"(assert(sora.new {}))
 local tasks, frames = {}, 0
 
--- A call blocks its coroutine, not the frames.
+-- Makes one video. A call blocks only its coroutine, not the frames.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job

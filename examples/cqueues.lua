@@ -16,7 +16,7 @@ controller:wrap(function()
   end
 end)
 
--- A call blocks its coroutine, not the controller.
+-- Makes one video. A call blocks only its coroutine, not the controller.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job

@@ -12,7 +12,7 @@ ticker:start(0, 10, function() ticks = ticks + 1 end)
 local prompts = { "a paper boat", "a red fox", "a lighthouse" }
 local left = #prompts
 
--- A call blocks its coroutine, not the loop.
+-- Makes one video. A call blocks only its coroutine, not the loop.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job

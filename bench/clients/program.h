@@ -32,12 +32,14 @@ void program_close(struct program *program);
 CURL *program_handle(const struct program *program, struct body *body);
 size_t program_take(char *data, size_t size, size_t count, void *body);
 
-/* Exit with a message: program_check if the response is wrong, program_fail always. */
+/* Exits with a message if the response is wrong. */
 void program_check(CURL *easy, CURLcode code, const struct body *body);
+/* Exits with a message. */
 void program_fail(const char *what, const char *why);
 
-/* Start the measurement; end it and print the line of figures. */
+/* Starts the measurement. */
 void program_start(struct program *program);
+/* Ends the measurement and prints the line of figures. */
 void program_report(const struct program *program);
 
 #endif

@@ -27,7 +27,7 @@ static void fields(void) {
       {"\r\n", {NULL}},
       {"A: 1\r\n", {"A", "1", NULL}},
       {"A: 1\r\nB: 2\r\nA: 3\r\n\r\n", {"A", "1", "B", "2", "A", "3", NULL}},
-      {"A: 1\nB: 2\n", {"A", "1", "B", "2", NULL}},           /* LF alone */
+      {"A: 1\nB: 2\n", {"A", "1", "B", "2", NULL}},           /* line ends without CR */
       {"A: 1\r\nB: 2", {"A", "1", "B", "2", NULL}},           /* no line end after the last line */
       {"A:1\r\n", {"A", "1", NULL}},                          /* no blank */
       {"A: \t 1 2\t \r\n", {"A", "1 2", NULL}},               /* blanks around, and within */

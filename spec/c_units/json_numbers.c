@@ -7,7 +7,7 @@
 
 #define NUMBER_MARK "\001mark:"
 
-/* The text with <…> turned into real marks. */
+/* Returns the text with each <…> turned into a real mark. */
 static struct buffer with_marks(const char *text) {
   struct buffer b = {0};
   for (; *text != '\0'; text++) {

@@ -20,12 +20,12 @@ local function later(make, clean, drop)
   return object
 end
 
---- A scripted server (httpd.lua).
+--- Returns a scripted server (httpd.lua).
 function given.server()
   return later(httpd.start, function(server) server:reset() end, function(server) server:stop() end)
 end
 
---- A folder (folder.lua).
+--- Returns a folder (folder.lua).
 function given.folder()
   return later(folder.new, folder.clear, folder.remove)
 end

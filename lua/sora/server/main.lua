@@ -37,7 +37,7 @@ local function to_stderr(line)
   io.stderr:write(line, "\n")
 end
 
--- Tries to poll in a separate loop: epoll rejects files and /dev/null, and that error would end a server step.
+-- Polls in a separate loop: epoll rejects files and /dev/null, and that error would end a step of the server.
 local function can_poll(descriptor)
   return (cqueues.new():wrap(function() cqueues.poll(descriptor) end):step(0))
 end

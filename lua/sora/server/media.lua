@@ -95,7 +95,7 @@ function media.open(variant, length)
     if first + count <= #head then
       return head:sub(first + 1, first + count)
     end
-    -- The offset is checked first because LuaJIT's sub takes 32-bit numbers.
+    -- LuaJIT's sub takes 32-bit numbers, so it is called only with an offset inside the head.
     local parts = { first < #head and head:sub(first + 1) or "" }
     local from = math.max(0, first - #head)
     local to = first + count - #head
