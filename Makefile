@@ -1,15 +1,15 @@
 # Building, installing and checking sora. `make help` lists the targets.
 #
-# One build folder per Lua, build/$(LUA): everything made for it lies there, as sora/core.so beside its objects, so
-# that several Luas can be built and tested side by side. Nothing is written outside build/ except by `install`.
+# Each Lua has its own build folder, build/$(LUA), with sora/core.so and its objects, so that several Luas can be built
+# and tested side by side. Only `install` writes outside build/.
 
-# ---- what may be chosen ------------------------------------------------------------------------------------------
+# ---- settings ----------------------------------------------------------------------------------------------------
 
-# lua5.1 … lua5.5, luajit, or any other interpreter's name or path
+# lua5.1 … lua5.5, luajit, or the name or path of any other interpreter
 LUA     ?= lua5.4
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
-# what `make test` runs: a folder or one file, and more options for busted
+# what `make test` runs, a folder or one file; and more options for busted
 SPEC    ?= spec
 BUSTED_FLAGS ?=
 
@@ -29,13 +29,13 @@ CURL_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURL_LIBS   ?= $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
 CRYPTO_LIBS ?= $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null || echo -lcrypto)
 
-# ---- how the C module is compiled --------------------------------------------------------------------------------
+# ---- compiling the C module --------------------------------------------------------------------------------------
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror=implicit-function-declaration
 ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden -Isrc $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 
-# Lua's own symbols come from the program that loads the module, so they stay undefined here.
-# -z nodelete: libcurl's resolver thread may still run when lua_close unloads modules; the code must stay mapped.
+# Lua's symbols come from the program that loads the module, so they stay undefined here.
+# -z nodelete keeps the code mapped: libcurl's resolver thread may still run when lua_close unloads the module.
 ifeq ($(shell uname -s),Darwin)
 SHARED = -bundle -undefined dynamic_lookup
 LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS)
@@ -51,16 +51,16 @@ MODULES := $(sort $(patsubst ./%,%,$(shell find lua/sora -name '*.lua' 2>/dev/nu
 INSTALLED_LUA = $(MODULES:lua/%=$(DESTDIR)$(INST_LUADIR)/%)
 INSTALLED_C   = $(DESTDIR)$(INST_LIBDIR)/sora/core.so
 
-# ---- how Lua is run here -----------------------------------------------------------------------------------------
+# ---- running Lua -------------------------------------------------------------------------------------------------
 
-# Debian installs lua-http for 5.1 to 5.3 (some of its parts for 5.1 and 5.2 alone); it is pure Lua and runs on newer
-# ones too. Last on the path, so that modules made for the Lua in use come first.
+# Debian installs lua-http for 5.1 to 5.3, and some of its dependencies for 5.1 and 5.2 only. All are pure Lua and run
+# on newer versions too. Their folders come last on the path, after modules made for the Lua in use.
 ifeq ($(filter lua5.1 lua5.2 luajit,$(notdir $(LUA))),)
 BORROWED := ;/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua
 endif
 
-# WITH_LUA finds this checkout's modules, whatever the environment says. (LUA_PATH_5_4 would take precedence over
-# LUA_PATH.) RUN also hides what would change the outcome: the user's settings of sora, and proxies.
+# WITH_LUA finds the modules of this checkout, whatever the environment says (LUA_PATH_5_4, for instance, would take
+# precedence over LUA_PATH). RUN also hides the user's settings of sora and proxies, which would change results.
 lua_settings = LUA_INIT LUA_INIT_% LUA_PATH_% LUA_CPATH_%
 hide = $(patsubst %,-u %,$(filter $(1),$(.VARIABLES)))
 here = LUA="$(LUA)" CC="$(CC)" LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;;$(BORROWED)" LUA_CPATH="./$(BUILD)/?.so;;"
@@ -90,8 +90,8 @@ $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags
 	$(call say,compile,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Holds the command lines; its date changes only when they do (another CC, CFLAGS, list of sources), and then
-# everything is built again.
+# Contains the command lines. Its date changes only when they do (another CC, CFLAGS or list of sources), and then
+# everything is rebuilt.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@test -n '$(LUA_INCDIR)' || $(PKG_CONFIG) --exists $(LUA_PC) libcurl 2>/dev/null || \
@@ -103,30 +103,30 @@ $(BUILD)/flags: FORCE
 
 # ---- installing --------------------------------------------------------------------------------------------------
 
-install: all ## install under PREFIX (/usr/local); DESTDIR is put in front
+install: all ## install under PREFIX (/usr/local); DESTDIR is prepended
 	install -d $(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))
 	install -m 755 $(MODULE) $(INSTALLED_C)
 	$(foreach m,$(MODULES),install -m 644 $(m) $(DESTDIR)$(INST_LUADIR)/$(m:lua/%=%)$(newline))
 
-uninstall: ## remove what install put there
+uninstall: ## remove the installed files
 	rm -f $(INSTALLED_C) $(INSTALLED_LUA)
 	-rmdir $(call deepest_first,$(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))) 2>/dev/null
 
-modules: # what install takes of Lua, for the spec that holds the rockspec against it
+modules: # list the Lua files to install, for the spec that compares them with the rockspec
 	@printf '%s\n' $(MODULES)
 
-# A recipe line for each word needs a newline in $(foreach); folders are emptied from the innermost outwards.
+# $(newline) lets $(foreach) write one recipe line per word. $(deepest_first) orders folders for rmdir.
 define newline
 
 
 endef
 deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 
-# ---- trying and testing ------------------------------------------------------------------------------------------
-# The targets below first install what they miss (tools/deps.sh says what and why), then build in a second make, which
-# sees what the first one installed.
+# ---- demo and tests ----------------------------------------------------------------------------------------------
+# The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
+# only a new make sees what was just installed.
 
-deps: ## install what a GOAL needs: build (the default), demo, test, lint, memcheck, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -142,7 +142,7 @@ test: ## run the specs on $(LUA); SPEC=spec/wait runs one folder or file
 test-all: ## run the specs on lua5.4, lua5.1 and luajit
 	@set -e; for lua in lua5.4 lua5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua; done
 
-# Every Lua whose headers are here is linted against: each has its own API.
+# Lint checks against every Lua whose headers are installed, because their C APIs differ.
 LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
 lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, against every Lua installed
 	@$(DEPS) lint
@@ -163,12 +163,12 @@ memcheck: ## run the specs under valgrind; any error or leak fails
 	  --show-leak-kinds=definite,indirect --error-exitcode=99 --child-silent-after-fork=yes --keep-debuginfo=yes \
 	  --num-callers=30 --suppressions=spec/valgrind.supp $(LUA) $(BUSTED)
 
-house: all ## check who includes and calls whom in src/
+house: all ## check which folders of src/ include and call which
 	@tools/house.sh $(OBJECTS)
 
-# The runtime must be the first library of a process that loads the module, and of no other (curl hangs with it): the
-# specs get an interpreter that preloads it by itself, without a variable that other children inherit. Leaks are
-# valgrind's part, since those of every library would count here.
+# The sanitizer's runtime must be the first library of a process that loads the module, and must not be in any other
+# (curl hangs with it). So $(BUILD)/lua preloads it for the interpreter only; LD_PRELOAD would be inherited by child
+# processes. Leaks are checked by `make memcheck`, because here those of every library would count.
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: BUILD := build/asan-$(notdir $(LUA))
 asan: ## run the specs with the compiler's address and undefined behaviour sanitizers
@@ -179,8 +179,8 @@ asan: ## run the specs with the compiler's address and undefined behaviour sanit
 	    "$$loader" "$$($(CC) -print-file-name=libasan.so)" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
 	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 $(BUILD)/lua $(BUSTED)
 
-# ---- measuring ---------------------------------------------------------------------------------------------------
-# bench/run.lua says what WHAT, CLIENTS, ROUNDS and SCALE may be: make bench WHAT=one CLIENTS=easy,sora
+# ---- benchmarks --------------------------------------------------------------------------------------------------
+# bench/run.lua explains WHAT, CLIENTS, ROUNDS and SCALE. Example: make bench WHAT=one CLIENTS=easy,sora
 
 BENCH_PROGRAMS = build/bench/easy build/bench/multi
 BENCH_WORDS = $(foreach word,WHAT CLIENTS ROUNDS SCALE,$(if $($(word)),$(word)=$($(word))))
@@ -190,12 +190,12 @@ build/bench/%: bench/clients/%.c bench/clients/program.c bench/clients/program.h
 	$(call say,compile,$@)
 	$(Q)$(CC) -std=c99 $(WARNINGS) $(CURL_CFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^) $(CURL_LIBS)
 
-bench: ## measure sora beside C + libcurl and other clients, for bench/RESULTS.md
+bench: ## compare sora with C + libcurl and other clients, for bench/RESULTS.md
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH_WORDS)
 
-bench-check: ## count the instructions of a call and of a poll; above their bars it fails
+bench-check: ## count the instructions of a call and of a poll; fails above the limits
 	@$(DEPS) bench-check
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/check.lua
@@ -207,6 +207,6 @@ docs: ## write the API reference to build/doc
 clean: ## remove build/
 	rm -rf build
 
-help: ## say what there is
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1#/p' Makefile | while IFS='#' read -r t what; do printf '  %-11s %s\n' "$$t" "$$what"; done
 	@echo '  with LUA=lua5.1 … lua5.5 or luajit (default $(LUA)), CC, CFLAGS, LUA_INCDIR, PREFIX, DESTDIR'

@@ -1,25 +1,25 @@
---- `make bench-check`: a guard against getting slower. It counts the instructions of one call and of one
--- poll, which repeat to 1 % wherever the same libraries run, and fails when one is above its bar. Owns the
--- bars. Invariant: nothing is timed, so a busy machine changes nothing.
+--- `make bench-check`: fails when a call or a poll takes more instructions than its limit here (BARS).
+-- Owns the limits. Counts vary by about 1 % between machines with the same libraries.
+-- Invariant: nothing is timed, so a busy machine does not change the result.
 local client = require "bench.client"
 local servers = require "bench.servers"
 local tables = require "bench.tables"
 
--- `get_http`: instructions of a call, JSON included. `get_h2`: the same on HTTP/2, as a multiple of what C
--- and libcurl take there without JSON and with one handle. `poll`: instructions of one poll of a watched job
--- whose snapshot has changed, with all that waiting adds to the call.
+-- `get_http`: instructions of a call, with JSON. `get_h2`: the same over HTTP/2, as a multiple of a C program
+-- with one easy handle and no JSON. `poll`: instructions of one poll of a watched job whose snapshot has
+-- changed, including the work of the wait.
 local BARS = { get_http = 86000, get_h2 = 1.15, poll = 205000 }
 
--- Where libcurl has no easy handle that can be used twice (a server could make it write to freed memory),
--- each call pays for a new one.
+-- The limits with a libcurl whose easy handles must not be reused (a server could make it write to freed
+-- memory): each call then creates a new one.
 local BARS_NEW_HANDLES = { get_http = 110000, get_h2 = 1.35, poll = 228000 }
 
--- The part of a bar by which a count may be above it.
+-- How far a count may be above its limit, as a fraction of it.
 local SLACK = 0.03
 
 local SORA = { command = { os.getenv("LUA") or arg[-1], "bench/clients/sora.lua" } }
 local C = { command = { "build/bench/easy" } }
-local TIMES = 3 -- Lua hashes strings another way in each process, which a poll feels: the median of so many
+local TIMES = 3 -- runs, of which the median counts: Lua's hash seed differs per process and affects a poll
 
 local function count(program, job)
   local number, why = client.count(program, job)
@@ -33,7 +33,7 @@ local function count_polls(job)
   return tables.median(counts)
 end
 
--- Prints a count beside its bar; whether it is good.
+-- Prints a count beside its limit. Returns whether it is low enough.
 local function judge(what, number, bar, how)
   local over = number / bar - 1
   print(("%-24s %9s instructions, bar %9s%s: %s"):format(what, tables.number(number), tables.number(bar),
@@ -41,7 +41,7 @@ local function judge(what, number, bar, how)
   return over <= SLACK
 end
 
--- Whether the libcurl in use is one of 7.83.0 to 8.1.0.
+-- Tells whether the libcurl in use is one of 7.83.0 to 8.1.0.
 local function needs_new_handles()
   local version = assert(client.probe(C))
   local major, minor, patch = version:match("libcurl (%d+)%.(%d+)%.(%d+)")

@@ -1,18 +1,18 @@
---- Runs a client program and reads its line of figures.
--- Owns the command line and the environment that each client gets. Invariant: every run is bounded in time,
--- on the clients' core, and with as many open files as the system allows.
+--- Runs a client program and reads the line of figures that it prints.
+-- Owns the command line and the environment of a client. Invariant: every run has a time limit, runs on the
+-- clients' core, and may open as many files as the system allows.
 local machine = require "bench.machine"
 local process = require "spec.support.process"
 
 local client = {}
 
-local LONGEST = 120 -- s; callgrind takes 50 times as long as the program itself
-local CORE = #machine.cores() > 1 and machine.cores()[1] or "" -- that no server uses
-local CANNOT = 3 -- the exit status of a client that has no such WHAT
---- The lengths of two runs under callgrind, whose difference is counted.
+local LONGEST = 120 -- s; long because callgrind slows a program down about 50 times
+local CORE = #machine.cores() > 1 and machine.cores()[1] or "" -- no server uses this core
+local CANNOT = 3 -- the exit status of a client that does not support WHAT
+--- The numbers of requests of the two runs under callgrind whose difference is counted.
 client.LENGTHS = { 50, 200 }
 
--- $1 is the time limit, $2 the core or "". The status comes last, since Lua 5.1 does not get it from a pipe.
+-- $1 is the time limit, $2 the core or "". Prints the status last, since Lua 5.1 cannot read it from a pipe.
 local SHELL = [[
 limit=$1 core=$2; shift 2
 ulimit -n "$(ulimit -Hn)" 2>/dev/null
@@ -26,7 +26,7 @@ local function words(list)
   return table.concat(quoted, " ")
 end
 
--- What a command wrote to stdout and stderr, and its exit status.
+-- Runs a command. Returns what it wrote to stdout and stderr, and its exit status.
 local function run(command)
   local line = words { "sh", "-c", SHELL, "sh", LONGEST, CORE } .. " " .. words(command)
   local output, status = process.output(line .. " 2>&1"):match("^(.-)status (%d+)\n$")
@@ -51,17 +51,17 @@ local function join(...)
   return all
 end
 
--- Runs the program with `count` requests, behind other words.
+-- Runs the program with `count` requests; the words of `before` (valgrind, for instance) come before it.
 local function start(program, job, count, before)
   local arguments = { job.what, job.url, count, job.flight or 1, program.extra or job.extra }
   return run(join(environment(job), before or {}, program.command, arguments))
 end
 
---- Whether a client is there.
+--- Checks that a client is installed.
 -- @tparam table program `command`, a list of words
 -- @treturn[1] string its version
 -- @treturn[2] nil
--- @treturn[2] string the last line of its complaint
+-- @treturn[2] string the last line of its error message
 function client.probe(program)
   local output, status = run(join(program.command, { "probe" }))
   output = (output or ""):gsub("%s+$", "")
@@ -70,11 +70,11 @@ function client.probe(program)
 end
 
 --- Runs a client once.
--- @tparam table program `command`, and `extra` where it has one of its own
--- @tparam table job `what`, `url`, `count`, and where they matter `flight`, `extra`, `ca`, `http2`
--- @treturn[1] table { count, wall, cpu, rss, growth, flight }: requests, seconds, KiB, and the job's own
+-- @tparam table program `command`, and optionally `extra` instead of the job's
+-- @tparam table job `what`, `url`, `count`, and optionally `flight`, `extra`, `ca`, `http2`
+-- @treturn[1] table { count, wall, cpu, rss, growth, flight }: requests, s, s, KiB, KiB, the job's `flight`
 -- @treturn[2] nil
--- @treturn[2] string|false why there is none; false: this client does not do that
+-- @treturn[2] string|false the reason; false: this client does not support `what`
 function client.measure(program, job)
   local output, status = start(program, job, job.count)
   if status == CANNOT then return nil, false end
@@ -86,7 +86,7 @@ function client.measure(program, job)
     growth = tonumber(growth), flight = job.flight }
 end
 
--- All instructions of one run.
+-- Counts all instructions of one run.
 local function instructions(program, job, count)
   local out = process.folder()
   local output, status = start(program, job, count,
@@ -98,14 +98,13 @@ local function instructions(program, job, count)
   return tonumber(total)
 end
 
---- Counts the instructions of one request: the difference of two runs of different lengths, so that what is
--- done once does not count.
+--- Counts the instructions of one request, from the difference of two runs, so that start-up does not count.
 -- @tparam table program as for `measure`
--- @tparam table job as for `measure`; its count does not matter
--- @tparam ?{number,number} lengths of the two runs
+-- @tparam table job as for `measure`, without `count`
+-- @tparam ?{number,number} lengths the numbers of requests of the two runs
 -- @treturn[1] number
 -- @treturn[2] nil
--- @treturn[2] string|false as `measure` gives it
+-- @treturn[2] string|false as in `measure`
 function client.count(program, job, lengths)
   local short, long = (lengths or client.LENGTHS)[1], (lengths or client.LENGTHS)[2]
   local few, why = instructions(program, job, short)

@@ -1,6 +1,6 @@
---- Watched jobs: what a poll costs, and what a job that waits, however many there are.
--- Owns the server, which keeps a list of polls, and the table. Invariant: each number of jobs is measured by
--- a process of its own, at the same rate of polls, so that as many answers come at a time.
+--- The section about watched jobs: the cost of a poll and of a waiting job, for different numbers of jobs.
+-- Owns the server, which logs the polls, and the table. Invariant: each number of jobs is measured by a
+-- process of its own and with the same number of polls a second, so the load on the connections is equal.
 local machine = require "bench.machine"
 local nginx = require "spec.support.nginx"
 local process = require "spec.support.process"
@@ -9,15 +9,15 @@ local tables = require "bench.tables"
 local COUNTS = { 100, 1000, 10000, 100000 }
 local RATE = 4000      -- polls a second
 local COUNTED = { [100] = true, [10000] = true }
-local LENGTHS = { 200, 5200 } -- of two runs under callgrind; longer than a turn of the collector
-local AT_ONCE = 1e9    -- the rate under callgrind: a job is due again when it is answered
-local LONGEST = 300    -- s; of one process
+local LENGTHS = { 200, 5200 } -- polls of the two runs under callgrind; their difference spans a full GC cycle
+local AT_ONCE = 1e9    -- the rate under callgrind: a job is due again as soon as its response has come
+local LONGEST = 300    -- s; the time limit of one process
 
--- The example of the API's document.
+-- The example in the API reference.
 local JOB = [[{"created_at":1764649117,"id":"$id","model":"sora-2","object":"video","progress":$progress,]]
   .. [["seconds":"10","size":"720x1280","status":"in_progress"}]]
 
--- While there is a file `news`, nearly each answer differs from the one before.
+-- While the file `news` exists, almost every response differs from the one before.
 local CONFIG = [[
 worker_processes 1;
 @AFFINITY@daemon off;
@@ -69,7 +69,7 @@ local function start_server()
   return nginx.run((CONFIG:gsub("@(%u%u%u+)@", { AFFINITY = affinity, JOB = JOB })))
 end
 
--- Runs the client on the first core; gives its figures by name, and the output.
+-- Runs the client on the first core. Returns its figures by name, and its output.
 local function run(server, words, before)
   local line = ("timeout %d taskset -c %d %s %s bench/clients/jobs.lua %d %s"):format(LONGEST,
     machine.cores()[1], before or "", process.quote(os.getenv("LUA") or arg[-1]), server.port, server.dir)
@@ -79,7 +79,7 @@ local function run(server, words, before)
   return figures, output
 end
 
--- Instructions a poll, or nil and what went wrong: the difference of two runs.
+-- Counts the instructions of a poll, from the difference of two runs. Returns nil and the output on failure.
 local function count(server, jobs)
   local totals, polls = {}, {}
   for i, length in ipairs(LENGTHS) do
@@ -92,7 +92,7 @@ local function count(server, jobs)
   return (totals[2] - totals[1]) / (polls[2] - polls[1])
 end
 
--- The medians of some rounds, by name.
+-- Measures some rounds; returns the median of each figure by name.
 local function measure(server, jobs, rounds)
   local lists, medians = {}, {}
   for _ = 1, rounds do
@@ -123,7 +123,7 @@ local function row(server, jobs, rounds, counted)
   return cells
 end
 
--- The section for run.lua.
+-- Makes the section for run.lua.
 return function()
   return { title = "Watched jobs", text = TEXT:format(tables.number(RATE)), measure = function(options)
     local server, rows = start_server(), { HEAD }

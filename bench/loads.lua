@@ -1,12 +1,12 @@
---- What is measured: sections of loads, and the figures that are told about each.
--- Owns the numbers of requests and rounds. Invariant: all clients get the same load; one that is slow may
--- make fewer requests of it, never other ones.
+--- The loads to measure, in sections, and the figures reported for each.
+-- Owns the numbers of requests and rounds. Invariant: all clients get the same load. A slow client may make
+-- fewer requests, never different ones.
 local machine = require "bench.machine"
 local tables = require "bench.tables"
 
 local JOB = "/videos/video_123"
 
--- Figures: a head, and how it follows from a client's line.
+-- Figures: a column title, and a function that computes the value from a client's result.
 local RATE = { "requests a second", function(r) return r.count / r.wall end }
 local CPU = { "CPU µs a request", function(r) return r.cpu / r.count * 1e6 end }
 local INSTRUCTIONS = { "instructions a request", function(r) return r.instructions end }
@@ -16,7 +16,7 @@ local SPEED = { "MB a second", function(r, load) return load.size * r.count / r.
 local CPU_MS = { "CPU ms", function(r) return r.cpu / r.count * 1e3 end }
 local RSS = { "RSS MiB", function(r) return r.rss / 1024 end }
 
--- The fields that a load has beside those of all in its section.
+-- Adds the fields `more` to a load.
 local function with(more, load)
   for key, value in pairs(more or {}) do load[key] = value end
   return load
@@ -24,7 +24,7 @@ end
 
 local loads = {}
 
---- One call after another.
+--- Makes the section of sequential calls.
 function loads.one(bench)
   local function load(name, title, server, more)
     return with(more, { what = "one", name = name, title = title, url = bench[server] .. "/v1" .. JOB,
@@ -43,7 +43,7 @@ function loads.one(bench)
     } }
 end
 
---- Many calls at once, of which no two wait for each other.
+--- Makes the section of many independent calls at once.
 function loads.many(bench)
   local function load(name, title, flight, count, more)
     flight = math.min(flight, bench.most)
@@ -64,7 +64,7 @@ function loads.many(bench)
     } }
 end
 
---- The same with answers that come one by one.
+--- Makes the section of many calls whose responses arrive at different times.
 function loads.spread(bench)
   return { title = "Answers spread over a second", reference = "multi", rounds = 3,
     figures = { WALL, CPU, GROWTH }, text = "The server answers after 0.5 to 1.5 s, evenly spread.",
@@ -72,7 +72,7 @@ function loads.spread(bench)
       url = bench.http .. "/spread" .. JOB, flight = 2000, count = 4000 } } }
 end
 
---- One file.
+--- Makes the section of downloads.
 function loads.download(bench)
   local size = bench:make_file()
   local function load(name, title, url, ca)
@@ -91,7 +91,7 @@ function loads.download(bench)
     loads = { load("http", "http", bench.http), load("tls", "https", bench.tls, bench.ca) } }
 end
 
---- Watched jobs, which bench/jobs.lua measures.
+--- Makes the section of watched jobs, which bench/jobs.lua measures.
 function loads.jobs(bench)
   return require("bench.jobs")(bench)
 end

@@ -1,5 +1,5 @@
---- What the results were measured on and with.
--- Owns how that is found out. Invariant: no name of a machine, a user or a path is told.
+--- Describes the machine and the programs that the results were measured with.
+-- Owns the commands that find this out. Invariant: reveals no host name, user name or path.
 local process = require "spec.support.process"
 
 local machine = {}
@@ -8,7 +8,7 @@ local function first_line(command)
   return (process.output(command .. " 2>&1"):match("^[^\n]*"))
 end
 
---- The numbers of the cores that this process may use.
+--- Lists the numbers of the cores that this process may use.
 function machine.cores()
   local status, list = process.slurp("/proc/self/status") or "", {}
   for part in (status:match("Cpus_allowed_list:%s*(%S+)") or "0"):gmatch("[^,]+") do
@@ -18,7 +18,7 @@ function machine.cores()
   return list
 end
 
---- The processor, its cores, and the kernel.
+--- Describes the processor, its cores and the kernel.
 function machine.description()
   local cores = machine.cores()
   local model = (process.slurp("/proc/cpuinfo") or ""):match("model name%s*:%s*([^\n]+)")
@@ -26,7 +26,7 @@ function machine.description()
     first_line("uname -sr"))
 end
 
---- The versions of what is measured with.
+--- Returns the version of nginx.
 function machine.nginx()
   return (first_line("nginx -v"):gsub("^nginx version: ", ""))
 end
@@ -39,12 +39,12 @@ function machine.today()
   return first_line("date -u +%Y-%m-%d")
 end
 
---- How many files a process may have open at most.
+--- Returns how many files a process may have open at most.
 function machine.most_files()
   return tonumber(first_line("sh -c 'ulimit -Hn'")) or math.huge
 end
 
---- How long it takes until a file of so many bytes is on the disk, once it is written.
+--- Measures how many seconds an fsync of a newly written file of `size` bytes takes.
 function machine.fsync_seconds(size)
   local nanoseconds = first_line(([[
     file=build/bench/fsync; head -c %d /dev/zero >$file; start=$(date +%%s%%N)
@@ -52,7 +52,7 @@ function machine.fsync_seconds(size)
   return tonumber(nanoseconds) / 1e9
 end
 
---- Whether a folder is in memory, where writing out a file costs nothing.
+--- Tells whether a folder is in memory (tmpfs), where an fsync costs nothing.
 function machine.in_memory(folder)
   return first_line("stat -f -c %T '" .. folder .. "'") == "tmpfs"
 end

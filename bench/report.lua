@@ -1,6 +1,6 @@
---- The text of the results.
--- Owns its words and their order. Invariant: who reads it can repeat the run: command, machine and versions
--- stand above the figures, and who is missing or failed is named.
+--- Writes the report of a run.
+-- Owns its text and order. Invariant: a reader can repeat the run. Command, machine and versions are above
+-- the figures, and clients that are missing or failed are named.
 local client = require "bench.client"
 local machine = require "bench.machine"
 local rounds = require "bench.rounds"
@@ -18,10 +18,10 @@ local HEAD = table.concat({
   "%s\n",
 }, "\n")
 
---- Finds which clients are there.
+--- Finds which clients are installed.
 -- @tparam {table,...} programs
--- @treturn {table,...} those that are there
--- @treturn {string,...} lines about their versions, and about those that are left out
+-- @treturn {table,...} the installed ones
+-- @treturn {string,...} lines with their versions, and with the reasons why others are left out
 function report.find(programs)
   local present, lines, absent, last = {}, {}, {}, nil
   for _, program in ipairs(programs) do
@@ -39,7 +39,7 @@ function report.find(programs)
   return present, lines
 end
 
---- What stands above the figures.
+--- Writes the text above the figures.
 -- @tparam {string,...} arguments of the run
 -- @tparam {string,...} lines from `find`
 function report.head(arguments, lines)
@@ -72,9 +72,9 @@ local function measure(programs, section, load, options)
   return table.concat(parts, "\n")
 end
 
---- Measures a section.
+--- Measures a section and returns its text.
 -- @tparam {table,...} programs
--- @tparam table section from loads.lua; or one with a function `measure(options)`, which gives its own text
+-- @tparam table section from loads.lua; if it has a function `measure(options)`, that returns the text
 -- @tparam table options `rounds` (nil: the section's own) and `scale`
 -- @treturn string
 function report.section(programs, section, options)

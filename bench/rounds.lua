@@ -1,7 +1,7 @@
 --- Runs all clients under a load, round by round.
--- Owns the order: in each round every client has its turn, and each round begins with another one, so that
--- what slows the machine down for a while hits all of them. Invariant: a client that fails or can't is not
--- tried again under that load, and why is kept.
+-- Owns the order: every client runs once in each round, and each round starts with a different one, so that a
+-- temporary slowdown of the machine affects all of them. Invariant: a client that fails, or does not support
+-- a load, is not run again under that load, and the reason is kept.
 local client = require "bench.client"
 
 local rounds = {}
@@ -10,12 +10,12 @@ local function at_least_one(number)
   return math.max(1, math.floor(number + 0.5))
 end
 
--- Whether a load is for a program at all.
+-- Tells whether a program takes part in a load.
 local function takes_part(program, load)
   return (not program.only or program.only == load.name) and (load.flight or 1) <= (program.most or math.huge)
 end
 
--- The load as this program has it: slow ones make fewer requests.
+-- Scales a load for a program: slow programs make fewer requests.
 local function job_of(program, load, scale)
   local flight = load.flight and at_least_one(load.flight * scale)
   local count = at_least_one(load.count * scale * (program.share or 1))
@@ -38,13 +38,13 @@ local function run_one(entry, program, load, scale)
 end
 
 --- Measures clients under one load.
--- @tparam {table,...} programs `name`, `command`, and where they have them `extra`, `share` (the part of the
--- requests it makes), `only` (the name of the one load it is for), `most` (requests in flight)
--- @tparam table load `name`, `title`, and what client.lua calls a job
--- @tparam number count of rounds
--- @tparam number scale of the numbers of requests
--- @treturn table for each program { results = {…}, out = true when it is not tried any more: because the load
--- is for others, it is `unable`, or it failed and `why` says how }
+-- @tparam {table,...} programs `name`, `command`, and optionally `extra`, `share` (the fraction of the
+-- requests that it makes), `only` (the name of the only load for it), `most` (the most requests in flight)
+-- @tparam table load `name`, `title`, and the fields of a job in client.lua
+-- @tparam number count the number of rounds
+-- @tparam number scale multiplies the numbers of requests
+-- @treturn table for each program `{ results, out, unable, why }`. `out`: it is not run any more, because it
+-- does not take part, does not support the load (`unable`), or failed (`why` is the reason)
 function rounds.run(programs, load, count, scale)
   local entries = {}
   for _, program in ipairs(programs) do
@@ -59,11 +59,11 @@ function rounds.run(programs, load, count, scale)
   return entries
 end
 
---- Counts the instructions of a request, for the programs that did the load; into `instructions` of their
--- first result.
+--- Counts the instructions of a request for each program that ran the load. Stores them in `instructions` of
+-- its first result.
 -- @tparam table entries from `run`
--- @tparam table load `counted` is the URL to do it with
--- @tparam number scale
+-- @tparam table load `counted` is the URL to use
+-- @tparam number scale multiplies the numbers of requests
 function rounds.count(entries, load, scale)
   for program, entry in pairs(entries) do
     if not entry.out and not program.uncounted then

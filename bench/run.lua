@@ -1,25 +1,27 @@
---- `make bench`: sora beside C + libcurl and the other clients, all in one run.
--- Owns who is measured, in which order, and what is kept. Invariant: each figure stands beside the one that
--- C + libcurl had in the same run.
+--- `make bench`: compares sora with C + libcurl and other clients, all in one run.
+-- Owns the clients, their order, and the file of results. Invariant: each figure is compared with that of
+-- C + libcurl in the same run.
 --
--- Words NAME=VALUE: WHAT=one,many,… (all of them), CLIENTS=sora,… (all), ROUNDS=n, SCALE=0.1 (a part of the
--- requests). All is printed; a run without any of these words is kept, too, in bench/RESULTS.md.
+-- Arguments NAME=VALUE: WHAT=one,many,… (default: all loads), CLIENTS=sora,… (default: all), ROUNDS=n,
+-- SCALE=0.1 (a fraction of the requests). Prints the report; without any argument it is also written to
+-- bench/RESULTS.md.
 local loads = require "bench.loads"
 local machine = require "bench.machine"
 local report = require "bench.report"
 local servers = require "bench.servers"
 
 local ORDER = { "one", "many", "spread", "jobs", "download" }
-local SPARE_FILES = 100 -- that a client has open beside its connections
+local SPARE_FILES = 100 -- files that a client may have open beside its connections
 
-local SHORT = { 20, 120 } -- runs under callgrind, for those of many instructions
+local SHORT = { 20, 120 } -- requests of the two runs under callgrind, for clients that need many instructions
 
 local function in_lua(name, lua)
   return { lua or "lua5.4", ("bench/clients/%s.lua"):format(name) }
 end
 
--- `share`: the part of the requests that a slow one makes; `most`: requests in flight; `only`: the one load
--- it is for; `reference`: one that figures are held against; `uncounted`: not under callgrind.
+-- `share`: the fraction of the requests that a slow client makes; `most`: the most requests in flight;
+-- `only`: the only load for it; `reference`: figures are compared with it; `uncounted`: not run under
+-- callgrind.
 local CLIENTS = {
   { key = "easy", name = "C + libcurl", reference = true, command = { "build/bench/easy" } },
   { key = "multi", name = "C + libcurl multi", reference = true, command = { "build/bench/multi" } },

@@ -1,12 +1,11 @@
---- The servers that are measured against: nginx on loopback, one for http, one for https, one for https with
--- HTTP/2. Owns their configuration, the certificate and the file to download. Invariant: all of them answer
--- the same at the same path, and run on cores that no client uses, where there are two or more.
+--- The servers for the measurements: three nginx on loopback, for http, https, and https with HTTP/2.
+-- Owns their configuration, the certificate and the file to download. Invariant: all of them send the same
+-- response for the same path, and run on cores that no client uses if there are two or more.
 --
--- Below /v1/videos: a job, and its /content, the file. The job with 17 more response
--- headers is below /headers/videos; after 50 ms below /delay, after 0.5 to 1.5 s below /spread. What
--- instructions are counted with answers after 10 ms: /soon, /soon_headers, and /unfinished, a job in progress
--- of which each answer differs. Had a client the answer at once, or not, as chance has it, it would take
--- another way each time.
+-- /v1/videos/ID is a job, and /v1/videos/ID/content its file. Instead of /v1, /headers adds 17 response
+-- headers, /delay waits 50 ms and /spread 0.5 to 1.5 s. Instructions are counted with paths that wait 10 ms:
+-- /soon, /soon_headers, and /unfinished, a job in progress whose every response differs. With the wait, a
+-- client has to poll its socket once in every call. Without it, chance would decide, and counts would vary.
 local machine = require "bench.machine"
 local nginx = require "spec.support.nginx"
 local process = require "spec.support.process"
@@ -14,7 +13,7 @@ local tls = require "spec.support.tls"
 
 local FILE_MIB = 256
 local MOST_WORKERS = 4
-local CONNECTIONS = 12000 -- that a worker has room for
+local CONNECTIONS = 12000 -- the capacity of a worker
 
 local servers = {}
 local Servers = {}
@@ -22,11 +21,11 @@ Servers.__index = Servers
 
 local LISTEN = { http = "", tls = "ssl", h2 = "ssl http2" }
 
--- The example of the API's document, under a shorter id.
+-- The example in the API reference, with a shorter id.
 local JOB = [[{"created_at":1764649117,"id":"video_123","model":"sora-2","object":"video","progress":%s,]]
   .. [["seconds":"10","size":"720x1280","status":"in_progress"}]]
 
--- What a gateway behind a CDN sends beside the usual headers.
+-- Headers that a gateway behind a CDN adds to the usual ones.
 local HEADERS = {
   { "cf-ray", "8e9d1f3a2b4c5d6e-FRA" }, { "cf-cache-status", "DYNAMIC" },
   { "strict-transport-security", "max-age=31536000; includeSubDomains; preload" },
@@ -77,7 +76,7 @@ http {
 }
 ]]
 
--- The spread is the same in every run: 389 goes through all thousand values before it comes to one again.
+-- `spread` gives the same delays in every run: steps of 389 visit all thousand values before one repeats.
 local LUA = [[
   init_by_lua_block {
     local JOB, UNFINISHED, turn, progress = '@JOB@', '@UNFINISHED@', 0, 0
@@ -102,7 +101,8 @@ local function output_of(command)
   return (process.output(command .. " 2>&1"):gsub("%s+$", ""))
 end
 
--- One worker for each core but the first, which is the clients'.
+-- Returns the number of workers and their cores: one worker for each core but the first, which the clients
+-- use.
 local function affinity()
   local cores, masks = machine.cores(), {}
   for i = 2, math.min(#cores, MOST_WORKERS + 1) do masks[#masks + 1] = "1" .. ("0"):rep(cores[i]) end
@@ -116,14 +116,14 @@ local function header_lines()
   return table.concat(lines, " ")
 end
 
--- A folder in memory where there is one, so that no disk is measured.
+-- Creates a folder, in memory if possible, so that the disk is not measured.
 local function make_folder()
   local folder = output_of("mktemp -d -p /dev/shm || mktemp -d"):match("(/[^\n]*)$")
   assert(output_of(("chmod 755 '%s'"):format(folder)) == "")
   return folder
 end
 
--- Replaces names until none is left: a value may hold others.
+-- Replaces @NAME@ by its value, again until no @JOB@ is left, because a value may contain other names.
 local function fill(text, values)
   local count
   repeat
@@ -145,7 +145,7 @@ local function configuration(self, name)
   })
 end
 
---- Makes the file that /content gives, unless it is there. Its first bytes are those of an MP4.
+--- Makes the file that /content serves, if it does not exist. It starts like an MP4.
 -- @treturn number its size in bytes
 function Servers:make_file()
   if self.file_size then return self.file_size end
@@ -157,14 +157,14 @@ function Servers:make_file()
   return size
 end
 
---- Ends all of them. May be called again.
+--- Stops all servers. Safe to call twice.
 function Servers:stop()
   for _, server in ipairs(self.running) do server:stop() end
   output_of(("rm -rf '%s'"):format(self.folder))
 end
 
 --- Starts the servers.
--- @treturn table with `http`, `tls` and `h2` (the beginnings of their URLs), `ca` (a file) and `folder`
+-- @treturn table `http`, `tls` and `h2` (the origins of the servers), `ca` (a path) and `folder`
 function servers.start()
   local self = setmetatable({ running = {}, folder = make_folder(),
     ca = tls.certificates().ca }, Servers)

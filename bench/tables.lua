@@ -1,9 +1,9 @@
---- What the figures of many rounds come to, and how they are written down.
+--- Computes figures from the results of many rounds and writes them as tables.
 -- Owns medians, ratios and markdown. Invariant: pure; it runs nothing and knows no client.
 local tables = {}
 
---- The median: the middle one, or what lies between the two in the middle.
--- @tparam {number,...} values one at least; they stay as they are
+--- Computes the median.
+-- @tparam {number,...} values at least one; the list is not changed
 -- @treturn number
 function tables.median(values)
   local sorted = {}
@@ -14,8 +14,8 @@ function tables.median(values)
   return (sorted[middle] + sorted[middle + 1]) / 2
 end
 
---- How many times as much as the reference: the median of the ratios of each round. What slows the machine
--- down for a while slows both down in the same round, so this is steadier than the ratio of two medians.
+--- Compares with a reference: the median of the ratios of each round. A temporary slowdown affects both in
+-- the same round, so this is more stable than the ratio of two medians.
 -- @tparam {number,...} values of each round
 -- @tparam {number,...} reference of each round
 -- @treturn ?number nil when no round has both, or the reference is 0
@@ -27,7 +27,7 @@ function tables.ratio(values, reference)
   return ratios[1] and tables.median(ratios)
 end
 
---- A number for a reader: whole and with its thousands apart from 100 on, else with three digits.
+--- Formats a number: from 100 on as an integer with spaces between thousands, below with three digits.
 -- @tparam number value
 -- @treturn string
 function tables.number(value)
@@ -38,9 +38,9 @@ function tables.number(value)
   return text
 end
 
---- A figure with its ratio to the reference behind it, as in "7 388 (0.86)".
+--- Formats a figure with its ratio to the reference, as in "7 388 (0.86)".
 -- @tparam {number,...} values of each round
--- @tparam ?{number,...} reference the reference's own, or nil for none
+-- @tparam ?{number,...} reference the values of the reference; nil: no ratio
 -- @treturn string
 function tables.cell(values, reference)
   local text = tables.number(tables.median(values))
@@ -48,8 +48,8 @@ function tables.cell(values, reference)
   return ratio and ("%s (%.2f)"):format(text, ratio) or text
 end
 
---- A table in markdown.
--- @tparam {{string,...},...} rows the first one is the head; the first column is text, the others are figures
+--- Formats a table in markdown.
+-- @tparam {{string,...},...} rows the first is the head; the first column is text, the others are figures
 -- @treturn string
 function tables.markdown(rows)
   local lines = {}
@@ -76,12 +76,12 @@ local function row_of(program, entries, load, figures, reference)
   return row
 end
 
---- The table of one load: a row for each client that did it or failed, a column for each figure.
+--- Formats the table of one load: a row for each client that ran it or failed, a column for each figure.
 -- @tparam {table,...} programs `name`
--- @tparam table entries for each program { results = {…}, out =, why = } as rounds.lua gives them
--- @tparam table load for the figures
--- @tparam {{string,function},...} figures a head, and what gives a number or nil for a result and the load
--- @tparam ?table reference the program whose figures the ratios are to
+-- @tparam table entries for each program, from rounds.lua
+-- @tparam table load passed to the functions of `figures`
+-- @tparam {{string,function},...} figures a title, and a function (result, load) that returns a number or nil
+-- @tparam ?table reference the program to compare with
 -- @treturn string markdown
 function tables.compare(programs, entries, load, figures, reference)
   local rows = { { "client" } }

@@ -1,4 +1,4 @@
--- Three videos at once under Copas, while a server of the same loop goes on.
+-- Makes three videos at once under Copas, while a server in the same loop keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.1 examples/copas.lua
 local copas = require "copas"
 local socket = require "socket"
@@ -8,7 +8,7 @@ local client = require "sora.loop.copas"(assert(sora.new {}))
 local prompts = { "a paper boat", "a red fox", "a lighthouse" }
 local left, greeted = #prompts, false
 
--- A server that anybody may ask meanwhile, and somebody who does.
+-- A server in the same loop, and a client that connects to it while the videos are made.
 local server = assert(socket.bind("127.0.0.1", 0))
 copas.addserver(server, function(connection) copas.send(connection, "hello\n") end)
 copas.addthread(function()
@@ -18,7 +18,7 @@ copas.addthread(function()
   greeted = copas.receive(caller) == "hello" and left > 0
 end)
 
--- A call waits in its thread; the loop does not.
+-- Makes one video. A call blocks only its Copas thread, not the loop.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
@@ -30,5 +30,5 @@ end
 for _, prompt in ipairs(prompts) do
   copas.addthread(function() make(prompt) end)
 end
-while left > 0 do copas.step() end -- because of the server, copas.loop() would not return
+while left > 0 do copas.step() end -- copas.loop() would not return, because the server never ends
 print(("the server went on: %s"):format(greeted and "yes" or "no"))

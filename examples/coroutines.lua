@@ -1,11 +1,11 @@
--- Three videos at once in a frame loop of one's own: coroutines, and no library.
+-- Makes three videos at once in your own frame loop, with plain coroutines and no event library.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/coroutines.lua
 local sora = require "sora"
 
 local client = require "sora.loop.coroutine"(assert(sora.new {}))
 local tasks, frames = {}, 0
 
--- A call waits in its coroutine; the frames go on.
+-- Makes one video. A call blocks only its coroutine, not the frames.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
@@ -25,7 +25,7 @@ local function frame()
     if coroutine.status(tasks[i]) ~= "dead" then assert(coroutine.resume(tasks[i])) end
     if coroutine.status(tasks[i]) == "dead" then table.remove(tasks, i) end
   end
-  client:update(0.016) -- a game calls client:update(0) and draws; here this is the rest of the frame
+  client:update(0.016) -- a game calls client:update(0) and then draws; here the wait stands for the drawing
 end
 
 for _, prompt in ipairs { "a paper boat", "a red fox", "a lighthouse" } do spawn(make, prompt) end

@@ -1,4 +1,4 @@
--- Three videos at once under cqueues, while a coroutine of the same controller goes on.
+-- Makes three videos at once under cqueues, while another coroutine of the same controller keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/cqueues.lua
 local cqueues = require "cqueues"
 local sora = require "sora"
@@ -16,7 +16,7 @@ controller:wrap(function()
   end
 end)
 
--- A call waits in its coroutine; the controller does not.
+-- Makes one video. A call blocks only its coroutine, not the controller.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
@@ -26,5 +26,5 @@ local function make(prompt)
 end
 
 for _, prompt in ipairs(prompts) do controller:wrap(make, prompt) end
-assert(controller:loop()) -- returns when nobody waits any more
+assert(controller:loop()) -- returns when all coroutines have ended
 print(("the others went on: %s"):format(ticks > 10 and "yes" or "no"))

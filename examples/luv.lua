@@ -1,4 +1,4 @@
--- Three videos at once under luv, while a timer of the same loop goes on.
+-- Makes three videos at once under luv, while a timer in the same loop keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/luv.lua
 local sora = require "sora"
 local uv = require "luv"
@@ -12,7 +12,7 @@ ticker:start(0, 10, function() ticks = ticks + 1 end)
 local prompts = { "a paper boat", "a red fox", "a lighthouse" }
 local left = #prompts
 
--- A call waits in its coroutine; the loop does not.
+-- Makes one video. A call blocks only its coroutine, not the loop.
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
@@ -23,5 +23,5 @@ local function make(prompt)
 end
 
 for _, prompt in ipairs(prompts) do coroutine.wrap(make)(prompt) end
-uv.run() -- returns when nobody waits any more
+uv.run() -- returns when all calls are done and the timer is closed
 print(("the timer went on: %s"):format(ticks > 10 and "yes" or "no"))

@@ -1,4 +1,4 @@
--- The main job from end to end: create a video, wait with a progress bar, fetch it, save it.
+-- The whole process: creates a video, waits with a progress bar, fetches the finished job, saves its file.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/make_a_video.lua "a prompt" [file.mp4]
 local sora = require "sora"
 

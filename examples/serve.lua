@@ -1,8 +1,7 @@
--- A development server for video jobs, for when there is no key or a game is not to cost money while it is
--- written:
+-- Starts the development server for video jobs, to work without an API key and without costs:
 --
 --     lua5.4 examples/serve.lua --duration 3
 --
--- It prints "listening on http://127.0.0.1:PORT/v1"; that URL is what a client takes as base_url. --help
--- tells the rest. It needs lua-http and argparse.
+-- It prints "listening on http://127.0.0.1:PORT/v1"; use that URL as base_url. See --help for the options. It
+-- needs lua-http and argparse.
 os.exit(require("sora.server").main(arg))

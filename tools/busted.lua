@@ -1,2 +1,2 @@
--- Runs busted in whichever Lua runs this file: the launchers that come with it choose one themselves.
+-- Runs busted in the Lua that runs this file. The launchers that come with busted choose a Lua themselves.
 require "busted.runner" { standalone = false }

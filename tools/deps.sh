@@ -1,25 +1,26 @@
 #!/bin/sh
-# tools/deps.sh GOAL: makes sure that what GOAL needs is on this machine. Run it through make (`make deps GOAL=test`).
+# tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
 #   GOAL  build | demo | test | lint | memcheck | docs | bench | bench-check | ci
-#   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and LUA_PATH and LUA_CPATH as the goal will have them
+#   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
-# A need is found by trying it, not by asking a package manager, so that what was installed by hand or by LuaRocks
-# counts. On Debian and its kin the packages that are missing are announced and installed; elsewhere they are named.
-# shellcheck disable=SC2317 # probes and goals are called by names put together
+# Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
+# counts. On Debian and its derivatives it lists and installs the missing packages; elsewhere it only lists them.
+# shellcheck disable=SC2317 # functions has_* and need_* are called by computed names
 set -u
 
 goal=${1:-build}
 LUA=${LUA:-lua5.4}
 
-# need PROBE ARGUMENT PACKAGES ELSEWHERE WHY: if the probe fails, adds a line to $missing: the Debian packages, what
-# it is called elsewhere ("-": nothing to do there), and why it is needed.
+# need PROBE ARGUMENT PACKAGES ELSEWHERE WHY: if has_PROBE ARGUMENT fails, adds a line to $missing: the Debian packages,
+# the name on other systems ("-": not needed there), and why it is needed.
 need() {
   "has_$1" "$2" || missing="$missing$3|$4|$5
 "
 }
 
-# want …: the same for what only some specs use, and only where it can be installed here: they are pending without it.
+# want …: like need, for optional dependencies: some specs and benchmarks are skipped without them. Does nothing on
+# systems without apt-get.
 want() {
   ! has_command apt-get || need "$@"
 }
@@ -34,10 +35,10 @@ has_module_of_5_1() { lua5.1 -e "require '$1'" >/dev/null 2>&1; }
 has_headers() {
   if [ -n "${LUA_INCDIR:-}" ]; then has_file "$LUA_INCDIR/lua.h"; else has_library "$1"; fi
 }
-# A compiler without the C library's headers, which Debian only recommends to it, is of no use.
+# Includes a header, because Debian's compiler can be installed without the headers of the C library.
 # shellcheck disable=SC2086 # CC may hold options
 has_compiler() { echo '#include <stdlib.h>' | $1 -E - >/dev/null 2>&1; }
-# Without the dynamic linker's debugging symbols valgrind refuses to start.
+# Runs a program, because valgrind refuses to start without the debugging symbols of the dynamic linker.
 has_valgrind() { valgrind --quiet "$1" >/dev/null 2>&1; }
 # OpenResty, or nginx with its Lua module.
 has_openresty() {
@@ -46,9 +47,10 @@ has_openresty() {
 
 debian_has() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-# ---- what each goal needs ----------------------------------------------------------------------------------------
+# ---- the dependencies of each goal -------------------------------------------------------------------------------
 
-# There are two LuaJITs, and each excludes the other: OpenResty's branch, and the original where somebody chose that.
+# Prints the package of an interpreter. Debian has two LuaJITs, and they conflict: luajit2 (OpenResty's branch) is the
+# default; the original, luajit, is kept if it is installed.
 lua_package() {
   if [ "$1" != luajit ]; then echo "$1"
   elif debian_has luajit; then echo luajit
@@ -72,7 +74,7 @@ need_build() {
   need library libcrypto libssl-dev "OpenSSL and its headers" "checks the signatures of webhooks"
   need library libcurl libcurl4-openssl-dev "libcurl and its headers" "does the transfers"
   need module cjson lua-cjson "lua-cjson (luarocks install lua-cjson)" "reads JSON"
-  if has_command dpkg-query; then # elsewhere they come with the system, and lie in other places
+  if has_command dpkg-query; then # other systems have certificates elsewhere, and install them by default
     need file /etc/ssl/certs/ca-certificates.crt ca-certificates - "whom to trust on https"
   fi
 }
@@ -138,7 +140,7 @@ need_bench() {
   want command jq jq - "reads what the curl command gets"
 }
 
-# Node.js packages are in no distribution. This one comes from npm, into build/, and only if somebody has npm.
+# Installs openai-node from npm into build/, if npm is installed, because no distribution has a package of it.
 openai=build/bench/node_modules/openai
 fetch_bench() {
   if has_file "$openai"; then return
@@ -161,9 +163,9 @@ need_ci() {
   done
 }
 
-# ---- what to do about it -----------------------------------------------------------------------------------------
+# ---- installing and listing --------------------------------------------------------------------------------------
 
-# Lists what is missing, once each, and leaves the packages' names in $packages.
+# Prints each missing package once, and sets $packages to their names.
 announce() {
   packages=
   while IFS='|' read -r names _ why; do
@@ -180,7 +182,7 @@ $missing
 EOT
 }
 
-run_quietly() { # shows what the command said only if it fails
+run_quietly() { # shows the output of the command only if it fails
   log=$(mktemp) || exit 1
   if "$@" >"$log" 2>&1; then rm -f "$log"; else cat "$log"; rm -f "$log"; exit 1; fi
 }
@@ -199,14 +201,14 @@ install_debian() {
   fi
   echo "Installing them with apt-get …"
   run_quietly $sudo apt-get update
-  # releases without luajit2 have its changes in luajit
+  # releases without the package luajit2 have OpenResty's branch in luajit
   apt-cache show luajit2 >/dev/null 2>&1 || packages=$(echo "$packages" | sed 's/luajit2/luajit/g')
-  # --no-remove: rather fail than take away what somebody has chosen
+  # --no-remove: fail rather than remove a package that somebody has chosen
   # shellcheck disable=SC2086 # a list of names
   run_quietly $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove \
     -o DPkg::Lock::Timeout=120 $packages
   case $packages in
-    *nginx-light*) # the specs start their own; nobody asked for a web server on this machine
+    *nginx-light*) # the package starts a web server, which nobody asked for; the specs start their own
       $sudo update-rc.d nginx disable >/dev/null 2>&1
       $sudo invoke-rc.d nginx stop >/dev/null 2>&1
       ;;
@@ -226,7 +228,7 @@ tell_elsewhere() {
   echo "with LUA= the interpreter's name, and luarocks for the rest."
 }
 
-# Ends well if nothing is missing.
+# Exits with 0 if nothing is missing; otherwise leaves the list in $missing.
 look() {
   missing=
   "need_$(echo "$goal" | tr - _)"

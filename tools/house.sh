@@ -1,12 +1,13 @@
 #!/bin/sh
-# tools/house.sh OBJECT…: holds the C code to the plan of docs/architecture.md: who may include and call whom. The calls
-# are read from the object files (`make house` gives them), so nothing is guessed from text. Prints each breach; the
-# exit status says whether there was one.
+# tools/house.sh OBJECT…: checks the layers of the C code (docs/architecture.md): which folder may include and call
+# which. Reads the calls from the object files (`make house` passes them), not from the source text. Prints each
+# violation, and exits with 1 if there is one.
 set -u
 breaches=$(mktemp)
 trap 'rm -f "$breaches"' EXIT
 
-# Only the binding knows Lua, only requests and the loop know libcurl, and folders include downwards.
+# base, http and loop do not include Lua's headers; base and lua do not include libcurl's; no folder includes a higher
+# one.
 {
   grep -rnE '#include +[<"](lua|lauxlib|lualib)\.h' src/base src/http src/loop
   grep -rnE '#include +[<"]curl/' src/base src/lua
@@ -15,7 +16,7 @@ trap 'rm -f "$breaches"' EXIT
   grep -rnE '#include +"lua/' src/loop
 } >"$breaches"
 
-# Who calls whom, file by file: "lua/api http/headers".
+# The calls between files, one line each: "lua/api http/headers".
 calls=$(nm -A "$@" | awk '
   { file = $1; sub(/\.o:.*/, "", file); sub(/^.*\/obj\//, "", file); kind = $(NF - 1) }
   kind ~ /^[TDBR]$/ { home[$NF] = file }
@@ -33,7 +34,7 @@ printf '%s\n' "$calls" | awk '
   { split($1, from, "/"); split($2, to, "/") }
   level[from[1]] < level[to[1]] { print $1 " calls up into " $2 }' >>"$breaches"
 
-# tsort names the files of a circle, and fails.
+# tsort prints the files of a cycle.
 printf '%s\n' "$calls" | tsort 2>>"$breaches" >/dev/null
 
 [ ! -s "$breaches" ] || { cat "$breaches"; exit 1; }

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Makes lua/sora/server/media_data.lua: the film, thumbnail and sprite sheet that the development server gives out.
-# Run it from anywhere; it needs ffmpeg with libx264. The picture is drawn here (a square that bounces along a bar),
-# so the files are the project's own. They are built bit-exact and without the encoder's notes, so that the same
-# ffmpeg makes the same bytes again.
+# Makes lua/sora/server/media_data.lua: the video, thumbnail and sprite sheet that the development server serves.
+# Run it from any folder; it needs ffmpeg with libx264. The script draws the picture (a square that bounces along a
+# bar), so its copyright is the project's. It leaves out metadata, so the same ffmpeg always makes the same bytes.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -14,7 +13,7 @@ scene="color=c=0x12304f:s=320x180:r=12:d=2[sky];color=c=0xe94f37:s=320x20:r=12:d
 color=c=0xf2b134:s=48x48:r=12:d=2[square];[sky][bar]overlay=x=0:y=150[ground];
 [ground][square]overlay=x='12+t*124':y='100-90*abs(sin(t*3.14159))'"
 
-# filter_units drops the SEI message in which x264 tells its version and settings.
+# filter_units removes the SEI message with x264's version and settings.
 # shellcheck disable=SC2086
 ffmpeg -v error -f lavfi -i "$scene" -an -c:v libx264 -profile:v baseline -pix_fmt yuv420p -preset veryslow \
   -crf 28 -g 24 -threads 1 $exact -bsf:v filter_units=remove_types=6 -movflags +faststart "$work/video.mp4"

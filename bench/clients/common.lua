@@ -1,19 +1,19 @@
---- What the clients in Lua share: the command line, the clocks, the memory, the line at the end.
+--- Shared by the clients in Lua: the command line, clocks, memory, and the line of figures at the end.
 -- `client WHAT URL COUNT FLIGHT [EXTRA]`, as bench/client.lua calls it; `client probe` prints the versions.
--- Owns the exit statuses: 0 after `COUNT WALL CPU RSS GROWTH` was printed, 3 for what the client cannot do,
--- another one with a message for everything else.
--- Invariant: no line is printed unless every answer was checked by `expect`.
--- Plain Lua for 5.1 to 5.4 and LuaJIT, so that nothing is loaded which the client does not load by itself.
--- Some clients have the name of the module that they measure, so this folder should not be on package.path:
+-- Owns the exit statuses: 0 after printing `COUNT WALL CPU RSS GROWTH`, 3 if the client does not support
+-- WHAT, any other with an error message.
+-- Invariant: the line is printed only if `expect` has checked every response.
+-- It is plain Lua for 5.1 to 5.4 and LuaJIT and loads no module, so that only the client's own modules count.
+-- Load it with dofile, not through package.path: some clients here have the name of the module they measure.
 -- local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
 local common = {}
 
--- What every client sends: "Authorization: Bearer KEY", and two headers more.
+-- Every client sends "Authorization: Bearer KEY" and these two headers.
 common.KEY = "sk-bench"
 common.ACCEPT = "*/*"
 common.USER_AGENT = "bench/1"
 
--- The job that every answer is of.
+-- The id of the job in every response.
 common.ID = "video_123"
 
 local CANNOT = 3
@@ -22,7 +22,7 @@ local WARM_UP = 3
 local job = {}
 job.__index = job
 
--- KiB of one line of the kernel's account: VmRSS now, VmHWM at most so far.
+-- Reads a memory size of this process in KiB: VmRSS is the current one, VmHWM the peak.
 local function memory(name)
   local file = assert(io.open("/proc/self/status"))
   local text = file:read("*a")
@@ -30,26 +30,26 @@ local function memory(name)
   return tonumber(text:match(name .. ":%s+(%d+)"))
 end
 
---- Calls `call` a few times, so that the connection is there and what is done once is done.
+--- Calls `call` a few times, so that connecting and other one-time work is not measured.
 function job.warm_up(_, call)
   for _ = 1, WARM_UP do call() end
 end
 
---- Begins the measured section.
+--- Starts the measurement.
 function job:start()
   collectgarbage()
   self.expected, self.growth, self.wall, self.cpu = 0, -memory("VmRSS"), -self.clock(), -os.clock()
 end
 
---- Raises unless an answer is right. `expected` counts the right ones.
--- @param got the `id` of the job answered, or the size of the file
--- @param[opt] wanted the id of the job unless given
+--- Checks a response: raises if it is wrong, else counts it in `expected`.
+-- @param got the `id` in the response, or the size of the file
+-- @param[opt] wanted the expected value; nil: the id of the job
 function job:expect(got, wanted)
   if got ~= (wanted or common.ID) then error("a wrong answer: " .. tostring(got), 0) end
   self.expected = (self.expected or 0) + 1
 end
 
---- Ends the measured section, prints the line and ends the process.
+--- Ends the measurement, prints the line of figures and exits.
 function job:finish()
   local cpu, wall, peak = self.cpu + os.clock(), self.wall + self.clock(), memory("VmHWM")
   assert(self.expected == self.count, "some answers are missing")
@@ -57,7 +57,7 @@ function job:finish()
   os.exit(0)
 end
 
---- Measures `call`, made COUNT times, one after another.
+--- Measures COUNT runs of `call`, one after another.
 function job:repeat_call(call)
   self:warm_up(call)
   self:start()
@@ -65,7 +65,7 @@ function job:repeat_call(call)
   self:finish()
 end
 
---- The size of a file that was written.
+--- Returns the size of a file.
 function common.size(path)
   local file = assert(io.open(path, "rb"))
   local size = file:seek("end")
@@ -73,16 +73,16 @@ function common.size(path)
   return size
 end
 
---- Ends the process with the status for what a client cannot do.
+--- Exits with the status that says the client does not support WHAT.
 function common.cannot(why)
   io.stderr:write(why, "\n")
   os.exit(CANNOT)
 end
 
---- Reads the command line and does what it says.
--- @tparam table client `version`, `clock` (a function that gives seconds, of the client's own library), and
--- functions for what it can do: `one`, `many`, `download`. Each is called with the job: `url`, `secure`,
--- `host`, `port`, `path`, `count`, `flight`, `extra`, `ca` (a file's path), `http2` (a boolean), and the
+--- Reads the command line and calls the client's function for WHAT.
+-- @tparam table client `version`, `clock` (a function of the client's own library that returns seconds), and
+-- a function for each supported WHAT: `one`, `many`, `download`. Each is called with the job: `url`,
+-- `secure`, `host`, `port`, `path`, `count`, `flight`, `extra`, `ca` (a path), `http2` (a boolean), and the
 -- methods above.
 function common.main(client)
   local what, url, count, flight, extra = (arg[1] or "probe"), arg[2], arg[3], arg[4], arg[5]

@@ -1,9 +1,9 @@
 #!/bin/bash
-# The curl command, with jq (where it is; the version says so) to read the answer, as in a shell script: a process of
-# each for every request, so that nothing is kept between two, and there is no `many`. CPU is that of this shell and of
-# its children; RSS is curl's own, of one request more, and all of it counts as growth.
-# The command line, the line at the end and the exit statuses are those of common.lua.
-# Invariant: the line is printed only when every answer was right.
+# The curl command, and jq (if installed) to read the response, as in a shell script: two new processes for each
+# request, so no connection is reused and `many` is not supported. CPU is the time of this shell and its children. RSS
+# is the peak of one more run of curl, and GROWTH is the same number.
+# Command line, line of figures and exit statuses: see common.lua.
+# Invariant: the line is printed only if every response was right.
 set -u
 
 readonly CANNOT=3 ID=video_123
@@ -37,7 +37,7 @@ one() {
   done
 }
 
-# curl itself fails when a body is shorter than was announced.
+# curl itself fails when a body is shorter than its Content-Length.
 download() {
   for ((i = 0; i < count; i++)); do
     size=$(get -o "$file" -w '%{size_download}') || fail "no answer"
@@ -45,12 +45,13 @@ download() {
   done
 }
 
-# curl's own peak in KiB: it is made to read, after the request, what the kernel says of the process that reads it.
+# Prints curl's own peak memory in KiB: after the request, the same curl process reads its own /proc/self/status.
 memory() {
   get -o "$file" --next -sS file:///proc/self/status | sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p'
 }
 
-# Calls the function, and prints the line. bash's `time` counts the children, too; what fails speaks through 3.
+# Runs the function $1 and prints the line of figures. bash's `time` includes child processes. Descriptor 3 is the
+# original stderr, for error messages, because `time` writes to stderr too.
 measure() {
   exec 3>&2
   TIMEFORMAT='%3R %3U %3S'

@@ -1,7 +1,7 @@
-/* easy.c - the reference for one call after another: C and libcurl's easy interface, one handle for all requests, each
- * with its URL set anew; and for downloads: the same handle, its bytes to a file.
+/* easy.c - the reference for sequential calls and for downloads: C and libcurl's easy interface. One handle makes all
+ * requests and gets its URL set for each; a download writes to a file.
  *
- * Invariant: what a good C programmer would write by hand, and no more: no JSON is read. */
+ * Invariant: what a good C programmer would write by hand, and no more. JSON is not parsed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "program.h"
 
 #define WARM_UP 3
-#define FILE_BUFFER (256 * 1024L) /* bytes libcurl reads at once into a file; 16 KiB is its default */
+#define FILE_BUFFER (256 * 1024L) /* bytes that libcurl reads at once in a download; its default is 16 KiB */
 
 static void request(const struct program *program, CURL *easy, struct body *body) {
   CURLcode code;
@@ -31,7 +31,7 @@ static void one(struct program *program) {
   free(body.data);
 }
 
-/* libcurl's own write function hands what it got to fwrite. */
+/* Downloads with libcurl's default write function, which calls fwrite. */
 static void download(struct program *program) {
   CURL *easy = program_handle(program, NULL);
   curl_off_t announced = -1, received = 0;

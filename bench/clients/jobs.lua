@@ -1,11 +1,11 @@
---- What a poll and a waiting job cost: one client that watches many jobs, which nobody else here can.
+--- Measures the cost of a poll and of a waiting job: one client watches many jobs. No other client here can.
 --
 --     bench/clients/jobs.lua PORT FOLDER COUNT RATE [POLLS]
 --
--- PORT and FOLDER are those of the server of bench/jobs.lua. COUNT jobs are watched, and polled RATE times a
--- second in all. With POLLS it ends after so many polls more than one of each job, all on one connection: two
--- such runs are counted by callgrind. Owns what is measured; prints NAME=VALUE. Invariant: nothing but what
--- the README describes is used, and a figure is taken only while nothing else goes on.
+-- PORT and FOLDER belong to the server of bench/jobs.lua. Watches COUNT jobs and polls them RATE times a
+-- second in all. With POLLS it uses one connection and ends after COUNT + POLLS polls, so that callgrind can
+-- compare two runs. Owns what is measured; prints NAME=VALUE. Invariant: it uses only what the README
+-- documents, and nothing else runs while a figure is taken.
 local core = require "sora.core" -- for its clock
 local load = require "spec.support.load"
 local process = require "spec.support.process"
@@ -15,16 +15,16 @@ local PORT, FOLDER, COUNT = tonumber(arg[1]), arg[2], tonumber(arg[3])
 local RATE, POLLS = tonumber(arg[4]), tonumber(arg[5])
 local URL = ("http://127.0.0.1:%d/v1"):format(PORT)
 local INTERVAL = COUNT / RATE
-local SECONDS = 2.5 -- of a window, at least
-local PARTS = 20    -- of an interval
-local SLICE = 0.1   -- s
-local CALLS = 256   -- that are under way at a time, at most
+local SECONDS = 2.5 -- the shortest measurement
+local PARTS = 20    -- an interval is cut into this many, to see how evenly polls are spread
+local SLICE = 0.1   -- s between two looks at the condition of `pump`
+local CALLS = 256   -- the most calls in flight at a time
 
 local function note(name, value)
   print(("%s=%.6g"):format(name, value))
 end
 
--- Bytes of Lua's memory that are in use, and of the process.
+-- Returns the bytes in use by Lua, and by the process.
 local function memory()
   collectgarbage()
   collectgarbage()
@@ -32,21 +32,21 @@ local function memory()
   return collectgarbage("count") * 1024, tonumber(rss) * 1024
 end
 
-local asked = 0 -- requests that are no polls
+local asked = 0 -- requests of this file that are not polls
 
--- How many polls the server has seen, of all processes.
+-- Returns how many polls the server has received, from all processes.
 local function polls()
   asked = asked + 1
   return tonumber(load.get(PORT, "/status").body:match("requests%s+%d+ %d+ (%d+)")) - asked
 end
 
--- Leaves a line in the server's list of polls.
+-- Writes a named line to the server's log of polls.
 local function mark(name)
   asked = asked + 1
   load.get(PORT, "/mark?name=" .. name)
 end
 
--- Works until `holds()`, which is asked now and then.
+-- Updates the client until `holds()` is true; checks it every SLICE seconds.
 local function pump(client, holds)
   repeat
     local till = core.now() + SLICE
@@ -59,13 +59,13 @@ local function pump_seconds(client, seconds)
   pump(client, function() return core.now() >= till end)
 end
 
--- What comes once comes before: connections, and the memory of as many calls as there may be.
+-- Opens the connections and allocates the memory of CALLS calls before anything is measured.
 local function warm_up(client, id)
   for _ = 1, CALLS do client:start("get_video", id) end
   while client:update(1) > 0 do end -- luacheck: ignore 542
 end
 
--- CPU µs a poll for so many seconds.
+-- Measures for some seconds; returns the CPU time per poll in µs.
 local function cpu_of(client, seconds)
   local count, cpu = polls(), -os.clock()
   pump_seconds(client, seconds)
@@ -73,7 +73,8 @@ local function cpu_of(client, seconds)
   return cpu / (polls() - count) * 1e6
 end
 
--- µs a job from the call of wait_all to its first pause; with max_rate it has made one poll by then.
+-- Measures wait_all up to its first pause; returns µs per job. `max_rate` keeps it to a single poll until
+-- then.
 local function time_wait_all(ids)
   local client, stop = assert(sora.new { base_url = URL }), {}
   client.pause = function() error(stop, 0) end
@@ -85,8 +86,8 @@ local function time_wait_all(ids)
   return cpu / COUNT * 1e6
 end
 
--- Between the last two marks: the standard deviation of the number of polls in a twentieth of the interval,
--- as a part of the mean; and what it would be if they came independently.
+-- Counts the polls in each 1/PARTS of an interval between the last two marks. Returns their standard
+-- deviation divided by the mean, and the value that independent random polls would have.
 local function spread()
   local width, counts, start, stop = math.ceil(INTERVAL / PARTS * 1000) / 1000, {}, nil, nil
   for line in io.lines(FOLDER .. "/polls") do
@@ -105,7 +106,7 @@ local function spread()
   return math.sqrt(squares / parts - mean ^ 2) / mean, 1 / math.sqrt(mean)
 end
 
--- Watches all; the figures are those of a job that has not been polled.
+-- Watches all jobs and notes the cost of one that has not been polled yet.
 local function watch(client, ids)
   local options = { interval = INTERVAL, max_interval = INTERVAL, timeout = 1e6 }
   local live, rss = memory()
@@ -116,13 +117,13 @@ local function watch(client, ids)
   return live, rss
 end
 
--- One interval goes by before the window, so that what is measured is how it goes on.
+-- Measures everything. Lets one interval pass first, so that the steady state is measured.
 local function measure(client, ids)
   note("wait_all_us", time_wait_all(ids))
   warm_up(client, ids[1])
   local live, rss = watch(client, ids)
   local began, count = core.now(), polls()
-  pump(client, function() return polls() > count + COUNT end) -- first polls are due first
+  pump(client, function() return polls() > count + COUNT end) -- every first poll comes before a second one
   note("first_s", core.now() - began)
   pump_seconds(client, INTERVAL)
   mark "first"

@@ -1,17 +1,16 @@
 #!/usr/bin/env lua5.1
---- lua-curl 0.3.0, the binding that Debian has (module `curl`; for Lua 5.1 and 5.2 alone), with cjson: one
--- easy handle for all calls. It binds easy_init, setopt and perform, and neither libcurl's multi interface
--- (so there is no `many`) nor getinfo (so FAILONERROR watches the status). It stands on the libcurl that has
--- GnuTLS in place of OpenSSL, and takes no HTTP version above 1.1. The clock is luasocket's, since the
--- binding has none.
+--- lua-curl 0.3.0, Debian's binding (module `curl`, for Lua 5.1 and 5.2 only), with cjson: one easy handle
+-- for all calls. It binds easy_init, setopt and perform. Without the multi interface there is no `many`;
+-- without getinfo, FAILONERROR checks the status. It uses the libcurl with GnuTLS instead of OpenSSL, and
+-- HTTP/1.1 at most. The clock is luasocket's, because the binding has none.
 local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
 local curl = require "curl"
 local json = require "cjson"
 local socket = require "socket"
 
-local FILE_BUFFER = 256 * 1024 -- bytes read at once into a file, as in easy.c; libcurl's default is 16 KiB
+local FILE_BUFFER = 256 * 1024 -- bytes read at once in a download, as in easy.c; libcurl's default is 16 KiB
 
--- A handle that gives each piece of an answer to `take`.
+-- Creates a handle that passes each piece of a response to `take`.
 local function open(job, take)
   if job.http2 then common.cannot("no HTTP/2") end
   local easy = curl.easy_init()

@@ -1,10 +1,10 @@
 #!/usr/bin/env lua5.4
 --- lua-http (cqueues, luaossl) with cjson.
--- lua-http's own request:go closes its connection after every answer (connection:onidle(connection.close) in
--- http/request.lua). One that keeps connections calls http.client.connect once, and opens a stream on that
--- connection for every call, with the headers of an http.request; so does this.
--- Debian has lua-http for Lua 5.1 to 5.3, and parts that it stands on for 5.1 and 5.2 alone; all are pure Lua
--- and run on 5.4 as well, where they are looked for last.
+-- lua-http's own request:go closes its connection after every response (connection:onidle(connection.close)
+-- in http/request.lua). To reuse connections, this client calls http.client.connect once and opens a stream
+-- on that connection for every call, with the headers of an http.request.
+-- Debian has lua-http for Lua 5.1 to 5.3, and some of its dependencies for 5.1 and 5.2 only. All are pure Lua
+-- and run on 5.4 too, so their folders come last on the path.
 package.path = package.path ..
   ";/usr/share/lua/5.3/?.lua;/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"
 local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
@@ -15,9 +15,9 @@ local request = require "http.request"
 local tls = require "http.tls"
 
 local TIMEOUT = 60
-local STREAMS = 100 -- of one h2 connection at once, as nginx is set to allow
+local STREAMS = 100 -- concurrent streams of an HTTP/2 connection, the limit in nginx's configuration
 
--- Trusts the benchmark's CA alone.
+-- Creates a TLS context that trusts only the benchmark's CA.
 local function context(job)
   if not job.secure then return nil end
   local made = tls.new_client_context()
@@ -27,7 +27,7 @@ local function context(job)
   return made
 end
 
--- What connects and what is sent, made once.
+-- Returns the options of connect and the headers of every request.
 local function prepare(job)
   local headers = request.new_from_uri(job.url).headers
   headers:append("authorization", "Bearer " .. common.KEY)
@@ -37,7 +37,7 @@ local function prepare(job)
     version = job.http2 and 2 or 1.1 }, headers
 end
 
--- Gives the stream of the answer, whose body is still to come, and its headers.
+-- Sends a request; returns its stream, whose body has not been read, and the response headers.
 local function ask(connection, headers)
   local stream = assert(connection:new_stream())
   assert(stream:write_headers(headers, true, TIMEOUT))
@@ -59,10 +59,10 @@ local function one(job)
   job:repeat_call(get)
 end
 
--- FLIGHT coroutines call one after another; h1 with a connection each, h2 with one for STREAMS of them. On h2
--- whoever waits for its answer reads those of others too, and what it leaves behind in the connection's
--- buffer wakes nobody: the calls then hang. So each connection has a coroutine that reads whatever comes;
--- that one never ends by itself, hence the loop's condition.
+-- Runs FLIGHT coroutines that make one call after another. With HTTP/1.1 each has its connection; with HTTP/2
+-- STREAMS of them share one. On a shared connection, a coroutine that reads its own response may leave frames
+-- for others in the buffer, and nothing wakes them: they hang. So each connection has one more coroutine that
+-- reads all frames. It never ends, so the loop ends by count.
 local function many(job)
   local options, headers = prepare(job)
   local loop, left = cqueues.new(), job.count

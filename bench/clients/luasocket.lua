@@ -1,9 +1,9 @@
 #!/usr/bin/env lua5.4
---- luasocket with luasec and cjson, as their users write it: socket.http and ssl.https with ltn12 sinks.
--- Neither keeps a connection: socket.http asks for "connection: close" and closes after every answer, so
--- `one` makes a connection (with https a handshake, too) for each call. It sends a request line and its
--- headers in two pieces, of which Nagle's algorithm holds the second back on https: such a call takes 45 ms,
--- and little of it is CPU time. They speak HTTP/1.1 alone. socket.http blocks, so there is no `many`.
+--- luasocket with luasec and cjson, as usually written: socket.http and ssl.https with ltn12 sinks.
+-- Neither reuses connections: socket.http sends "connection: close", so every call makes a connection (with
+-- https also a handshake). It sends the request line and the headers in two writes, and on https Nagle's
+-- algorithm delays the second, so a call takes long but little CPU time. Both support only HTTP/1.1.
+-- socket.http blocks, so there is no `many`.
 local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
 local socket = require "socket"
 local http = require "socket.http"
@@ -11,7 +11,7 @@ local https = require "ssl.https"
 local json = require "cjson"
 local ltn12 = require "ltn12"
 
--- Answers go to the sink. Gives the headers.
+-- Makes a request; the body goes to the sink. Returns the headers.
 local function get(job, sink)
   local _, status, headers = (job.secure and https or http).request {
     url = job.url, sink = sink, headers = { authorization = "Bearer " .. common.KEY, accept = common.ACCEPT,

@@ -1,9 +1,8 @@
 #!/usr/bin/env lua5.4
---- HTTP/1.1 written by hand over luv's TCP, with cjson: what remains when nothing is done that a benchmark
--- does not ask for. It reads the status, all headers and a body of a known length; it has no TLS, no HTTP/2,
--- no chunks, no time-outs, no proxies, no redirects and no second try, so it is a floor rather than a client
--- that one would ship. Invariant: a connection has one request at a time. An error in a callback ends the
--- process; luv sees to that.
+--- HTTP/1.1 written by hand over luv's TCP, with cjson: only what this benchmark needs.
+-- It reads the status, all headers and a body with a Content-Length. It has no TLS, HTTP/2, chunked encoding,
+-- timeouts, proxies, redirects or retries, so it is a lower bound and not a usable client.
+-- Invariant: a connection has one request at a time. luv ends the process when a callback raises an error.
 local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
 local json = require "cjson"
 local uv = require "luv"
@@ -11,7 +10,7 @@ local uv = require "luv"
 local connection = {}
 connection.__index = connection
 
--- Connects; `sink` gets each piece of a body, `done` is called after the last one.
+-- Connects. `sink` receives each piece of a body.
 local function open(job, sink)
   if job.secure then common.cannot("no TLS") end
   local self = setmetatable({ tcp = uv.new_tcp(), sink = sink, buffer = "" }, connection)
@@ -27,13 +26,13 @@ local function open(job, sink)
   return self
 end
 
--- Sends the request, or has libuv send it when the connection is there.
+-- Sends the request; libuv queues it until the connection is open. Calls `done` after the whole response.
 function connection:ask(done)
   self.done = done
   assert(self.tcp:write(self.request))
 end
 
--- Takes what the buffer has of the head, and gives what came after it; nil when it has not ended yet.
+-- Parses the header block in the buffer. Returns the bytes after it; nil while the block is incomplete.
 function connection:read_head()
   local _, last = self.buffer:find("\r\n\r\n", 1, true)
   if not last then return nil end
@@ -62,7 +61,7 @@ function connection:receive(data)
   self.done(headers)
 end
 
--- A connection that decodes and checks what it gets; `call` makes one request, after which it calls `done`.
+-- Opens a connection whose `call` makes one request, checks the JSON of the response, and calls `done`.
 local function open_json(job)
   local parts = {}
   local self = open(job, function(data) parts[#parts + 1] = data end)
@@ -77,7 +76,7 @@ local function open_json(job)
   return self
 end
 
--- Makes `count` requests, as many at a time as there are connections; returns after the last answer.
+-- Makes `count` requests, one at a time on each connection. Returns after the last response.
 local function run(connections, count)
   local left, missing = count, count
   for i = 1, math.min(count, #connections) do

@@ -1,10 +1,10 @@
-/* multi.c - the reference for many calls at once: C and libcurl's multi interface, driven by curl_multi_socket_action
- * behind epoll, its fastest way. FLIGHT handles are made once; each takes the next request when it is done.
+/* multi.c - the reference for many calls at once: C and libcurl's multi interface with curl_multi_socket_action and
+ * epoll, the fastest way to drive it. FLIGHT easy handles are made once; each takes another request when it is done.
  *
- * With "capped" as EXTRA it knows beforehand what a client can only learn: that the server speaks HTTP/2 and lets 100
- * requests share a connection. Then it allows itself as few connections as will do.
+ * With "capped" as EXTRA it knows in advance what a client must learn: the server speaks HTTP/2 and lets 100 requests
+ * share a connection. It then limits itself to the fewest connections that carry FLIGHT requests.
  *
- * Invariant: what a good C programmer would write by hand, and no more: no JSON is read. */
+ * Invariant: what a good C programmer would write by hand, and no more. JSON is not parsed. */
 #define _GNU_SOURCE /* epoll_create1 */
 #include <errno.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@
 #include "program.h"
 
 #define STREAMS 100  /* requests that share a connection */
-#define EVENTS 256   /* taken from epoll at once */
-#define LONGEST 1000 /* ms; a wait without a timer */
+#define EVENTS 256   /* the most events of one epoll_wait */
+#define LONGEST 1000 /* ms; the wait when libcurl has no timer */
 
 struct transfer {
   CURL *easy;
@@ -37,7 +37,7 @@ static int on_timer(CURLM *multi, long milliseconds, void *context) {
   return 0;
 }
 
-/* `known` is not NULL for a socket that is in the set. */
+/* Changes what epoll watches. `known` is not NULL if the socket is watched already. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
   struct engine *engine = context;
   struct epoll_event event = {0};
@@ -64,7 +64,7 @@ static void open_engine(struct engine *engine, const struct program *program) {
   curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_timer);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine);
-  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, program->flight); /* else it closes some towards the end */
+  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, program->flight); /* the default would close idle ones */
   if (strcmp(program->extra, "capped") != 0) return;
   curl_multi_setopt(engine->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
   curl_multi_setopt(engine->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
@@ -84,7 +84,7 @@ static struct transfer *make_transfers(struct engine *engine, const struct progr
   for (i = 0; i < program->flight; i++) {
     transfers[i].easy = program_handle(program, &transfers[i].body);
     curl_easy_setopt(transfers[i].easy, CURLOPT_PRIVATE, &transfers[i]);
-    /* to wait and see whether a connection can be shared pays only where that may be agreed upon */
+    /* PIPEWAIT delays a request until it is known whether it can share a connection: only HTTP/2 can */
     if (http != NULL && strcmp(http, "2") == 0) curl_easy_setopt(transfers[i].easy, CURLOPT_PIPEWAIT, 1L);
     begin(engine, program, &transfers[i]);
   }
@@ -102,12 +102,12 @@ static void step(struct engine *engine) {
     curl_multi_socket_action(engine->multi, events[i].data.fd, what, &running);
   }
   if (engine->wait == 0 || (engine->wait > 0 && count == 0)) {
-    engine->wait = -1; /* libcurl sets it anew */
+    engine->wait = -1; /* libcurl may set it again in this call */
     curl_multi_socket_action(engine->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   }
 }
 
-/* Takes what is done; returns how many those were. `left` requests are still to begin. */
+/* Checks the finished transfers and reuses their handles while `left` requests remain. Returns how many finished. */
 static long reap(struct engine *engine, const struct program *program, long *left) {
   CURLMsg *message;
   int waiting;

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-// openai-node, the API's own client, in Node.js: `npm install --prefix build/bench openai` puts it where this looks.
-// Its headers are left as it makes them, its retries are off; its fetch (Node's) keeps connections and speaks
-// HTTP/1.1 alone. Node reads NODE_EXTRA_CA_CERTS when it starts: it must name the file that BENCH_CA names.
-// The command line, the line at the end and the exit statuses are those of common.lua.
-// Invariant: the line is printed only when every answer was right.
+// openai-node, OpenAI's own client, in Node.js. Install it with `npm install --prefix build/bench openai`.
+// It sends its own headers; retries are off; its fetch (Node's) reuses connections and supports only HTTP/1.1.
+// Node reads NODE_EXTRA_CA_CERTS when it starts, so it must be set to the same file as BENCH_CA.
+// Command line, line of figures and exit statuses: see common.lua.
+// Invariant: the line is printed only if every response was right.
 import { createWriteStream, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 const CANNOT = 3;
-const WARM_UP = 1000; // until V8 has compiled what runs often: without, a call takes a third more CPU time
+const WARM_UP = 1000; // calls before measuring, so that V8 has compiled the code that runs often
 const ID = "video_123";
 
 const require = createRequire(new URL("../../build/bench/", import.meta.url));
@@ -28,18 +28,18 @@ function load() {
   }
 }
 
-// KiB of one line of the kernel's account: VmRSS now, VmHWM at most so far.
+// Reads a memory size of this process in KiB: VmRSS is the current one, VmHWM the peak.
 function memory(name) {
   return Number(readFileSync("/proc/self/status", "utf8").match(new RegExp(`${name}:\\s+(\\d+)`))[1]);
 }
 
-// Begins the measured section; what it gives ends it, prints the line and ends the process.
+// Starts the measurement. Returns a function that ends it, prints the line of figures and exits.
 function start() {
   const rss = memory("VmRSS"), cpu = process.cpuUsage(), wall = performance.now();
   return (count) => {
     const seconds = (performance.now() - wall) / 1e3, used = process.cpuUsage(cpu), peak = memory("VmHWM");
     console.log(count, seconds.toFixed(6), ((used.user + used.system) / 1e6).toFixed(6), peak, peak - rss);
-    process.exit(0); // the connections that are kept would hold it for some seconds
+    process.exit(0); // idle connections would keep the process alive for some seconds
   };
 }
 

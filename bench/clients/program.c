@@ -1,4 +1,4 @@
-/* program.c - what the C programs of the benchmark share; see program.h. */
+/* program.c - code shared by the C programs of the benchmark; see program.h. */
 #define _GNU_SOURCE /* clock_gettime */
 #include "program.h"
 
@@ -109,7 +109,7 @@ static double cpu_seconds(void) {
          (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
-/* A line of /proc/self/status in KiB: "VmRSS:" is the memory in use, "VmHWM:" the most that ever was. */
+/* Reads a memory size of this process in KiB: "VmRSS:" is the current one, "VmHWM:" the peak. */
 static long memory(const char *name) {
   char line[256];
   long kib = 0;

@@ -1,13 +1,13 @@
 --- sora, as one client among others.
--- Owns how a good user of sora makes each of the measured things. Invariant: nothing but what the README
--- describes is used; retries are off, so that a failure is one.
+-- Owns how each load is written with sora, as a good user would. Invariant: it uses only what the README
+-- documents; retries are off, so that no failure is hidden.
 local common = dofile(arg[0]:gsub("[^/]*$", "common.lua", 1))
 local core = require "sora.core" -- for its clock
 local sora = require "sora"
 
-local STEP = 10 -- s; update returns sooner, when something is done
+local STEP = 10 -- s; update returns earlier when a call is done
 
-local SOON = 1e-6 -- s
+local SOON = 1e-6 -- s; the shortest interval of polls: a job is due again at once
 
 local ID = common.ID
 
@@ -42,8 +42,8 @@ local function many(job)
   job:finish()
 end
 
--- COUNT polls of FLIGHT jobs on one connection, one after another: each is due again at once. Every answer
--- differs from the one before, so that on_progress hears of each poll.
+-- Polls FLIGHT jobs COUNT times in all, on one connection, one after another. Every response differs from the
+-- previous one, so on_progress is called for each poll.
 local function watch(job)
   local client, polls = client_of(job, 1), 0
   local options = { interval = SOON, max_interval = SOON, on_progress = function(video)
@@ -57,7 +57,7 @@ local function watch(job)
   job:finish()
 end
 
--- The file's URL is that of /content, whose path holds the id.
+-- Downloads through the client, which makes the URL of /content from the id.
 local function download(job)
   local client = client_of(job, 1)
   job:start()

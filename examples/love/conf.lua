@@ -1,4 +1,4 @@
--- What LÖVE reads first: a small window, and the modules that the example uses.
+-- The configuration that LÖVE reads first: a small window, and only the modules that the example uses.
 -- luacheck: std +love
 function love.conf(t)
   t.identity = "sora-example"

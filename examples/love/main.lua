@@ -1,4 +1,4 @@
--- A LÖVE game that has a video made: a progress bar while it is, then its thumbnail; no frame ever waits.
+-- A LÖVE game that creates a video: it shows a progress bar, then the thumbnail. No frame ever blocks.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… love examples/love ["a prompt"]
 -- (with LUA_PATH and LUA_CPATH set, where sora is not installed)
 -- luacheck: std +love

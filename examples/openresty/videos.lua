@@ -1,5 +1,5 @@
--- The locations of nginx.conf beside this file: one makes a video and shows how it gets on, one shows a job.
--- Neither blocks the worker, and both are written as if they did.
+-- The handlers of the locations in nginx.conf: /make creates a video and reports its progress, /show shows a
+-- job, /webhook receives events. They look like blocking code, but none blocks the worker.
 
 -- luacheck: std +ngx_lua
 local cjson = require "cjson.safe"
@@ -9,8 +9,8 @@ local sora = require "sora"
 local videos = {}
 local client
 
--- One client a worker, made by its first request: one that is made before the workers are forked is of no use
--- in them.
+-- Returns the worker's client, made on its first request: a client made before nginx forks the workers does
+-- not work in them.
 local function get_client()
   client = client or openresty(assert(sora.new { max_connections = 256 }))
   return client
@@ -37,7 +37,7 @@ function videos.show()
   ngx.say(cjson.encode(video or { error = tostring(err) }))
 end
 
--- A server that posts when a job has ended is believed only if its signature holds.
+-- Receives an event that the server posts when a job has ended. Rejects it if the signature is invalid.
 function videos.webhook()
   ngx.req.read_body()
   local event, err = sora.verify_webhook(ngx.req.get_headers(), ngx.req.get_body_data() or "",

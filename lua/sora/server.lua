@@ -1,29 +1,29 @@
---- The development server: an honest little server of the video format on loopback.
--- Jobs take their time and are then done; their content is a film that plays. It stands in for a paid service
--- while a game, a web page or a client is written, and fails on demand, so that the unhappy paths can be
--- tried as well.
+--- A development server that speaks the OpenAI video format, on loopback.
+-- Its jobs run for some seconds and then complete with a video file that plays. Use it in place of a paid
+-- service while you write a game, a web page or a client. It fails on demand, to test how errors are handled.
 --
 --     local server = assert(require("sora.server").new { duration = 3 })
 --     print(server:url())
 --     server:run()
 --
--- Besides the format, a create takes a field `dev`, an object that says how this job behaves: `duration`,
+-- Besides the fields of the format, a create accepts `dev`, an object that controls this job: `duration`,
 -- `queue`, `expires` (seconds, as in the options), `fail` (an error code, or `{ code, message }`),
--- `content_bytes` (the film's size), `poll_after_ms` (sent as `openai-poll-after-ms` while it runs), `id`.
--- And there is a control surface, for loopback alone:
+-- `content_bytes` (the size of the video file), `poll_after_ms` (sent as `openai-poll-after-ms` while the job
+-- runs), `id`. Requests that come over loopback can also use these endpoints:
 --
--- * `POST /dev/faults`: a list of faults, each with a `match` (`method`, and `path`, a Lua pattern), how many
---   `times` it happens (always), how many matches come `after` which it does, and what happens: `status`,
---   `body`, `headers` (false removes one), `delay` (seconds before the answer), `close` (true: no answer;
---   "after": closed after it, unannounced), `truncate` (send only so many bytes of the body), `stall`
---   (seconds before it is then cut). What stands in place of an answer also keeps the request from being
---   looked at, unless there is `process = true`: then only its answer is lost.
+-- * `POST /dev/faults` adds one fault or a list of faults. Which requests: `match` (`method`, and `path`, a
+--   Lua pattern; every request without it), `after` (skip this many matches first), `times` (then apply this
+--   often; always without it). What happens: `status`, `body`, `headers` (false removes one), `delay`
+--   (seconds before the response), `close` (true: close without a response; "after": close after it, without
+--   `Connection: close`), `truncate` (send only this many bytes of the body), `stall` (with `truncate`:
+--   seconds before the connection is cut). A fault with `status`, `body` or `close = true` replaces the real
+--   response, and the request is not processed; with `process = true` it is processed first.
 -- * `DELETE /dev/faults`, `GET /dev/faults`
--- * `GET /dev/requests`: the last thousand requests, keys left out; `GET /dev/stats`: counts
--- * `GET /dev/jobs/{id}`: the fields and files that a job was made from
+-- * `GET /dev/requests`: the last thousand requests, without keys; `GET /dev/stats`: counters
+-- * `GET /dev/jobs/{id}`: the fields and files that created the job
 --
--- Owns the life of a server: the socket, and the way of each request from reading it to its record. Needs
--- lua-http, which sora itself does not.
+-- Owns the life of a server: the socket, and each request from reading it to recording it. Needs lua-http,
+-- which the client does not.
 -- @module sora.server
 local loaded, http_server = pcall(require, "http.server")
 if not loaded then
@@ -54,7 +54,7 @@ end
 
 -- ---- one request ------------------------------------------------------------------------------------------
 
--- The real answer. A mistake in a handler is a mistake here, and must not take the server with it.
+-- Makes the real response. An error in a handler is a bug of this server; it must not end the server.
 local function process(self, request)
   if not request.body then
     local refusal = self.app:refusal(input.problem(413, "The body is too large.", nil, "request_too_large"))
@@ -82,7 +82,7 @@ local function spoil(response, fault)
   return response
 end
 
--- What every response has. Headers that are there already, or were taken away with false, stay as they are.
+-- Adds the headers of every response. Keeps those that are set already, or removed (false) by a fault.
 local function complete(self, request, response)
   local headers = response.headers
   local function default(name, value)
@@ -134,19 +134,20 @@ end
 
 -- ---- the server -------------------------------------------------------------------------------------------
 
---- Makes a server and binds its port.
+--- Creates a server and binds its port.
 -- @tparam ?table options
 --
--- * `host` ("127.0.0.1"), `port` (0: the system chooses), `allow_remote` (false; without it only loopback is
---   bound)
--- * `duration` (6) seconds a job takes after `queue` (a tenth of that) seconds of waiting; `fail_rate` (0) of
---   the jobs fail; content `expires` (3600) seconds after completion
--- * `delay` (0) seconds before each answer; `keep_alive` (75) seconds before an idle connection is closed
--- * `api_key`, and `auth` ("bearer"), how it is to be sent; `base_path` ("/v1"); `cors`, an origin that may
---   call from a browser; `not_ready` (404), the status of content that is not ready; `format`, a dialect
--- * `log`, a function called with a line for each request; `clock` and `random`, in place of the real ones
+-- * `host` ("127.0.0.1"), `port` (0: the system chooses), `allow_remote` (false; true accepts a `host` that
+--   is not loopback)
+-- * `queue` (a tenth of `duration`) seconds that a job is queued, then `duration` (6) seconds that it runs;
+--   `fail_rate` (0), the share of jobs that fail; `expires` (3600) seconds until a completed file is gone
+-- * `delay` (0) seconds before each response; `keep_alive` (75) seconds until an idle connection is closed
+-- * `api_key`, the key to require, and `auth` ("bearer"), the way a client must send it; `base_path` ("/v1");
+--   `cors`, an origin whose pages may call the server; `not_ready` (404), the status for content that is not
+--   ready; `format`, a dialect (see sora.server.format)
+-- * `log`, a function that receives a line for each request; `clock` and `random` replace the real ones
 -- @treturn ?Server nil when the port cannot be bound
--- @treturn ?string why
+-- @treturn ?string the reason
 function server.new(options)
   options = options or {}
   local problem = options_of.problem(options)
@@ -159,7 +160,7 @@ function server.new(options)
     log = options.log,
     clock = clock,
     base_path = options.base_path or "/v1",
-    connections = setmetatable({}, { __mode = "k" }), -- those that are alive
+    connections = setmetatable({}, { __mode = "k" }), -- weak: finished connections disappear by themselves
     served = 0,
     tag = ("%08x"):format(rand.uniform(2 ^ 31)),
   }, Server)
@@ -221,14 +222,14 @@ function Server:date()
   return self.date_text
 end
 
---- The base URL, as a client wants it.
+--- Returns the base URL to give to a client.
 -- @treturn string
 function Server:url()
   return self.origin .. self.base_path
 end
 
---- Does what there is to do, and waits for it up to a time.
--- @tparam ?number timeout seconds; without one it waits until something happens
+--- Handles pending events, and waits for some if there are none.
+-- @tparam ?number timeout the longest wait in seconds; nil: no limit
 -- @treturn boolean false once the server is stopped
 function Server:step(timeout)
   if self.http and not self.stopping then
@@ -245,13 +246,12 @@ function Server:step(timeout)
   return self.http ~= nil
 end
 
---- Serves until it is stopped.
+--- Serves until `stop` is called.
 function Server:run()
   while self:step() do end
 end
 
---- Ends the server and closes its connections. It may be called at any time, also from within a request, and
--- again.
+--- Stops the server and closes its connections. Safe to call at any time, from inside a request, and twice.
 function Server:stop()
   self.stopping = true
   if not self.running then
@@ -275,14 +275,14 @@ function Server:release()
   end
 end
 
---- Runs a function beside the requests, as a coroutine of the server's loop.
+--- Runs a function as a coroutine of the server's loop, beside the requests.
 -- @tparam function run
 function Server:spawn(run)
   self.http.cq:wrap(run)
 end
 
---- The server as a program.
--- @tparam {string,...} arguments the command line's
+--- Runs the server as a program.
+-- @tparam {string,...} arguments of the command line
 -- @treturn number the exit status
 function server.main(arguments)
   return require("sora.server.main")(server, arguments)

@@ -1,4 +1,4 @@
-/* Specs of src/base/base64.c: what it reads is held against an encoder that is written here. */
+/* Specs of src/base/base64.c: decodes what an encoder written here has made. */
 #include "base/base64.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char urls[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Returns the length of the text; `breaks`: a line break now and then. */
+/* Returns the length of the text. `breaks` inserts a line break now and then. */
 static size_t encode(const unsigned char *bytes, size_t len, const char *alphabet, int padded, int breaks, char *out) {
   size_t at = 0, i;
   for (i = 0; i < len; i += 3) {
@@ -33,8 +33,8 @@ static size_t encode(const unsigned char *bytes, size_t len, const char *alphabe
   return at;
 }
 
-/* Decodes into memory of exactly the promised size, from memory of exactly `len`, so that a sanitizer sees one byte
- * too far; without one, the byte after the room is looked at. */
+/* Decodes from and to memory of exactly the documented sizes, so that a sanitizer detects any access beyond them.
+ * Without a sanitizer, the guard byte detects a write beyond the end. */
 static long decode(const char *text, size_t len, char *out) {
   char *room = malloc(ROOM(len) + 1), *exact = malloc(len > 0 ? len : 1);
   long written;
@@ -72,7 +72,7 @@ static int gives(const char *text, const char *wanted) {
   return written == (long)strlen(wanted) && memcmp(out, wanted, (size_t)written) == 0;
 }
 
-/* RFC 4648, 10, and endings without padding. */
+/* The examples of RFC 4648, section 10, and endings without padding. */
 static void examples(void) {
   CHECK(gives("", ""));
   CHECK(gives("Zg==", "f"));
@@ -96,7 +96,7 @@ static int is_none(const char *text, size_t len) {
   return decode(text, len, out) == -1;
 }
 
-/* Every character in every place of a quantum, except those that mean something. */
+/* Every character that base64 does not use, in every position. */
 static void junk(void) {
   char text[9];
   int c, place;
@@ -118,7 +118,7 @@ static void junk(void) {
   CHECK(is_none("{\"a\":1}", 7));
 }
 
-/* Texts that look random: whatever they are, nothing is written beyond the room. */
+/* Random texts: nothing is written beyond the output memory. */
 static void noise(void) {
   static const char letters[] = "ABYZabyz019+/-_==\r\n *";
   char text[40], out[64];

@@ -32,7 +32,7 @@ static void strings(void) {
   CHECK(strcmp(buffer_string(&b), "") == 0);
   CHECK(b.len == 0);
   CHECK(buffer_puts(&b, "") == 0 && b.len == 0);
-  for (i = 1; i <= 1100; i++) { /* past two of its sizes, so that the end needs room of its own */
+  for (i = 1; i <= 1100; i++) { /* long enough to reach a full buffer, where the '\0' needs more memory */
     CHECK(buffer_puts(&b, "x") == 0);
     CHECK(strlen(buffer_string(&b)) == i && b.len == i);
   }

@@ -1,6 +1,6 @@
-/* check.h - what the C specs share: checks that are counted, and numbers that look random and are the same every time.
+/* check.h - shared by the C specs: counted checks, and pseudo-random numbers that are the same in every run.
  *
- * Each program ends with `return summary();`, which prints how many checks there were: one without any fails. */
+ * Each program ends with `return summary();`, which prints how many checks ran. The spec fails if none did. */
 #ifndef SORA_CHECK_H
 #define SORA_CHECK_H
 
@@ -9,7 +9,7 @@
 
 static long checks, failures;
 
-/* A check with words of its own about which case it is. */
+/* Checks a condition. The further arguments, as of printf, say which case it is. */
 #define CHECK_CASE(condition, ...)                        \
   do {                                                    \
     checks++;                                             \
@@ -27,7 +27,7 @@ static inline int summary(void) {
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* A whole number below `limit`. */
+/* Returns a pseudo-random integer from 0 to limit - 1. */
 static inline unsigned pick(unsigned limit) {
   static unsigned long long state = 20260924;
   state = state * 6364136223846793005ULL + 1442695040888963407ULL;

@@ -7,7 +7,7 @@
 
 static struct buffer block(const char *text) {
   struct buffer b = {0};
-  /* exactly as large as the text, so that reading past its end is seen by the sanitizer */
+  /* exactly as large as the text, so that the sanitizer detects a read beyond its end */
   b.len = b.cap = strlen(text);
   b.data = malloc(b.len != 0 ? b.len : 1);
   memcpy(b.data, text, b.len);
@@ -27,12 +27,12 @@ static void fields(void) {
       {"\r\n", {NULL}},
       {"A: 1\r\n", {"A", "1", NULL}},
       {"A: 1\r\nB: 2\r\nA: 3\r\n\r\n", {"A", "1", "B", "2", "A", "3", NULL}},
-      {"A: 1\nB: 2\n", {"A", "1", "B", "2", NULL}},           /* LF alone */
-      {"A: 1\r\nB: 2", {"A", "1", "B", "2", NULL}},           /* the last line has no end */
+      {"A: 1\nB: 2\n", {"A", "1", "B", "2", NULL}},           /* line ends without CR */
+      {"A: 1\r\nB: 2", {"A", "1", "B", "2", NULL}},           /* no line end after the last line */
       {"A:1\r\n", {"A", "1", NULL}},                          /* no blank */
       {"A: \t 1 2\t \r\n", {"A", "1 2", NULL}},               /* blanks around, and within */
       {"A:\r\nB: \r\nC:\t\n", {"A", "", "B", "", "C", ""}},   /* empty values */
-      {"no colon\r\nA: 1\r\n\r\nnone\r\n", {"A", "1", NULL}}, /* lines that are no fields */
+      {"no colon\r\nA: 1\r\n\r\nnone\r\n", {"A", "1", NULL}}, /* lines without a colon are skipped */
       {"A: b: c\r\n", {"A", "b: c", NULL}},                   /* the first colon counts */
       {"Date: Thu, 24 Sep 2026 10:00:00 GMT\r\n", {"Date", "Thu, 24 Sep 2026 10:00:00 GMT", NULL}},
       {": 1\r\n", {"", "1", NULL}},
@@ -66,7 +66,7 @@ static void finding(void) {
   CHECK(headers_find(&b, "RETRY-AFTER", 11, &field) && is(field.value, field.value_len, "5"));
   CHECK(headers_find(&b, "x-retry-after", 13, &field) && is(field.value, field.value_len, "7"));
   CHECK(headers_find(&b, "retry-after-ms", 14, &field) && is(field.value, field.value_len, "8"));
-  CHECK(!headers_find(&b, "retry", 5, &field)); /* the beginning of a name is no name */
+  CHECK(!headers_find(&b, "retry", 5, &field)); /* the whole name must match */
   CHECK(!headers_find(&b, "retry-after-ms-x", 16, &field));
   CHECK(!headers_find(&b, "blank", 5, &field)); /* RFC 9112, 5.1: no blank before the colon */
   CHECK(!headers_find(&b, "", 0, &field));
@@ -104,7 +104,7 @@ static void letters(void) {
   CHECK(headers_same("abcX", "ABCy", 3) && !headers_same("abcX", "ABCy", 4));
 }
 
-/* Any bytes at all are read to their end, and no field leaves the block. */
+/* Random bytes are read to their end, and every field lies inside the block. */
 static void anything(void) {
   static const char alphabet[] = {'A', ':', ' ', '\t', '\r', '\n', '\0', '\xFF'};
   unsigned round;

@@ -7,7 +7,7 @@
 
 #define NUMBER_MARK "\001mark:"
 
-/* The text with <…> turned into real marks. */
+/* Returns the text with each <…> turned into a real mark. */
 static struct buffer with_marks(const char *text) {
   struct buffer b = {0};
   for (; *text != '\0'; text++) {
@@ -19,7 +19,7 @@ static struct buffer with_marks(const char *text) {
   return b;
 }
 
-/* Works on a copy that is exactly as large as the text, so that the sanitizer sees a read past its end. */
+/* Scans a copy of exactly the text's size, so that the sanitizer detects a read beyond its end. */
 static int mark(const char *text, size_t len, int floats, struct buffer *out) {
   char *copy = malloc(len != 0 ? len : 1);
   int result, mendable;
@@ -30,7 +30,7 @@ static int mark(const char *text, size_t len, int floats, struct buffer *out) {
   return result;
 }
 
-/* Whether the binding must look at the decoded value: it holds nulls, marked strings or, with integers, numbers. */
+/* Checks `mendable`: the binding must look at a value with nulls, marks or, in a Lua with integers, numbers. */
 static void mendable(void) {
   static const struct {
     const char *text;
@@ -76,7 +76,7 @@ static void check_case(const char *text, int floats, const char *wanted) {
 
 static void cases(void) {
   static const struct {
-    const char *text, *plain, *floats; /* plain, floats: what it becomes; NULL: stays as it is */
+    const char *text, *plain, *floats; /* plain, floats: the result without and with that option; NULL: unchanged */
   } table[] = {
       {"", NULL, NULL},
       {"{}", NULL, NULL},
@@ -92,7 +92,7 @@ static void cases(void) {
        "[<9007199254740993>,1,<9007199254740995>]"},
       {"[ 9007199254740993 ]", "[ <9007199254740993> ]", "[ <9007199254740993> ]"},
       {"18446744073709551616", "<18446744073709551616>", "<18446744073709551616>"},
-      {"4.0", NULL, "<4.0>"}, /* is a float, though 4 is its value */
+      {"4.0", NULL, "<4.0>"}, /* a float, though its value is an integer */
       {"-4.000", NULL, "<-4.000>"},
       {"0.0", NULL, "<0.0>"},
       {"4.5", NULL, NULL},
@@ -103,7 +103,7 @@ static void cases(void) {
       {"-2.5e-3", NULL, "<-2.5e-3>"},
       {"[1e3,1]", NULL, "[<1e3>,1]"},
       {"0.12345678901234567", NULL, "<0.12345678901234567>"},
-      /* a number in place of a key must not become a key */
+      /* a number where a key must be is invalid JSON, and a mark would turn it into a key */
       {"{4.0:1}", NULL, NULL},
       {"{9007199254740993 : 1}", NULL, NULL},
       /* digits inside strings are text */
@@ -116,7 +116,7 @@ static void cases(void) {
       {"[\"\\u0022 9007199254740993\"]", NULL, NULL},
       {"[\"\",9007199254740993,\"\"]", "[\"\",<9007199254740993>,\"\"]", "[\"\",<9007199254740993>,\"\"]"},
       {"\"caf\xC3\xA9 4.0\"", NULL, NULL},
-      /* what is cut off or no JSON is left for the decoder to refuse */
+      /* truncated or invalid JSON stays unchanged, so that the decoder rejects it */
       {"-", NULL, NULL},
       {"[-", NULL, NULL},
       {"\"", NULL, NULL},
@@ -133,7 +133,7 @@ static void cases(void) {
   };
   size_t i;
   for (i = 0; i < sizeof table / sizeof table[0]; i++) {
-    if (strchr(table[i].text, '<') != NULL) { /* the text itself has the sign that stands for a mark */
+    if (strchr(table[i].text, '<') != NULL) { /* here '<' is text; with_marks would take it for a mark */
       struct buffer out = {0};
       CHECK(mark(table[i].text, strlen(table[i].text), 1, &out) == 0 && out.len == 0);
       buffer_free(&out);
@@ -144,7 +144,7 @@ static void cases(void) {
   }
 }
 
-/* Every beginning of a text that has everything in it: each is read without a step past its end. */
+/* Every prefix of a text with all kinds of values: none is read beyond its end. */
 static void truncated(void) {
   static const char text[] = "{\"a\":[-9007199254740993,4.0,1.5e-7,\"\\\"\\\\\\u00e9 12\",{\"b\":null}],\"c\":0.10}";
   size_t len;
@@ -157,7 +157,7 @@ static void truncated(void) {
   }
 }
 
-/* Takes the marks out again; NULL if one has no number and closing quote behind it. */
+/* Removes the marks. Returns NULL if a mark is not followed by a number and a closing quote. */
 static char *without_marks(const struct buffer *marked, size_t *len) {
   static const char opening[] = "\"" NUMBER_MARK;
   char *text = malloc(marked->len + 1);
@@ -178,7 +178,7 @@ static char *without_marks(const struct buffer *marked, size_t *len) {
   return text;
 }
 
-/* Any text: with the marks taken out it is what it was. */
+/* Random texts: removing the marks restores the original. */
 static void anything(void) {
   static const char *const pieces[] = {"\"", "\\", "9007199254740993", "1", "-", "+", ".", "0", "e", "E", "4.0", "1e3",
                                        ",",  "[",  "]",  "{",  "}", ":", " ", "\n", "true", "null", "\"a\"", "\"\\\"\"",

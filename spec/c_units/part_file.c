@@ -14,7 +14,7 @@
 static char folder[] = "/tmp/sora-part-XXXXXX";
 static char path[64], part[80];
 
-/* A new target for each spec. */
+/* Sets the target and its part file, a different one for each spec. */
 static void name(const char *file) {
   snprintf(path, sizeof path, "%s/%s", folder, file);
   snprintf(part, sizeof part, "%s.part", path);
@@ -132,7 +132,7 @@ static void opening_fails(void) {
   CHECK(exists(folder));
 }
 
-/* What stands at "<path>.part" and is not ours is left where it is. */
+/* A folder at "<path>.part" is not the client's, and stays. */
 static void part_of_others(void) {
   struct part_file s;
   name("taken");
@@ -158,7 +158,7 @@ static void writing_fails(void) {
   CHECK(holds(path, "old") && !exists(part) && exists("/dev/full"));
 }
 
-/* A write may take a part of the bytes before it fails. */
+/* A write may store some of the bytes before it fails. */
 static void disk_fills(void) {
   struct part_file s;
   struct rlimit limit;
@@ -184,7 +184,7 @@ static void renaming_fails(void) {
   name("turned");
   part_file_init(&s);
   CHECK(part_file_open(&s, path, 0) == 0 && part_file_write(&s, "x", 1) == 0);
-  CHECK(mkdir(path, 0777) == 0); /* somebody else was quicker */
+  CHECK(mkdir(path, 0777) == 0); /* another program creates a folder there meanwhile */
   CHECK(part_file_commit(&s) != 0 && strcmp(s.verb, "rename") == 0 && s.code == EISDIR);
   part_file_close(&s);
   CHECK(exists(path) && !exists(part));
@@ -200,7 +200,7 @@ static void rewinding_fails(void) {
   CHECK(!exists(part));
 }
 
-/* Names without a slash, whose folder is the current one. */
+/* A name without a slash is in the current folder. */
 static void beside_us(void) {
   struct part_file s;
   CHECK(chdir(folder) == 0);

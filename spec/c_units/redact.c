@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-/* Adds one secret, and redacts a text with it. */
+/* Checks a text that is redacted with one secret. */
 static void check_redacted(const char *secret, const char *text, const char *wanted) {
   struct buffer secrets = {0};
   char copy[256];
@@ -21,7 +21,7 @@ static void spellings(void) {
   check_redacted("abc", "ab", "ab");
   check_redacted("abc", "xabcabcx", "x******x");
   check_redacted("abc", "Abc aBc", "Abc aBc");
-  check_redacted("aa", "aaa", "**a"); /* what is left over is half a secret at most, and never the whole */
+  check_redacted("aa", "aaa", "**a"); /* overlapping matches leave a part of the secret, never all of it */
   check_redacted("a\"b", "{\"k\":\"a\\\"b\"}", "{\"k\":\"****\"}");
   check_redacted("a\\b", "a\\b a\\\\b", "*** ****");
   check_redacted("a/b", "a/b a\\/b", "*** ****");
@@ -30,13 +30,13 @@ static void spellings(void) {
   check_redacted("%4a%4B", "JK", "**");
 }
 
-/* A '%' without two hexadecimal digits behind it stands for itself. */
+/* A '%' that is not followed by two hexadecimal digits is an ordinary character. */
 static void halves(void) {
   check_redacted("ab%", "ab%", "***");
   check_redacted("ab%4", "ab%4", "****");
   check_redacted("ab%4g", "ab%4g", "*****");
   check_redacted("ab%g4%43", "ab%g4C", "******");
-  check_redacted("%00abc", "%00abc abc", "****** abc"); /* before a zero byte there is nothing */
+  check_redacted("%00abc", "%00abc abc", "****** abc"); /* decoded, the secret ends at the zero byte and is empty */
   check_redacted("ab%00c", "ab ab%00c", "** ******");
 }
 
@@ -55,8 +55,8 @@ static void collect(void) {
   buffer_free(&secrets);
 }
 
-/* Whatever a secret is, its own text holds no trace of it once redacted; texts are as long as the memory they are in, so
- * that the sanitizer sees a step past their end. */
+/* Random secrets: each is redacted completely from its own text. The memory is exactly as long as the text, so that the
+ * sanitizer detects an access beyond its end. */
 static void anything(void) {
   static const char alphabet[] = "a%4fF\"\\/0";
   unsigned round;

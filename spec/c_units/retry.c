@@ -1,4 +1,4 @@
-/* Specs of src/http/retry.c: the rules, written a second time as words and sets, over every combination of facts. */
+/* Specs of src/http/retry.c: compares it with the rules, written a second time, for every combination of facts. */
 #include "http/retry.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 #include "check.h"
 
-/* A fact's line in the table. `status` 0 is an attempt without an answer, which may be `broken`. */
+/* Makes the facts of a first attempt. `status` 0: no response came; `broken`: because of a transient error. */
 static struct retry_facts facts(int status, int broken, int repeatable, int unsent, int advice) {
   struct retry_facts f;
   memset(&f, 0, sizeof f);
@@ -32,7 +32,7 @@ static void statuses(void) {
     CHECK_CASE(retry_is_transient(status) == passes(status), "%d", status);
 }
 
-/* Every answer of 400 and more, and every success that was broken off on our side (advice not said). */
+/* Every status, with each value of x-should-retry (`advice`). */
 static void answers(void) {
   int status, repeatable, unsent, advice;
   for (status = 100; status <= 599; status++)
@@ -41,7 +41,7 @@ static void answers(void) {
         for (advice = -1; advice <= 1; advice++) {
           struct retry_facts f = facts(status, 0, repeatable, unsent, advice);
           int again, ambiguous;
-          if (advice > 0 && status < 400) continue; /* no answer that is no refusal is asked about with advice */
+          if (advice > 0 && status < 400) continue; /* advice to retry comes only with an error status */
           if (advice < 0)
             again = 0;
           else if (repeatable)
@@ -110,16 +110,16 @@ static void wished(void) {
   f.retry_after = 0;
   CHECK(retry_delay(&f) == 0);
   f.retry_after = 3.5;
-  CHECK(retry_delay(&f) == 3.5); /* as it is: less would be refused again */
+  CHECK(retry_delay(&f) == 3.5); /* exactly, without jitter: an earlier retry would be refused */
   f.retry_after = 120;
   CHECK(retry_delay(&f) == 120);
   f.retry_after = 120.001;
-  CHECK(retry_delay(&f) < 0); /* a longer one ends the retries */
+  CHECK(retry_delay(&f) < 0); /* no retry if the server asks for a longer wait */
   f.retry_after = HUGE_VAL;
   CHECK(retry_delay(&f) < 0);
   f.retry_after = 1;
   f.status = 404;
-  CHECK(retry_delay(&f) < 0); /* a wish alone repeats nothing */
+  CHECK(retry_delay(&f) < 0); /* retry-after alone does not cause a retry */
   f.advice = 1;
   CHECK(retry_delay(&f) == 1);
   f.attempts = 3;
@@ -135,7 +135,7 @@ static void read_wishes(void) {
       {"1500", NULL, -1, 1000, 1.5},
       {"0", NULL, -1, 1000, 0},
       {"0.5", NULL, -1, 1000, 0.0005},
-      {"1500", "7", -1, 1000, 1.5}, /* the finer one goes first */
+      {"1500", "7", -1, 1000, 1.5}, /* retry-after-ms takes precedence */
       {"soon", "7", -1, 1000, 7},
       {"", "7", -1, 1000, 7},
       {"-5", "7", -1, 1000, 7},
@@ -157,7 +157,7 @@ static void read_wishes(void) {
       {NULL, "1.2.3", -1, 1000, -1},
       {NULL, "a date", 1030, 1000, 30},
       {NULL, "a date", 1000, 1000, 0},
-      {NULL, "a date", 400, 1000, 0}, /* in the past: at once */
+      {NULL, "a date", 400, 1000, 0}, /* a date in the past: no wait */
       {NULL, "no date", -1, 1000, -1},
       {"250", "a date", 1030, 1000, 0.25},
   };

@@ -1,4 +1,4 @@
-/* Specs of src/loop/timers.c: the heap against a plain list. */
+/* Specs of src/loop/timers.c: compares the heap with a plain list. */
 #include "loop/timers.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static double earliest(void) {
   return due;
 }
 
-/* The invariant of timers.h, and that nobody is missing. */
+/* Checks the invariant of timers.h, and that no request is missing. */
 static int whole(const struct timers *t) {
   size_t i, count = 0;
   int n;
@@ -63,7 +63,7 @@ static void by_hand(void) {
   CHECK(timers_first(&t) == NULL);
 }
 
-/* From a leaf of one branch into another branch, the last one may have to move towards the root. */
+/* The last leaf replaces a removed one. In another branch it may have to move up. */
 static void removal_moves_up(void) {
   static const double dues[] = {1, 10, 2, 11, 12, 3, 4, 20, 21};
   struct timers t = {0};
@@ -71,7 +71,7 @@ static void removal_moves_up(void) {
   for (i = 0; i < 9; i++) put(&t, i, dues[i]);
   put(&t, 9, 13);
   put(&t, 10, 14);
-  put(&t, 11, 5); /* below 3, and earlier than all below 10 */
+  put(&t, 11, 5); /* the last leaf: in the branch of 3, and earlier than all in the branch of 10 */
   CHECK(whole(&t));
   take(&t, 7);
   CHECK(whole(&t));
@@ -89,7 +89,7 @@ static void at_random(void) {
     if (inside[n])
       take(&t, n);
     else
-      put(&t, n, pick(round % 2 ? 8 : 100000)); /* many at the same time, too */
+      put(&t, n, pick(round % 2 ? 8 : 100000)); /* with 8, many are due at the same time */
     if (round % 7 == 0) CHECK_CASE(whole(&t), "round %d", round);
   }
   timers_free(&t);

@@ -1,9 +1,9 @@
---- Answers of the scripted server (httpd.lua) that many specs need, and ways to make others.
--- Owns the job "v", as a server shows it, and its file. Invariant: nobody changes one of these tables; `with`
--- makes a copy that has more.
+--- Responses of the scripted server (httpd.lua) that many specs need, and functions that make others.
+-- Owns the job "v", as a server shows it, and its file. Invariant: these tables are never changed; `with`
+-- makes a copy with more fields.
 local answers = {}
 
---- A copy of a table that has more fields.
+--- Copies a table and adds fields.
 -- @tparam ?table fields
 -- @tparam ?table more
 function answers.with(fields, more)
@@ -13,7 +13,7 @@ function answers.with(fields, more)
   return all
 end
 
---- The job "v" with a status, and more fields if given.
+--- Makes the job "v" with a status, and more fields if given.
 function answers.job(status, fields)
   return { json = answers.with({ id = "v", status = status }, fields) }
 end
@@ -22,18 +22,18 @@ answers.QUEUED = answers.job("queued")
 answers.RUNNING = answers.job("in_progress", { progress = 40 })
 answers.DONE = answers.job("completed")
 
---- DONE, once it is released.
+--- DONE, held back until `release`.
 answers.HELD = answers.with(answers.DONE, { hold = true })
 
 --- A body with nothing but the id "v".
 answers.VIDEO = { body = '{"id":"v"}' }
 
---- A refusal after which the server asks to wait so many milliseconds.
+--- Makes a 503 with retry-after-ms.
 function answers.busy(ms)
   return { status = 503, headers = { ["retry-after-ms"] = tostring(ms) } }
 end
 
---- A redirect.
+--- Makes a redirect.
 function answers.redirect(status, location)
   return { status = status, headers = { Location = location }, body = "<a href=x>moved</a>" }
 end
@@ -41,16 +41,16 @@ end
 --- The headers of a file.
 answers.TYPE = { ["Content-Type"] = "video/mp4" }
 
---- A file of these bytes, with more headers if given.
+--- Makes a file of these bytes, with more headers if given.
 function answers.file(bytes, headers)
   return { body = bytes, headers = answers.with(answers.TYPE, headers) }
 end
 
---- The bytes of a small film, and the answer that has them.
+--- The bytes of a small video file, and the response with them.
 answers.MP4 = "\0\0\0\24ftypisom\0\0\2\0isommp42" .. ("\0\255mdat"):rep(100)
 answers.FILE = answers.file(answers.MP4)
 
---- The beginning of a file, whose rest doesn't come.
+--- The first bytes of a file. The rest does not come.
 answers.HALF = { steps = {
   "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\n\r\nfilm", 600 } }
 

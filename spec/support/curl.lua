@@ -1,5 +1,5 @@
---- The curl command as an HTTP client for specs: somebody else's idea of HTTP, in a process of its own.
--- Owns the way to call it and the reading of what it says. Works under every Lua.
+--- The curl command as an HTTP client for specs: an independent implementation, in a process of its own.
+-- Owns its command line and the parsing of its output. Works under every Lua.
 local json = require("cjson.safe").new()
 local process = require "spec.support.process"
 
@@ -7,7 +7,7 @@ local curl = {}
 
 local function read_headers(text)
   local headers = {}
-  -- of several answers (100 Continue) the last one counts
+  -- curl writes the headers of each response (100 Continue, redirects); only the last counts
   local last = text:match(".*\n\r\n(HTTP/.*)$") or text
   for name, value in last:gmatch("\n([^:\r\n]+):[ \t]*([^\r\n]*)") do
     headers[name:lower()] = value
@@ -15,9 +15,9 @@ local function read_headers(text)
   return headers
 end
 
---- Calls curl.
+--- Runs curl.
 -- @tparam string url
--- @tparam ?{string,...} options more of its options
+-- @tparam ?{string,...} options more options of curl
 -- @treturn table `status`, `headers` (names in lower case), `body`, `json` (the body decoded), `exit` (curl's
 -- exit status), `continued` (whether there was a 100 Continue)
 function curl.get(url, options)
@@ -33,7 +33,7 @@ function curl.get(url, options)
   words[#words + 1] = "--"
   words[#words + 1] = url
   local said = process.output(process.command(words) .. "; echo $?")
-  local status, exit = said:match("(%d+) (%d+)%s*$") -- of the last answer
+  local status, exit = said:match("(%d+) (%d+)%s*$") -- of the last response
   local head = process.slurp(folder .. "/head") or ""
   local body = process.slurp(folder .. "/body") or ""
   os.execute("rm -r " .. process.quote(folder))
@@ -43,7 +43,7 @@ function curl.get(url, options)
   }
 end
 
---- Posts a table as JSON, or a text as it is.
+--- Posts a table as JSON, or a string unchanged.
 -- @tparam string url
 -- @param body
 -- @tparam ?{string,...} options

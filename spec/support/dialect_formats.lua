@@ -1,16 +1,15 @@
---- The development server in the dialects that spec/fixtures/dialects documents: small tables of how each
--- kind of server says what it says.
--- Owns those tables, and the way from one to a program. Each may have
---   base_path, auth        as the server's options
---   options                those of a client for it
---   format                 functions in place of those of sora.server.format
---   route(request, path)   puts the request where the format has it; `path` is what follows the base path
+--- The development server in the dialects that spec/fixtures/dialects documents: a small table for each.
+-- Owns those tables, and the program that serves one. Each may have
+--   base_path, auth        options of the server
+--   options                options of a client for it
+--   format                 functions that replace those of sora.server.format
+--   route(request, path)   returns the path in the default format; `path` is the part after the base path
 --   refuse(request)        a problem (see sora.server.input), or nil
---   answer(response, view)  changes the answer to a create
---   content(response, view) changes the answer to /content
---   id                     { before, after }: what the dialect puts around ids
---   instant                jobs are done when they are made
--- Invariant: files lie at another origin (the same port, another name), which refuses whoever brings a key.
+--   answer(response, view)  changes the response to a create
+--   content(response, view) changes the response to /content
+--   id                     { prefix, suffix } of the dialect's ids
+--   instant                jobs complete as soon as they are created
+-- Invariant: files are at another origin (same port, another host name), which rejects requests with a key.
 local data = require "sora.server.media_data"
 local default = require "sora.server.format"
 local json = require "sora.server.json"
@@ -19,7 +18,7 @@ local reading = require "sora.server.reading"
 local server = require "sora.server"
 
 local formats = {}
-local cdn -- where the files lie
+local cdn -- the origin of the files
 
 local function file_url(view)
   return ("%s/files/%s?X-Amz-Signature=abc"):format(cdn, view.id)
@@ -30,7 +29,7 @@ local function done(view, value)
   return nil
 end
 
--- Status words in place of the format's.
+-- Maps the statuses of the default format to those of the dialect.
 local function words(queued, in_progress, completed, failed)
   return { queued = queued, in_progress = in_progress, completed = completed, failed = failed }
 end
@@ -53,7 +52,7 @@ local function json_alone(request)
   end
 end
 
--- Text in place of a file.
+-- Replaces a file by text.
 local function replace(response, status, body)
   response.status, response.headers, response.body = status, {}, body
   response.content, response.first, response.count = nil, nil, nil
@@ -63,7 +62,7 @@ local function no_content(response)
   replace(response, 404, '{"error":{"message":"Invalid URL","type":"invalid_request_error"}}')
 end
 
--- POST and GET below another path: /video/generations, /video/generations/{id}.
+-- Makes a `route` for another path than /videos, such as /video/generations and /video/generations/{id}.
 local function below(...)
   local names = { ... }
   return function(_, path)
@@ -75,7 +74,7 @@ local function below(...)
   end
 end
 
--- What is made at once: the finished video is the answer to the create, and there is nothing to ask for.
+-- Makes a synchronous dialect: the response to a create is the completed video, and there is no GET.
 local function synchronous(write)
   return {
     instant = true,
@@ -133,7 +132,7 @@ formats.newapi = {
       return encode{ code = trouble.code or "error", message = trouble.message, data = json.null }
     end,
   },
-  content = function(response, view) -- the gateway itself failed to fetch what is there
+  content = function(response, view) -- the file exists, but the gateway fails to fetch it
     if view and view.status == "completed" then no_content(response) end
   end,
 }
@@ -270,7 +269,7 @@ formats.octopusx = {
 
 -- The program --------------------------------------------------------------------------
 
--- The id that the job store has, for one of the dialect's.
+-- Converts an id of the dialect to that of the job store.
 local function inner_id(dialect, id)
   if not dialect.id or not id then return id end
   local before, after = dialect.id[1], dialect.id[2]
@@ -280,7 +279,8 @@ local function inner_id(dialect, id)
   return id:sub(#before + 1, #id - #after)
 end
 
--- The dialect's functions, and then the server's; the job that they wrote last is in `dialect.view`.
+-- Returns a format with the dialect's functions, or else the default ones. Keeps the job written last in
+-- `dialect.view`.
 local function with_own_ids(dialect)
   local own = setmetatable({}, { __index = setmetatable(dialect.format or {}, { __index = default }) })
   local write = own.video
@@ -306,7 +306,7 @@ local function serve_file(dialect, app, request)
   return response
 end
 
--- Handles a request in the dialect; `handle` is the application's own.
+-- Handles a request in the dialect. `handle` is the application's own function.
 local function speak(dialect, handle, app, request)
   if request.segments[1] == "files" then return serve_file(dialect, app, request) end
   local base, path = #app.base, {}
@@ -330,7 +330,7 @@ local function speak(dialect, handle, app, request)
   return response
 end
 
---- What sora.server.main needs in place of sora.server to be a server in a dialect.
+--- Makes a table to pass to sora.server.main in place of sora.server, for a server in a dialect.
 -- @tparam string name
 function formats.module(name)
   local dialect = assert(formats[name], name)
@@ -351,7 +351,7 @@ end
 
 --- Starts a server in a dialect; see `process.serve`.
 -- @tparam string name
--- @tparam ?string key the only one that it takes
+-- @tparam ?string key the only API key that it accepts
 function formats.serve(name, key)
   local code = ([[os.exit(require "sora.server.main"(require("spec.support.dialect_formats").module(%q),
     { "--exit-with-stdin", "--quiet", "--duration", "0.1"%s }))]]):format(name,

@@ -1,5 +1,5 @@
---- The bodies of spec/fixtures/dialects, read as the client reads them.
--- Owns the decoding for specs: a JSON null is an absent field at any depth. Works under every Lua.
+--- The bodies in spec/fixtures/dialects, decoded as the client decodes them.
+-- Owns the decoding for specs: a JSON null is a missing field at any depth. Works under every Lua.
 local cjson = require "cjson"
 local process = require "spec.support.process"
 
@@ -15,20 +15,20 @@ local function without_nulls(value)
   return copy
 end
 
---- A JSON text as the client decodes it.
+--- Decodes JSON as the client does.
 function dialects.decode(json)
   return without_nulls(cjson.decode(json))
 end
 
---- A value as one line, to name a spec after it.
+--- Writes a value in one line, for the title of a spec.
 dialects.encode = cjson.encode
 
---- The bytes of one fixture.
+--- Reads one fixture.
 function dialects.read(name)
   return (assert(process.slurp(FIXTURES .. name), name))
 end
 
---- A deep copy, to see later whether something was changed.
+--- Makes a deep copy, to check later that a value was not changed.
 function dialects.copy(value)
   if type(value) ~= "table" then return value end
   local copy = {}
@@ -36,7 +36,7 @@ function dialects.copy(value)
   return copy
 end
 
---- All JSON bodies: `{ entry = what index.json says (its nulls are `dialects.null`), body = table }`.
+--- Lists all JSON bodies: `{ entry = its entry in index.json (nulls are `dialects.null`), body = table }`.
 function dialects.bodies()
   local list = {}
   for _, entry in ipairs(cjson.decode(dialects.read("index.json"))) do

@@ -1,6 +1,5 @@
---- What the module really accepts and says, for the specs that hold documents against it.
--- Owns how that is found out: by trying, with every word that stands in the sources. Invariant: no list here
--- has to be kept up to date by hand.
+--- Finds out what the module really accepts and returns, for specs that compare documents with it.
+-- Owns how: it tries every word in the sources. Invariant: no list here has to be updated by hand.
 local luassert = require "luassert"
 local process = require "spec.support.process"
 
@@ -9,7 +8,7 @@ local facts = {}
 local C_SOURCES = "find src -name '*.[ch]'"
 local LUA_SOURCES = "find lua/sora -name '*.lua' -not -path '*/server/*'"
 
---- The contents of a file, which must be there.
+--- Reads a file, which must exist.
 function facts.read(path)
   return (assert(process.slurp(path), path .. " can't be read"))
 end
@@ -24,7 +23,7 @@ end
 
 local words
 
--- Every word of the sources: the name of an option stands in them somewhere.
+-- Collects every word of the sources: the names of all options are among them.
 local function all_words()
   if words then return words end
   words = {}
@@ -34,12 +33,12 @@ local function all_words()
   return words
 end
 
--- A value that no option takes.
+-- A value that no option accepts.
 local JUNK = coroutine.create(function() end)
 
---- The names of the options that a function takes: those that it does not call unknown.
--- @tparam function call is called with tables of one option, whose value is of a wrong type
--- @treturn {string,...} in order
+--- Lists the options that a function accepts: those it does not report as unknown.
+-- @tparam function call is called with one option at a time, whose value has a wrong type
+-- @treturn {string,...} sorted
 function facts.options(call)
   local taken, refused = {}, 0
   for word in pairs(all_words()) do
@@ -55,7 +54,7 @@ function facts.options(call)
   return sorted(taken)
 end
 
--- The kinds that C gives: those of the table that names them, but for one that no other source uses.
+-- Finds the kinds of errors that C returns: those in the table of names that some source uses.
 local function kinds_of_c(found)
   local users, failure = {}, nil
   for _, path in ipairs(process.lines(C_SOURCES)) do
@@ -75,8 +74,8 @@ local function kinds_of_c(found)
   end
 end
 
---- The kinds of errors that there are.
--- @treturn {string,...} in order
+--- Lists the kinds of errors.
+-- @treturn {string,...} sorted
 function facts.kinds()
   local found = {}
   kinds_of_c(found)
@@ -91,11 +90,11 @@ function facts.kinds()
   return sorted(found)
 end
 
---- Asserts that a document names what there is, and nothing else. Tells only what differs, which is easier to
--- read than two long lists.
--- @tparam {string,...} live
--- @tparam {string,...} declared
--- @tparam ?string what the lists are of
+--- Asserts that a document names everything that exists, and nothing else. Reports only the differences,
+-- which are easier to read than two long lists.
+-- @tparam {string,...} live the names that exist
+-- @tparam {string,...} declared the names in the document
+-- @tparam ?string what the lists contain, for the message
 function facts.assert_same(live, declared, what)
   local undeclared, gone = {}, {}
   for _, name in ipairs(declared) do gone[name] = true end

@@ -1,4 +1,5 @@
---- A folder for the files of one spec file, and looks into it.
+--- A temporary folder for the files of one spec file.
+-- Owns the folder on disk, until `remove`.
 local process = require "spec.support.process"
 
 local folder = {}
@@ -9,12 +10,12 @@ local function shell(command)
   assert(status == true or status == 0, command)
 end
 
---- Makes an empty folder under the system's own for temporary files.
+--- Creates an empty folder in the system's folder for temporary files.
 function folder.new()
   return setmetatable({ path = process.folder() }, folder)
 end
 
---- The path of a name in the folder.
+--- Returns the path of a file in the folder.
 function folder:at(name)
   return self.path .. "/" .. name
 end
@@ -28,12 +29,12 @@ function folder:write(name, content)
   process.spill(self:at(name), content)
 end
 
---- What a file holds, or nil.
+--- Reads a file; nil if it does not exist.
 function folder:read(name)
   return process.slurp(self:at(name))
 end
 
---- The names in the folder, in order, joined by blanks.
+--- Lists the names in the folder, sorted and joined by blanks.
 function folder:list()
   return table.concat(process.lines("ls -A " .. process.quote(self.path)), " ")
 end

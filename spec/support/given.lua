@@ -1,13 +1,13 @@
---- What the specs of one `describe` share: called in it, before its own before_each, they are made before the
--- first spec and gone after the last.
--- Owns the hooks for that. Invariant: what a spec left in them is gone when the next one begins.
+--- Objects that all specs of one `describe` share, such as a server.
+-- Call these functions in the `describe`, before its own before_each. Owns the hooks that create the object
+-- before the first spec and remove it after the last. Invariant: it is clean when a spec begins.
 local busted = require "busted"
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"
 
 local given = {}
 
--- An object that is `make()` from the first spec on.
+-- Returns a table that becomes the object made by `make()` before the first spec.
 local function later(make, clean, drop)
   local object = {}
   busted.setup(function()
@@ -20,12 +20,12 @@ local function later(make, clean, drop)
   return object
 end
 
---- A scripted server (httpd.lua).
+--- Returns a scripted server (httpd.lua).
 function given.server()
   return later(httpd.start, function(server) server:reset() end, function(server) server:stop() end)
 end
 
---- A folder (folder.lua).
+--- Returns a folder (folder.lua).
 function given.folder()
   return later(folder.new, folder.clear, folder.remove)
 end

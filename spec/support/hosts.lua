@@ -1,11 +1,12 @@
---- What every event loop's adapter must hold, as specs to be called from within a describe.
--- Owns the calls that wait, and the crowd of waiters that tells whether a wake-up is lost. A host is a table:
+--- The specs that every adapter for an event loop must pass. Call `describe` from within a describe.
+-- Owns the blocking calls, and the crowd of waiting calls that shows whether a wake-up gets lost. A host is a
+-- table:
 --   name     of the adapter, sora.loop.NAME
---   run      function(tasks): runs the functions beside each other, each where a call may wait, and returns
---            when the loop has ended by itself; what a task raises is raised
---   outside  what the adapter says where a call can't wait
---   example  what its example is called
---   every_frame  whether it resumes all that wait, again and again
+--   run      function(tasks): runs the functions concurrently, each where a call may block, and returns when
+--            the loop has ended; raises the error of a task
+--   outside  the words of the adapter's error where a call cannot block
+--   example  the name of its example
+--   every_frame  whether it resumes all waiting calls in every frame
 local answers = require "spec.support.answers"
 local assert = require "luassert"
 local busted = require "busted"
@@ -19,15 +20,15 @@ local hosts = {}
 
 local CROWD = 1000
 local DELAYS = { 0.01, 0.02, 0.03, 0.04, 0.05 }
-local FOREVER = 30 -- s; a wake-up that is lost is noticed by this
+local FOREVER = 30 -- s; a pause that lasts this long has lost its wake-up
 
 local FILM = ("film"):rep(5000)
 local DONE, QUEUED = answers.DONE, answers.QUEUED
 
--- An answer that waits until it is released.
+-- Makes a response that is held back until `release`.
 local function held(answer) return answers.with(answer, { hold = true }) end
 
--- Every call that waits: what it does, and the answers that it gets. Each returns "good", or what is wrong.
+-- Every blocking call, and the responses it gets. Each function returns "good", or the problem.
 local CALLS = {
   get_video = { answers = { DONE }, call = function(client)
     local video, err = client:get_video("v")
@@ -51,7 +52,7 @@ local CALLS = {
     local video, err = client:wait("v", { interval = 0.01 })
     return video and video.status == "completed" and "good" or tostring(err)
   end },
-  -- Lua 5.1 can't yield inside a for loop's iterator, so it is called.
+  -- Lua 5.1 cannot yield inside the iterator of a for loop, so the iterator is called directly.
   poll = { answers = { QUEUED, QUEUED, DONE }, call = function(client)
     local states, next_snapshot = {}, client:poll("v", { interval = 0.01 })
     local video = next_snapshot()
@@ -91,7 +92,7 @@ local function each_call(host, context)
   end
 end
 
--- The pause hook, as it is when nothing but a wake-up ends a pause.
+-- Replaces the pause hook: a pause ends only by a wake-up. Counts pauses and lost wake-ups in `seen`.
 local function without_cap(client, seen)
   local hook = client._pause
   client.pause = function(self, seconds, turn)
@@ -212,7 +213,7 @@ local function life(host, context)
   end)
 end
 
--- The example makes three videos on the development server, and its host goes on meanwhile.
+-- Runs the adapter's example, which makes three videos while its loop keeps running.
 local function example(host)
   it("has an example that runs", function()
     local server = process.serve { "--quiet", "--duration", "0.5" }
@@ -232,7 +233,7 @@ local function example(host)
   end)
 end
 
---- Describes all of it; gives the table that holds, during a test, its server `srv` and its `client`.
+--- Defines all the specs. Returns a table that contains, during a spec, its server `srv` and its `client`.
 function hosts.describe(host)
   local context = { srv = given.server() }
   busted.before_each(function()

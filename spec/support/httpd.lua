@@ -1,23 +1,23 @@
---- A scripted HTTP/1.1 server on loopback, for specs: it does at the byte level what it is told, and
--- remembers byte for byte what it received. The code under test blocks, so every server is a process
--- (httpd_main.lua); this module starts it and speaks to it over a control connection. Works under every Lua.
--- Owns the language of answers, which it turns into the few primitives that the server plays:
+--- A scripted HTTP/1.1 server on loopback, for specs. It sends exactly the bytes it is told to send, and
+-- keeps exactly the bytes it received. The code under test blocks, so each server is a process
+-- (httpd_main.lua); this module starts it and controls it over a connection. Works under every Lua.
+-- Owns the format of answers, and translates them to the few primitives of the server:
 --
 --   { status = 200, reason =, headers = { { "Name", "value" }, … } or map, body = "…" or json = table }
---       an ordinary answer; Content-Length is made unless headers have it or `chunked = true`
+--       an ordinary response; Content-Length is added unless it is in headers or `chunked = true`
 --   { raw = "bytes" } or { steps = { "bytes", seconds, "bytes", … } }
 --       exactly these bytes, with pauses
 --
 -- and, alone or together with those:
 --   delay = seconds       wait before anything else
---   hold = true           wait for release(); alone: then close without an answer
---   close = true          close afterwards (an ordinary answer says so in a header); alone: no answer
---   close_after = true    close afterwards, and don't say so
---   reset = true          end the connection with RST; alone: no answer
---   truncate = n          announce the whole body, send n bytes of it, close
---   tunnel = port         afterwards pass bytes to that port of this machine (for CONNECT)
+--   hold = true           wait for release(); alone: then close without a response
+--   close = true          close afterwards, with `Connection: close` in a response; alone: no response
+--   close_after = true    close afterwards, without `Connection: close`
+--   reset = true          end the connection with RST; alone: no response
+--   truncate = n          send the Content-Length of the whole body but only n bytes of it, then close
+--   tunnel = port         afterwards forward bytes to that port of this machine (for CONNECT)
 --
--- `Expect: 100-continue` is answered by itself, and `Connection: close` in a request is obeyed.
+-- `Expect: 100-continue` is answered automatically, and `Connection: close` in a request is obeyed.
 local cjson = require("cjson.safe").new()
 local process = require "spec.support.process"
 local socket = require "cqueues.socket"
@@ -41,7 +41,7 @@ local FIELDS = { status = "number", reason = "string", headers = "table", body =
 local httpd = {}
 local server = {}
 server.__index = server
-local anchored = {} -- sockets that keep a port in its state until the process ends
+local anchored = {} -- sockets that must stay open until the process ends: they keep a port refused or full
 
 -- Answers ------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ local function find_header(list, wanted)
   end
 end
 
---- The bytes of an ordinary answer.
+--- Makes the bytes of an ordinary response.
 local function render(answer)
   local status = answer.status or 200
   local body = answer.json and assert(cjson.encode(answer.json)) or answer.body or ""
@@ -95,7 +95,7 @@ local function is_ordinary(answer)
     or not (answer.hold or answer.close or answer.reset or answer.tunnel)
 end
 
---- An answer in the server's own terms.
+--- Translates an answer to the server's primitives.
 local function compile(answer)
   check_answer(answer)
   local ordinary = is_ordinary(answer)
@@ -147,7 +147,7 @@ end
 function httpd.start(options)
   local tls = options and options.tls
   local listener, control_port = listen()
-  -- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+  -- LD_PRELOAD may hold a sanitizer, which is only for the process of the specs.
   os.execute("env -u LD_PRELOAD " .. process.command { "lua5.4", MAIN, control_port, tls and tls.cert,
     tls and tls.key } .. " &")
   local control = listener:accept(START_TIMEOUT)
@@ -162,17 +162,17 @@ function httpd.start(options)
   return setmetatable({ control = control, port = port, url = base:format(port) }, server)
 end
 
---- Appends answers to the script: the n-th request that no route matches, over all connections, gets the n-th
--- answer. When there is none left, it gets a 599 that says so.
+--- Appends answers to the script. The n-th request without a matching route, counted over all connections,
+-- gets the n-th answer; when the script is used up, a 599 that says so.
 function server:reply(...)
   call(self, "reply", { answers = compile_all{ ... } })
   return self
 end
 
---- Answers every request for a path, before the script is asked. A newer route hides an older one.
+--- Adds a route: its answers take precedence over the script, and a newer route over an older one.
 -- @tparam string method a method, or `*` for all
--- @tparam string path the target without its query; a Lua pattern when it begins with `^`
--- @tparam table answers one answer, or a list of which the last one repeats
+-- @tparam string path the target without its query; a Lua pattern if it begins with `^`
+-- @tparam table answers one answer, or a list whose last one repeats
 function server:route(method, path, answers)
   local list = answers[1] and answers or { answers }
   call(self, "route", { method = method, path = path, answers = compile_all(list) })
@@ -186,54 +186,53 @@ local function whole_numbers(requests)
   return requests
 end
 
---- All requests that were received whole, in the order of their last byte. Each has `n`, `connection` (the
--- serial number of the TCP connection), `method`, `target` (as sent), `version`, `headers` (lower-case name →
--- value, repeated ones joined by ", "), `raw_head` (exact bytes), `body` (without chunk framing), `at`
--- (monotonic seconds).
+--- Lists all complete requests, in the order of their last byte. Each has `n`, `connection` (the serial
+-- number of the TCP connection), `method`, `target` (as sent), `version`, `headers` (lower-case name → value,
+-- repeated ones joined by ", "), `raw_head` (exact bytes), `body` (without chunk framing), `at` (monotonic
+-- seconds).
 function server:requests()
   return whole_numbers(call(self, "requests"))
 end
 
---- Waits until n requests have been received whole, and returns all; raises after `timeout` (60) seconds.
+--- Waits for n complete requests and returns all of them. Raises after `timeout` (60) seconds.
 function server:wait_requests(n, timeout)
   return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 60 }))
 end
 
---- How many TCP connections were accepted.
+--- Returns how many TCP connections were accepted.
 function server:connections()
   return math.floor(call(self, "connections"))
 end
 
---- Lets every answer that is held now go on.
+--- Sends every answer that is held back now.
 function server:release()
   call(self, "release")
 end
 
---- Closes the connections on which no request is under way.
+--- Closes the idle connections.
 function server:drop_connections()
   call(self, "drop")
 end
 
---- Forgets script, routes, log and counts, and closes all connections, so that nothing of one spec reaches
--- the next.
+--- Clears script, routes, log and counts, and closes all connections, so that specs are independent.
 function server:reset()
   call(self, "reset")
 end
 
---- Ends the process; when this returns, its port is closed. May be called again.
+--- Ends the process. Its port is closed when this returns. Safe to call twice.
 function server:stop()
   if not self.control then return end
   self.control:settimeout(CONTROL_TIMEOUT)
   self.control:write('{"command":"stop"}\n')
-  self.control:read("*l") -- nothing but the end of the connection comes
+  self.control:read("*l") -- waits for the end of the connection
   self.control:close()
   self.control = nil
 end
 
 -- Ports without a server ---------------------------------------------------------
 
---- A URL at which connections are refused. The port is the near end of a connection of ours, so nobody else
--- can come to listen on it.
+--- Returns a URL that refuses connections. Its port is the local end of an open connection, so that no other
+-- program can listen on it.
 function httpd.refused_url()
   local listener, port = listen()
   local client = assert(socket.connect("127.0.0.1", port):connect())
@@ -243,8 +242,8 @@ function httpd.refused_url()
   return ("http://127.0.0.1:%d"):format(near_port)
 end
 
---- A URL at which connecting neither succeeds nor fails: the listener's queue is full, and then Linux drops
--- every further SYN without an answer.
+--- Returns a URL where connecting neither succeeds nor fails: the listener's queue is full, so Linux drops
+-- every further SYN silently.
 function httpd.blackhole()
   local listener, port = listen()
   sockopt.backlog(listener, 0)

@@ -1,10 +1,10 @@
 --- The process behind httpd.lua: `lua5.4 httpd_main.lua CONTROL_PORT [CERTIFICATE KEY]`.
--- Owns the listening socket, the script of answers and the log of requests. It connects back to the control
--- port, says which port it listens on, and then answers one JSON line with one JSON line. It is always run by
--- Lua 5.4, whichever Lua runs the specs.
--- Invariant: it lives exactly as long as the control connection. The kernel closes that one when the spec
--- process ends in whatever way, so no server is ever left behind.
--- An answer arrives here in its plainest form (httpd.lua makes it so):
+-- Owns the listening socket, the script of answers and the log of requests. It connects to the control port,
+-- sends the port that it listens on, and then answers each line of JSON with one line of JSON. It always runs
+-- in Lua 5.4, whichever Lua runs the specs.
+-- Invariant: it ends when the control connection closes. The kernel closes that when the process of the specs
+-- ends, however it ends, so no server is left behind.
+-- httpd.lua sends answers in this form:
 --   { hold = boolean, delay = seconds, steps = { bytes or seconds, … }, tunnel = port, ending = E }
 -- where E is "keep", "close" or "reset".
 package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
@@ -21,13 +21,13 @@ local loop = cqueues.new()
 local arrived, released = condition.new(), condition.new()
 local tls_context
 local connections = {} -- the open ones: connection → true
-local state -- all that `reset` forgets
+local state -- everything that `reset` clears
 
 local function forget()
   state = { script = {}, routes = {}, log = {}, accepted = 0, answered = 0 }
 end
 
---- Errors of the network are results here; only mistakes of the program throw.
+--- Sets up a socket. Network errors become results; only bugs of this program raise.
 local function prepare(sock)
   sock:setmode("bn", "bn")
   sock:setmaxline(MAX_LINE, MAX_LINE)
@@ -47,7 +47,7 @@ local function read_block(sock, size)
   return block and #block == size and block or nil
 end
 
---- Lines up to and including the empty one; nil when the peer goes before it.
+--- Reads lines up to and including the empty one; nil if the peer closes before it.
 local function read_lines(sock)
   local lines = {}
   repeat
@@ -90,7 +90,7 @@ local function parse_headers(lines)
   return headers
 end
 
---- One whole request, or nil when the peer has gone, or nil and true when these bytes are no HTTP.
+--- Reads a complete request. Returns nil if the peer has closed; nil and true if the bytes are not HTTP.
 local function read_request(conn)
   conn.idle = true
   local first = read_line(conn.sock)
@@ -141,7 +141,7 @@ local function copy_bytes(from, to)
   to:shutdown("w")
 end
 
---- Passes bytes between the client and a port of this machine until both sides have said all.
+--- Forwards bytes between the client and a port of this machine until both sides have closed.
 local function tunnel(sock, port)
   local target = prepare(socket.connect("127.0.0.1", math.tointeger(port)))
   local back_done, is_done = condition.new(), false
@@ -155,7 +155,7 @@ local function tunnel(sock, port)
   target:close()
 end
 
---- Plays an answer; true when the connection may carry another request.
+--- Sends an answer. Returns true if the connection may carry another request.
 local function give(conn, request, answer)
   local sock = conn.sock
   if answer.hold then released:wait() end
@@ -203,7 +203,7 @@ end
 
 -- The control connection ------------------------------------------------------
 
---- Ends connections: their coroutines wake up at the end of file and close.
+--- Shuts connections down: their coroutines wake up at the end of file and close them.
 local function drop(only_idle)
   for conn in pairs(connections) do
     if conn.idle or not only_idle then
@@ -264,7 +264,7 @@ local function obey(control, listener)
     local value, why = commands[line.command](line)
     if not control:write(assert(cjson.encode{ value = value, error = why }), "\n") then break end
   end
-  listener:close() -- before the control connection, so that whoever sees that one end finds the port closed
+  listener:close() -- before the control connection, so that the port is closed when `stop` returns
   os.exit(0)
 end
 

@@ -1,6 +1,6 @@
---- Requests over many connections at once, each timed, for specs and measurements. Works under every Lua.
--- Owns the little of HTTP/1.1 that this takes. Invariant: every connection is kept alive and has one request
--- at a time; what fails is an answer with `err`, and raises nothing.
+--- Makes timed requests over many connections at once, for specs and benchmarks. Works under every Lua.
+-- Owns the small part of HTTP/1.1 that this needs. Invariant: every connection is kept alive and has one
+-- request at a time; a failure is an answer with `err` and raises no error.
 local cqueues = require "cqueues"
 local socket = require "cqueues.socket"
 
@@ -38,7 +38,7 @@ local function read_answer(sock)
   return answer
 end
 
---- A kept-alive connection.
+--- Opens a keep-alive connection.
 function load.connect(port)
   local sock = socket.connect("127.0.0.1", port)
   sock:setmode("bn", "bn")
@@ -47,7 +47,7 @@ function load.connect(port)
   return sock
 end
 
---- One exchange on a connection.
+--- Makes one request on a connection.
 -- @param sock
 -- @tparam string path with its query
 -- @tparam ?string method
@@ -60,7 +60,7 @@ function load.ask(sock, path, method)
   return answer
 end
 
---- One request over a connection of its own.
+--- Makes one request on a new connection.
 function load.get(port, path, method)
   local sock = load.connect(port)
   local answer = load.ask(sock, path, method)
@@ -68,7 +68,7 @@ function load.get(port, path, method)
   return answer
 end
 
---- So many paths: the prefix and a number.
+--- Lists `count` paths: the prefix and a number.
 function load.paths(count, prefix)
   local list = {}
   for i = 1, count do list[i] = prefix .. i end
@@ -76,10 +76,10 @@ function load.paths(count, prefix)
 end
 
 --- Makes requests over many connections at once.
--- @tparam table options `port`, `connections`, `paths` (of all requests; each connection takes the next), and
--- `beside` = { path =, connections = }: requests made over and over meanwhile
+-- @tparam table options `port`, `connections`, `paths` (of all requests; a free connection takes the next),
+-- and `beside` = { path =, connections = }: a request that is repeated in the background meanwhile
 -- @treturn {table,...} the answers, in the order of the paths
--- @treturn {table,...} the answers of those beside
+-- @treturn {table,...} the answers of `beside`
 function load.run(options)
   local loop, answers, beside = cqueues.new(), {}, {}
   local next_path, open = 1, options.connections
@@ -109,9 +109,9 @@ function load.run(options)
   return answers, beside
 end
 
---- The time that so many of the answers took no longer than, in milliseconds.
+--- Computes a percentile of the response times, in milliseconds.
 -- @tparam {table,...} answers
--- @tparam number part such as 0.99
+-- @tparam number part the fraction of answers that took no longer, such as 0.99
 function load.percentile(answers, part)
   local times = {}
   for i, answer in ipairs(answers) do times[i] = answer.seconds end

@@ -1,6 +1,6 @@
---- Reads a meta file of the Lua language server: which classes and aliases it declares, and what they have.
--- Owns the few forms of annotations that types/sora.lua is written in. Invariant: a line that it cannot make
--- sense of raises, so that nothing goes unread.
+--- Reads a meta file of the Lua language server: its classes, their members, and its aliases.
+-- Owns the few forms of annotations that types/sora.lua uses. Invariant: a line that it does not understand
+-- raises, so that nothing is ignored.
 local meta = {}
 
 local function names_of(list)
@@ -9,7 +9,7 @@ local function names_of(list)
   return names
 end
 
--- "fun(id: string, opts?: sora.X): sora.Video?" -> { "id", "opts" }; nil for what is no function.
+-- Parses a type: "fun(id: string, opts?: sora.X): sora.Video?" -> { "id", "opts" }; nil if it is no function.
 local function parameters_of(kind)
   local list = kind:match "^fun(%b())"
   if not list then return nil end
@@ -25,8 +25,8 @@ function Reader:fail(text)
   error(("%s:%d: %s"):format(self.path, self.number, text), 0)
 end
 
--- The type at the beginning of a text, and what follows it: brackets of a type may hold blanks, and so may
--- the results of a function.
+-- Splits a text into the type at its beginning and the rest. A type may contain blanks inside brackets, and
+-- after the colons and commas of a function's results.
 local function split_type(text)
   local at, depth = 1, 0
   while at <= #text do
@@ -121,7 +121,7 @@ local function read_line(self, line)
   end
 end
 
---- Reads a file.
+--- Reads a meta file.
 -- @tparam string path
 -- @treturn table { classes = { name = { parents, fields, methods, open, doc } }, aliases = { name = { words,
 -- doc } }, used = { name = line } }
@@ -135,7 +135,7 @@ function meta.read(path)
   return self
 end
 
---- The fields of a class and of those that it is made from.
+--- Collects the fields of a class and of its parents.
 -- @treturn table name -> { type, optional }
 function Reader:fields(name)
   local class, all = assert(self.classes[name], "no class " .. name), {}

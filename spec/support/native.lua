@@ -1,12 +1,11 @@
---- What plain Lua can't do, in a few lines of C that are compiled when a spec asks for them.
--- Owns how they are compiled. Their functions, for `package.loadlib`, don't look at the Lua state that they
--- are given, so no header is needed; a result of 1 gives back the last argument, so f(true) is true or
--- nothing.
+--- A few lines of C for what plain Lua cannot do, compiled when a spec needs them.
+-- Owns how they are compiled. The functions are loaded with `package.loadlib`. They ignore the Lua state, so
+-- they need no Lua headers; returning 1 returns the last argument, so f(true) is true or nothing.
 local process = require "spec.support.process"
 
 local native = {}
 
--- fork(true) is true in the parent and nothing in the child.
+-- fork(true) returns true in the parent and nothing in the child.
 local FORK = [[
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +14,9 @@ int spec_wait(void *lua) { (void)lua; wait(0); return 0; }
 int spec_exit(void *lua) { (void)lua; _exit(0); }
 ]]
 
--- A resolver that answers only once the process ends: for LD_PRELOAD. Whoever asks it is held until the Lua
--- state is gone; then it lets go and waits, so that what comes back runs in what is left of the process.
--- resolving(true) is true while somebody is held.
+-- A resolver for LD_PRELOAD that answers only when the process exits. It blocks each caller until the Lua
+-- state is closed, and then waits for the callers, so that libcurl's resolver threads return while the
+-- process exits. resolving(true) returns true once a caller is blocked.
 local RESOLVER = [[
 #include <dirent.h>
 #include <netdb.h>
@@ -52,7 +51,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 int spec_resolving(void *lua) { (void)lua; return held; }
 ]]
 
--- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+-- Compiles a library. LD_PRELOAD may hold a sanitizer, which is only for the process of the specs.
 local function compile(source)
   local path = process.lines("mktemp")[1]
   local pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -x c - -o " .. path, "w"))
@@ -62,10 +61,10 @@ local function compile(source)
   return path
 end
 
---- The path of a library with spec_fork, spec_wait and spec_exit. The caller removes it.
+--- Compiles a library with spec_fork, spec_wait and spec_exit. The caller removes the file.
 function native.fork() return compile(FORK) end
 
---- The path of a library with spec_resolving, to be preloaded. The caller removes it.
+--- Compiles a library with spec_resolving, for LD_PRELOAD. The caller removes the file.
 function native.resolver() return compile(RESOLVER) end
 
 return native

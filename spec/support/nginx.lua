@@ -1,13 +1,13 @@
---- A real nginx with lua-nginx-module on loopback, for specs and measurements. Works under every Lua; nginx
+--- A real nginx with lua-nginx-module on loopback, for specs and benchmarks. Works under every Lua; nginx
 -- itself always runs LuaJIT.
--- Owns its folder, its port and its processes. Invariant: nginx lives no longer than the process that started
--- it: a shell between the two ends it, and removes its folder, when their pipe is closed in whatever way.
+-- Owns its folder, its port and its processes. Invariant: nginx does not outlive the process that started it:
+-- a shell in between stops nginx and removes its folder when the pipe to it is closed, for whatever reason.
 local cqueues = require "cqueues"
 local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local socket = require "cqueues.socket"
 
-local TRIES = 5 -- somebody else may take the port between its choice and its use
+local TRIES = 5 -- another program may take the port before nginx does
 
 local nginx = {}
 local server = {}
@@ -17,24 +17,24 @@ local function output_of(command)
   return process.output(command .. " 2>&1")
 end
 
---- The checkout's folder.
+--- The path of the checkout.
 nginx.root = output_of("pwd"):gsub("\n", "")
 
---- Waits until `condition()` gives something and returns that.
+--- Waits until `condition()` returns a value, and returns that.
 -- @tparam function condition
--- @tparam string what it is that is waited for
+-- @tparam string what is expected, for the error message
 function nginx.wait_until(condition, what)
   return patience.wait(condition, function() cqueues.sleep(0.005) end, what)
 end
 
---- Builds the module for LuaJIT, which nginx runs.
+--- Builds the C module for LuaJIT, which nginx runs.
 function nginx.build()
   local output, status = process.run("make LUA=luajit")
   assert(status == 0, output)
 end
 
---- The lines that load the Lua module: Debian has it apart, OpenResty built in. Absolute, because paths count
--- from the prefix.
+--- Returns the load_module lines for the Lua module, which is a separate package in Debian and built into
+-- OpenResty. The paths are absolute, because nginx resolves relative ones against its prefix.
 function nginx.modules()
   local folder = output_of("nginx -V"):match("%-%-modules%-path=(%S+)") or "/usr/lib/nginx/modules"
   local lines = {}
@@ -70,7 +70,7 @@ http {
 }
 ]]
 
--- The shell holds nginx until it reads a line, or the end of the pipe.
+-- The shell runs nginx until it reads a line or the end of the pipe.
 local SHELL = [[
 { env -u LD_PRELOAD -u LUA_INIT -u LUA_PATH -u LUA_CPATH ENV \
     nginx -p PREFIX/ -c DIR/nginx.conf -e DIR/error.log >DIR/output 2>&1; echo $? >DIR/ended; } &
@@ -94,7 +94,7 @@ local function accepts(port)
   return good
 end
 
--- Tries once; nil and the log when nginx ended at once.
+-- Tries once to start nginx. Returns nil and the log if nginx ended at once.
 local function try(text, port, options)
   local dir = output_of("mktemp -d"):gsub("\n", "")
   local values = { DIR = dir, PORT = tostring(port) }
@@ -118,11 +118,11 @@ local function try(text, port, options)
   return nil, log
 end
 
---- Starts nginx with a configuration of one's own, in which @PORT@ and @DIR@ stand for a free port and a new
--- folder; returns when it answers. `daemon off;` and `pid @DIR@/nginx.pid;` must be in it.
--- @tparam string text
--- @tparam ?table options `prefix`, nginx's -p (the new folder), and `env`, more variables
--- @treturn table as `start` gives it
+--- Starts nginx with your own configuration and returns when it accepts connections.
+-- @tparam string text must contain `daemon off;` and `pid @DIR@/nginx.pid;`; @PORT@ and @DIR@ are replaced by
+-- a free port and a new folder
+-- @tparam ?table options `prefix` for nginx's -p (the new folder), and `env`, more environment variables
+-- @treturn table the same as from `start`
 function nginx.run(text, options)
   local self, log
   for _ = 1, TRIES do
@@ -133,8 +133,8 @@ function nginx.run(text, options)
   error("nginx did not start:\n" .. log, 2)
 end
 
---- Starts nginx; returns when it answers.
--- @tparam table options `workers` (1), and lines of configuration for the levels `main`, `http` and `server`;
+--- Starts nginx and returns when it accepts connections.
+-- @tparam table options `workers` (1), lines of configuration for the levels `main`, `http` and `server`, and
 -- `level` of the error log ("warn")
 -- @treturn table with `port`, `url`, `pid` (of the master) and `dir`
 function nginx.start(options)
@@ -144,12 +144,12 @@ function nginx.start(options)
   return nginx.run((CONFIG:gsub("@(%u+)@", values)))
 end
 
---- The error log so far.
+--- Reads the error log.
 function server:log()
   return process.slurp(self.dir .. "/error.log") or ""
 end
 
---- The process ids of the workers, those that are ending too.
+--- Lists the process ids of the workers, including those that are shutting down.
 function server:workers()
   local list = {}
   local children = process.slurp(("/proc/%s/task/%s/children"):format(self.pid, self.pid)) or ""
@@ -157,7 +157,7 @@ function server:workers()
   return list
 end
 
---- The CPU time that all workers have taken so far, in seconds.
+--- Returns the CPU time used by all workers so far, in seconds.
 function server:cpu()
   local sum = 0
   for _, pid in ipairs(self:workers()) do
@@ -167,12 +167,12 @@ function server:cpu()
   return sum
 end
 
---- Reads the configuration anew; old workers end when they have nothing more to do.
+--- Reloads the configuration; old workers end when they have finished their requests.
 function server:reload()
   assert(output_of("kill -HUP " .. self.pid) == "")
 end
 
---- Ends nginx and removes its folder. May be called again.
+--- Stops nginx and removes its folder. Safe to call twice.
 function server:stop()
   if not self.shell then return end
   self.shell:write("stop\n")

@@ -1,7 +1,7 @@
---- What runs inside nginx for spec/loop/openresty_spec.lua: a server of videos, and locations that use the
--- client.
--- Owns the client of each worker and the one that was made before the fork. Invariant: a location answers
--- with what the client gave, or with the error's kind; it checks nothing.
+--- The code that runs inside nginx for spec/loop/openresty_spec.lua: a video server, and locations that use
+-- the client.
+-- Owns the client of each worker, and one made before the fork. Invariant: a location responds with the
+-- client's result or the kind of its error; it checks nothing.
 
 -- luacheck: std +ngx_lua
 local cjson = require("cjson.safe").new()
@@ -17,7 +17,7 @@ local function settings()
     max_connections = 256 }
 end
 
--- One client a worker, made when it is first needed.
+-- Returns the worker's client, created when it is first needed.
 local function get_client()
   client = client or openresty(assert(sora.new(settings())))
   return client
@@ -37,8 +37,8 @@ local function state_of(id)
   return STATES[math.min(ngx.shared.notes:incr("polls of " .. id, 1, 0), #STATES)]
 end
 
---- GET and POST /v1/videos…: every answer takes 50 ms, and one for an id with "held" until /release. Jobs,
--- whose ids begin with "job_", are completed by the third poll; "endless_…" never is, any other id at once.
+--- Handles GET and POST /v1/videos…: each response takes 50 ms, for an id with "held" until /release is
+-- called. Ids "job_…" are completed at the third poll, "endless_…" never, others at once.
 function app.upstream()
   local notes = ngx.shared.notes
   local id, below = ngx.var.uri:match("^/v1/videos/([^/]+)(.*)$")
@@ -54,7 +54,7 @@ function app.upstream()
   ngx.print(cjson.encode { id = id, status = created and "queued" or state_of(id) })
 end
 
---- How often an id was asked for.
+--- Responds with the number of requests for an id.
 function app.seen()
   ngx.print(ngx.shared.notes:get("seen " .. ngx.var.arg_id) or 0)
 end
@@ -63,14 +63,14 @@ function app.release()
   ngx.shared.notes:set("released", true)
 end
 
--- Where the client waits -------------------------------------------------------------
+-- Where the client may block ---------------------------------------------------------
 
---- Fetches the video of the query and answers with its id.
+--- Fetches the video named in the query and responds with its id.
 function app.get()
   ngx.print(told(get_client():get_video(ngx.var.arg_id)))
 end
 
---- The same for an earlier phase: keeps the answer for `app.say`.
+--- Does the same in an earlier phase: keeps the answer for `app.say`.
 function app.get_early()
   ngx.ctx.answer = told(get_client():get_video(ngx.var.arg_id))
 end
@@ -79,7 +79,7 @@ function app.say()
   ngx.print(ngx.ctx.answer)
 end
 
---- Fetches it in a timer, for which the request waits.
+--- Fetches the video in a timer; the request waits for it.
 function app.get_in_timer()
   local id, answer, made = ngx.var.arg_id, nil, semaphore.new()
   assert(ngx.timer.at(0, function()
@@ -89,7 +89,7 @@ function app.get_in_timer()
   ngx.print(made:wait(10) and answer or "nothing came")
 end
 
---- Creates a video and shows how it gets on.
+--- Creates a video and reports its progress.
 function app.make()
   local job, err = get_client():create_video { prompt = "A lighthouse" }
   if not job then return ngx.say(told(nil, err)) end
@@ -115,7 +115,7 @@ function app.download()
   ngx.print(file and file.bytes or told(nil, err))
 end
 
---- Fetches two at once, each in a light thread.
+--- Fetches two videos at once, each in a light thread.
 function app.get_two()
   local function get(id) return told(get_client():get_video(id)) end
   local one, other = ngx.thread.spawn(get, "one"), ngx.thread.spawn(get, "other")
@@ -124,14 +124,14 @@ function app.get_two()
   ngx.print(first, " ", second)
 end
 
---- Starts a fetch in a light thread and kills that while it waits.
+--- Starts a fetch in a light thread and kills the thread while it waits.
 function app.abandon()
   local thread = ngx.thread.spawn(function() get_client():get_video(ngx.var.arg_id) end)
   ngx.sleep(0.01)
   ngx.print(ngx.thread.kill(thread) and "killed" or "it had ended")
 end
 
---- Watches a job and answers at once; the pump does the rest.
+--- Watches a job and responds at once; the adapter's timer keeps polling the job.
 function app.watch()
   local id = ngx.var.arg_id
   assert(get_client():watch(id, { interval = 0.05, on_done = function(video, err)
@@ -145,21 +145,21 @@ function app.watched()
   ngx.print(ngx.shared.notes:get("watched " .. ngx.var.arg_id) or "")
 end
 
---- A callback of somebody else raises while a call is waited for.
+--- Fetches a video while the callback of another call raises an error.
 function app.get_beside_error()
   assert(get_client():start("get_video", "mine", { on_done = function() error("a mistake in on_done") end }))
   app.get()
 end
 
--- Where it can't ---------------------------------------------------------------------
+-- Where the client cannot block ------------------------------------------------------
 
---- Tries to wait; returns what was raised.
+--- Tries a blocking call; returns the error that it raises.
 function app.try()
   local _, problem = pcall(get_client().get_video, get_client(), "forbidden")
   return tostring(problem)
 end
 
---- Tries it, for `app.tried` to tell.
+--- Tries the same and keeps the error for `app.tried`.
 function app.try_in(name)
   ngx.shared.notes:set("tried in " .. name, app.try())
 end
@@ -173,7 +173,7 @@ function app.balance()
   assert(require("ngx.balancer").set_current_peer("127.0.0.1", tonumber(ngx.var.server_port)))
 end
 
---- In the master: a client that has a connection open when the workers are forked.
+--- Runs in the master: makes a client that has an open connection when the workers are forked.
 function app.init()
   before_fork = assert(sora.new(settings()))
   ngx.shared.notes:set("before fork", told(before_fork:get_video("before_fork")))
@@ -182,7 +182,7 @@ function app.init()
   ngx.shared.notes:set("tried in init", tostring(problem))
 end
 
---- The worker uses the master's client, in every way.
+--- Uses the master's client in the worker, with every kind of call.
 function app.forked()
   local id = ngx.var.arg_id
   ngx.say(ngx.shared.notes:get("before fork"))
@@ -198,7 +198,7 @@ end
 
 -- The worker -------------------------------------------------------------------------
 
---- The worker's process, its timers, and what its client has under way.
+--- Responds with the worker's process id, its timers, and the number of its client's pending calls.
 function app.worker()
   ngx.print(cjson.encode { pid = ngx.worker.pid(), running = ngx.timer.running_count(),
     pending = ngx.timer.pending_count(), calls = client and client:update(0) or 0 })

@@ -1,7 +1,7 @@
---- Measures the OpenResty adapter: one nginx worker with the client in it, in front of a server that takes
--- 50 ms, beside the same worker with proxy_pass.
--- Owns what is measured and how it is told. Invariant: both ways see the same requests from the same
--- generator, and nothing is judged here.
+--- Measures the OpenResty adapter: one nginx worker that calls a server (50 ms) with the client, compared
+-- with the same worker and proxy_pass.
+-- Owns the measurement and its report. Invariant: both get the same requests from the same generator, and
+-- nothing here passes or fails.
 local cqueues = require "cqueues"
 local load = require "spec.support.load"
 local nginx = require "spec.support.nginx"
@@ -40,9 +40,9 @@ local function run(front, name, prefix, report)
     load.percentile(beside, 0.5), load.percentile(beside, 0.99), cpu))
 end
 
---- Measures and tells.
+--- Measures and reports.
 -- @tparam table upstream an nginx with `nginx_app.upstream`
--- @tparam function report takes a line
+-- @tparam function report is called with each line
 function measure.run(upstream, report)
   local front = start(upstream)
   report(("%d requests at once, %d in all, one worker, 50 ms upstream"):format(CONNECTIONS, REQUESTS))
@@ -50,7 +50,7 @@ function measure.run(upstream, report)
     run(front, "proxy_pass", "/v1/videos/v_", report)
     run(front, "sora", "/sora?id=v_", report)
   end
-  cqueues.sleep(0.2) -- keep-alive timers and the pump's last look
+  cqueues.sleep(0.2) -- until keep-alive timers and the adapter's timer have run
   local cpu = front:cpu()
   cqueues.sleep(1)
   report(("%-10s  CPU %.0f µs a second"):format("idle", (front:cpu() - cpu) * 1e6))

@@ -1,18 +1,18 @@
---- Waiting for what must come: a condition, a call, all calls of a client, coroutines.
--- Owns the limit after which it is taken to be stuck, the same for all specs. Invariant: nothing is measured
--- by it, so that it may be long: a busy machine makes a spec slow, and does not make it fail.
+--- Waits for something that must happen: a condition, a call, all calls of a client, coroutines.
+-- Owns the timeout after which it counts as stuck, the same for all specs. Invariant: no spec measures with
+-- it, so it can be long: a busy machine makes a spec slow but does not make it fail.
 local cqueues = require "cqueues"
 
 local patience = {}
 
---- In seconds.
+--- The timeout in seconds.
 patience.LIMIT = 60
 
---- Works until a condition holds.
+--- Calls `work` until a condition holds.
 -- @tparam function holds
--- @tparam function work is called as long as `holds()` gives nothing or false
--- @tparam ?string what it is that is waited for
--- @return what `holds()` gave
+-- @tparam function work is called as long as `holds()` returns nil or false
+-- @tparam ?string what is expected, for the error message
+-- @return the value of `holds()`
 function patience.wait(holds, work, what)
   local deadline = cqueues.monotime() + patience.LIMIT
   while true do
@@ -23,12 +23,12 @@ function patience.wait(holds, work, what)
   end
 end
 
---- Updates a client until a condition holds; returns what `holds()` gave.
+--- Updates a client until a condition holds; returns the value of `holds()`.
 function patience.pump(client, holds)
   return patience.wait(holds, function() client:update(0.02) end)
 end
 
---- Updates a client until nothing runs.
+--- Updates a client until no call is left.
 function patience.finish(client)
   patience.wait(function() return client:update(0.05) == 0 end, function() end, "the end of all calls")
 end

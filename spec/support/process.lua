@@ -1,8 +1,8 @@
---- Processes for specs: programs that run beside the spec, in any Lua, with nothing but the standard library.
--- Owns the plumbing: a program's stdin is a pipe of ours, which closes when the spec's process ends, however
--- it ends; its stdout is a FIFO that is read line by line, without waiting for luck; its stderr is kept. Owns
--- also how words are quoted for a shell, and how files are read and written whole.
--- Invariant: `pid` is nil once the process has been waited for, so that nobody else's process is ever hit.
+--- Child processes for specs. Works in every Lua and needs only the standard library.
+-- Owns the pipes: a program's stdin is a pipe that closes when the process of the specs ends, however it
+-- ends; its stdout is a FIFO that is read line by line; its stderr is kept in a file. Also owns quoting for
+-- the shell, and reading and writing whole files.
+-- Invariant: `pid` is nil after the process was waited for, so that `kill` never hits another process.
 local process = {}
 
 local Process = {}
@@ -15,7 +15,7 @@ local function quote(word)
 end
 process.quote = quote
 
---- The shell command of so many words.
+--- Joins words into a shell command, each quoted.
 -- @tparam {string,...} words
 -- @treturn string
 function process.command(words)
@@ -26,7 +26,7 @@ function process.command(words)
   return table.concat(quoted, " ")
 end
 
---- What a command writes.
+--- Runs a command and returns its stdout.
 -- @tparam string command for the shell
 -- @treturn string
 function process.output(command)
@@ -36,7 +36,7 @@ function process.output(command)
   return output
 end
 
---- The lines that a command writes.
+--- Runs a command and returns the lines of its stdout.
 -- @tparam string command for the shell
 -- @treturn {string,...}
 function process.lines(command)
@@ -47,9 +47,9 @@ function process.lines(command)
   return lines
 end
 
---- Runs a command. LD_PRELOAD is unset: it may hold a sanitizer, which is there for the spec's own process.
+--- Runs a command without LD_PRELOAD, which may hold a sanitizer for the process of the specs.
 -- @tparam string command for the shell
--- @treturn string what it wrote to stdout and stderr
+-- @treturn string its stdout and stderr
 -- @treturn number its exit status
 function process.run(command)
   local text = process.output("unset LD_PRELOAD; { " .. command .. "; } 2>&1; echo \"exit $?\"")
@@ -57,13 +57,13 @@ function process.run(command)
   return output, tonumber(status)
 end
 
---- A new folder for temporary files.
+--- Creates a temporary folder.
 -- @treturn string
 function process.folder()
   return process.lines("mktemp -d")[1]
 end
 
---- How many descriptors the spec's own process has open. Counted without a pipe, which might count itself.
+--- Counts the open descriptors of the process of the specs. Uses no pipe, which might be counted too.
 -- @treturn number
 function process.open_files()
   local list = os.tmpname()
@@ -73,7 +73,7 @@ function process.open_files()
   return count
 end
 
---- The contents of a file.
+--- Reads a file.
 -- @tparam string path
 -- @treturn ?string nil when it cannot be read
 function process.slurp(path)
@@ -106,13 +106,13 @@ function process.start(argv)
   local outer = ("%s >%s 2>%s; echo $? >%s"):format(inner, quote(fifo), quote(folder .. "/err"),
     quote(folder .. "/status"))
   self.input = assert(io.popen(outer, "w"))
-  self.out = assert(io.open(fifo, "r")) -- waits until the other side is open as well
+  self.out = assert(io.open(fifo, "r")) -- waits until the program has opened its end
   self.pid = assert(tonumber(self.out:read("*l")))
   return self
 end
 
---- The words that start the Lua that runs the specs, with the paths it has.
--- @tparam {string,...} arguments its arguments
+--- Returns the command line of the Lua that runs the specs, with the same module paths.
+-- @tparam {string,...} arguments for Lua
 -- @treturn {string,...}
 function process.lua(arguments)
   local first = 0
@@ -135,7 +135,7 @@ function process.lua(arguments)
   return words
 end
 
---- The same words, with paths that hold in any folder.
+--- Returns the same command line with absolute module paths, for use in any folder.
 -- @tparam {string,...} arguments
 -- @treturn {string,...}
 function process.lua_anywhere(arguments)
@@ -151,8 +151,8 @@ function process.lua_anywhere(arguments)
   return words
 end
 
---- Starts the development server and waits until it is ready. It ends with the spec's process at the latest.
--- @tparam ?{string,...} options of its command line
+--- Starts the development server and waits until it is ready. It does not outlive the process of the specs.
+-- @tparam ?{string,...} options for its command line
 -- @treturn Process with `url` (the base URL) and `origin`
 function process.serve(options)
   local words = { "examples/serve.lua", "--exit-with-stdin" }
@@ -170,38 +170,38 @@ function process.serve(options)
   return self
 end
 
---- The next line of its output.
+--- Reads the next line of stdout.
 -- @treturn ?string nil at the end
 function Process:readline()
   return self.out:read("*l")
 end
 
---- Reads its output to the end and waits until it has ended.
--- @treturn number its exit status
--- @treturn string its output
--- @treturn string what it wrote to stderr
+--- Reads stdout to its end and waits until the program has ended.
+-- @treturn number the exit status
+-- @treturn string stdout
+-- @treturn string stderr
 function Process:finish()
   local output = self.out:read("*a")
   local errors = self:errors()
   return self:wait(), output, errors
 end
 
---- What it has written to stderr.
+--- Reads stderr so far.
 -- @treturn string
 function Process:errors()
   return process.slurp(self.folder .. "/err") or ""
 end
 
---- Sends it a signal.
--- @tparam ?string name TERM when not given
+--- Sends a signal.
+-- @tparam ?string name of the signal (TERM)
 function Process:kill(name)
   if self.pid then
     os.execute(("kill -s %s %d 2>/dev/null"):format(name or "TERM", self.pid))
   end
 end
 
---- Closes its stdin and waits until it has ended.
--- @treturn number its exit status; 128 and more for a signal
+--- Closes stdin and waits until the program has ended.
+-- @treturn number the exit status; 128 or more after a signal
 function Process:wait()
   if self.input then
     self.input:close()
@@ -213,8 +213,8 @@ function Process:wait()
   return self.status
 end
 
---- Ends it and waits for that. It may be called again.
--- @treturn number its exit status
+--- Sends TERM and waits until the program has ended. Safe to call twice.
+-- @treturn number the exit status
 function Process:stop()
   self:kill("TERM")
   return self:wait()

@@ -1,5 +1,5 @@
---- What most specs of the client need: a client for a server on loopback, and Lua processes of their own.
--- Owns the settings that keep specs quick and independent of the environment. Works under every Lua.
+--- Helpers for most specs of the client: a client for a server on loopback, and separate Lua processes.
+-- Owns the settings that keep specs fast and independent of the environment. Works under every Lua.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local process = require "spec.support.process"
@@ -7,20 +7,20 @@ local sora = require "sora"
 
 local rig = {}
 
---- The key that every client here has, unless it is told otherwise.
+--- The API key of every client here, unless its options have another.
 rig.KEY = "sk-spec-0123456789abcdef"
 
---- A time that is a date in HTTP, so many seconds from now.
+--- Returns the date in HTTP format, some seconds from now.
 function rig.http_date(seconds)
   return os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + seconds)
 end
 
---- Options of a wait: one that is over soon, and one that polls once.
+--- Options of a wait: FAST polls at short intervals, LONG polls only once.
 rig.FAST = { interval = 0.01, max_interval = 0.01 }
 rig.LONG = { interval = 1000, max_interval = 1000 }
 
---- A client for `server` (one of httpd.lua, or a URL): one attempt of at most twenty seconds, unless
--- `options` say otherwise. An option that is `rig.NONE` is left out.
+--- Creates a client for `server` (from httpd.lua, or a URL). Unless `options` say otherwise it makes one
+-- attempt of at most 20 seconds. An option with the value `rig.NONE` is left out.
 rig.NONE = {}
 function rig.client(server, options)
   local url = type(server) == "table" and server.url or server
@@ -32,21 +32,21 @@ function rig.client(server, options)
   return assert(sora.new(settings))
 end
 
---- A list, and a function that appends to it what it is called with.
+--- Returns a list, and a function that appends its argument to it.
 function rig.collector()
   local list = {}
   return list, function(item) list[#list + 1] = item end
 end
 
---- Collects garbage, also that which a first collection leaves (what hangs below a finalizer).
+--- Collects garbage twice: the first cycle only runs finalizers, and the second frees what they kept alive.
 function rig.collect()
   collectgarbage()
   collectgarbage()
 end
 
---- Takes io.stderr away.
--- @treturn {string,...} what was written to it
--- @treturn function gives it back
+--- Replaces io.stderr.
+-- @treturn {string,...} the texts written to it
+-- @treturn function restores it
 function rig.catch_stderr()
   local stderr, texts = io.stderr, {}
   local function write(_, ...) texts[#texts + 1] = table.concat { ... } end
@@ -54,21 +54,21 @@ function rig.catch_stderr()
   return texts, function() io.stderr = stderr end -- luacheck: ignore 122
 end
 
---- How long it takes to do something so many times, in seconds.
+--- Measures how many seconds it takes to call `work` some times.
 function rig.time(times, work)
   local before = core.now()
   for _ = 1, times do work() end
   return core.now() - before
 end
 
---- The values of one field in a list of tables.
+--- Lists the values of one field in a list of tables.
 function rig.pluck(list, field)
   local values = {}
   for i, item in ipairs(list) do values[i] = item[field] end
   return values
 end
 
---- "integer", "float" or another type; on a Lua without integers every number is what the caller expects.
+--- Returns "integer", "float" or another type. In a Lua without integers, `expected` for every number.
 function rig.type(value, expected)
   if type(value) ~= "number" then return type(value) end
   return math.type and math.type(value) or expected
@@ -77,7 +77,7 @@ end
 --- Whether this Lua has integers.
 rig.has_integers = math.type ~= nil
 
--- The client's errors and their texts, everything that a leak could be in, as one string.
+-- Adds the text of a value, and of all its keys and fields at any depth, to `parts`.
 local function dump(value, seen, parts)
   if type(value) ~= "table" then
     parts[#parts + 1] = tostring(value)
@@ -91,7 +91,7 @@ local function dump(value, seen, parts)
   end
 end
 
---- Everything that a value shows: itself and all fields at any depth, as text.
+--- Returns the text of values and of all their fields at any depth, to search it for a leaked key.
 function rig.shown(...)
   local parts, seen = {}, {}
   for i = 1, select("#", ...) do dump((select(i, ...)), seen, parts) end
@@ -100,9 +100,9 @@ end
 
 local HIDDEN = { "SORA_BASE_URL", "SORA_API_KEY", "SORA_DEBUG", "OPENAI_BASE_URL", "OPENAI_API_KEY" }
 
---- Starts the Lua that runs the specs on a piece of code, with `environment` and no other settings of sora.
--- It is killed after half a minute, so that a spec that goes wrong fails and doesn't hang.
--- @treturn file its output and its errors
+--- Runs code in a new process of the Lua that runs the specs, with `environment` and no other settings of
+-- sora. Kills it after 30 seconds, so that a broken spec fails and does not hang.
+-- @treturn file its stdout and stderr
 -- @treturn string its process id
 function rig.spawn(code, environment)
   local words = { "timeout", "-s", "KILL", "30", "env" }
@@ -119,7 +119,7 @@ function rig.spawn(code, environment)
   return child, child:read("*l")
 end
 
---- Runs a piece of code as `spawn` does, and gives all that it wrote.
+--- Runs code as `spawn` does, and returns all its output.
 function rig.run(code, environment)
   local child = rig.spawn(code, environment)
   local output = child:read("*a")

@@ -1,5 +1,5 @@
---- Drives sora.wait.machine, for one wait or many, with a clock that only moves when the
--- machine asks for a pause, and with answers from a list: no real time, no network, no luck.
+--- Drives sora.wait.machine, for one wait or many, without real time, network or chance.
+-- Owns a clock that moves only when the machine asks for a pause, and takes responses from a list.
 local assert = require "luassert"
 local core = require "sora.core"
 local heap = require "sora.wait.heap"
@@ -7,17 +7,17 @@ local machine = require "sora.wait.machine"
 
 local simulation = {}
 
-local START = 5000 -- clocks rarely begin at 0
+local START = 5000 -- not 0, because real clocks rarely begin at 0
 
---- Runs a wait until it ends or the answers run out.
+--- Runs a wait until it ends or the list of answers is used up.
 -- @tparam table opts of the wait
--- @tparam table answers each a `{ video =, hint = }` or `{ err = }`, both with the seconds it `takes`; with
--- `repeats = true` the last one is for all further polls
--- @tparam ?number|function random what the source of randomness gives (0: no jitter)
+-- @tparam table answers each is `{ video =, hint = }` or `{ err = }`, with the seconds it `takes`; with
+-- `repeats = true` the last one repeats
+-- @tparam ?number|function random the random value, or a function that returns it (0: no jitter)
 -- @treturn table job
--- @treturn table the seconds since the start at which it polled
--- @treturn table the pauses it asked for
--- @treturn number how long it took
+-- @treturn table the times of its polls, in seconds since the start
+-- @treturn table the pauses it asked for, in seconds
+-- @treturn number how many seconds it took
 function simulation.run(opts, answers, random)
   local job = machine.start("v", machine.rules(opts, "wait"), START)
   local now, polls, pauses = START, {}, {}
@@ -43,12 +43,12 @@ function simulation.run(opts, answers, random)
   end
 end
 
---- Runs many waits that begin together, with nothing but answers that the job goes on.
+--- Runs many waits that begin together; every response says that the job is in progress.
 -- @tparam number count
 -- @tparam ?table opts of the waits
--- @tparam table world `seconds` of time, `random` (a source in [0, 1)), `hint` (of each answer), `rate` (how
--- many polls a second can be made; 8000), and `stall` = { from, to }: in between nothing is done
--- @treturn {number,...} the seconds since the start at which somebody was polled
+-- @tparam table world `seconds` to simulate, `random` (a function with results in [0, 1)), `hint` (of each
+-- response), `rate` (the most polls per second; 8000), and `stall` = { from, to }: a time without polls
+-- @treturn {number,...} the times of all polls, in seconds since the start
 function simulation.crowd(count, opts, world)
   local rules, waiting, now, polls = machine.rules(opts, "wait_all"), heap.new(), START, {}
   local stall = world.stall or { 0, 0 }
@@ -65,8 +65,8 @@ function simulation.crowd(count, opts, world)
   end
 end
 
---- How evenly polls come: the busiest twentieth of the time from `from` to `to`, and the quietest one, as
--- parts of the mean.
+--- Measures how evenly polls are spread. Divides the time from `from` to `to` into 20 parts, and returns the
+-- highest and the lowest number of polls in a part, relative to the mean.
 function simulation.evenness(polls, from, to)
   local counts, sum = {}, 0
   for i = 1, 20 do counts[i] = 0 end
@@ -80,19 +80,19 @@ function simulation.evenness(polls, from, to)
   return counts[20] / sum * 20, counts[1] / sum * 20
 end
 
---- A snapshot; with another progress it is another one.
+--- Makes a snapshot. A different `progress` makes it a changed one.
 function simulation.video(status, progress)
   return { id = "v", status = status, progress = progress }
 end
 
---- A poll that fails; an `api` error unless the fields say otherwise.
+--- Makes the answer of a failed poll: an `api` error unless the fields say otherwise.
 function simulation.failure(fields)
   fields.kind = fields.kind or "api"
   fields.message = fields.message or "no"
   return { err = core.error(fields) }
 end
 
---- So many times the same answer, then the others.
+--- Lists the same answer n times, then the others.
 function simulation.times(n, answer, ...)
   local list = {}
   for i = 1, n do list[i] = answer end
@@ -100,7 +100,7 @@ function simulation.times(n, answer, ...)
   return list
 end
 
---- Asserts that two lists of seconds are the same but for rounding.
+--- Asserts that two lists of seconds are equal except for rounding.
 function simulation.near(expected, got)
   assert.equal(#expected, #got)
   for i, value in ipairs(expected) do

@@ -1,14 +1,15 @@
---- Certificates for specs, made once a process by the openssl command line in a temporary folder.
--- Owns that folder. A shell waits for the end of a pipe from this process and then removes it: the kernel
--- closes the pipe in whatever way the process ends.
+--- Certificates for specs, made once per process with the openssl command in a temporary folder.
+-- Owns that folder. A shell removes it when a pipe from this process closes, which the kernel does however
+-- the process ends.
 local process = require "spec.support.process"
 
 local tls = {}
 
 local cached
 
--- $1 is the folder; no single quotes in here. One key for all: what the specs are about is names, dates and
--- signers. LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
+-- $1 is the folder. This text must not contain single quotes, because it is an argument of sh -c. All
+-- certificates share a key, because specs only test names, dates and signers. LD_PRELOAD may hold a
+-- sanitizer, which is only for the process of the specs.
 local MAKE = [[
 set -e
 unset LD_PRELOAD
@@ -38,9 +39,10 @@ local function make_folder()
   return folder, assert(io.popen(wait_and_remove, "w"))
 end
 
---- Makes the certificates, or gives those made before.
--- @treturn table `ca`, the path of a CA's certificate, and four `{ cert = path, key = path }`: `server` (for
--- localhost and 127.0.0.1), `expired`, `other_name` (for another host), signed by the CA, and `self_signed`
+--- Makes the certificates, or returns those made before.
+-- @treturn table `ca`, the path of a CA certificate, and four tables `{ cert = path, key = path }`. The CA
+-- signed `server` (for localhost and 127.0.0.1), `expired` and `other_name` (for another host), but not
+-- `self_signed`
 function tls.certificates()
   if cached then return cached end
   local folder, pipe = make_folder()
@@ -48,7 +50,7 @@ function tls.certificates()
   if status ~= true and status ~= 0 then
     error("openssl made no certificates:\n" .. process.slurp(folder .. "/log"))
   end
-  cached = { ca = folder .. "/ca.pem", pipe = pipe } -- collected, the pipe would be closed
+  cached = { ca = folder .. "/ca.pem", pipe = pipe } -- kept, because a collected pipe would close
   for _, name in ipairs{ "server", "expired", "other_name", "self_signed" } do
     cached[name] = { cert = folder .. "/" .. name .. ".pem", key = folder .. "/key.pem" }
   end

@@ -1,11 +1,11 @@
---- The format's application: finds the endpoint of a request and lets it answer.
--- Owns what all endpoints share: the jobs, the dialect, credentials, 404 and 405. Pure: nothing here or in
--- the endpoints reads, writes, waits or knows of sockets, so a handler never yields.
+--- The application: finds the endpoint of a request and calls its handler.
+-- Owns what all endpoints share: the jobs, the dialect, the API key, 404 and 405. Pure: neither this file nor
+-- a handler does I/O, so a handler never yields.
 --
 -- A request is `{ method, path (decoded), segments, query, header = function(name), body }`. A handler is
 -- called with the application, the request and the id in the path, and returns a response, or nil and a
--- problem (see input). A response is `{ status (200), headers, body }`, or has in place of a body `content`
--- (see media) and the slice of it to send, `first` and `count`.
+-- problem (see input.lua). A response is `{ status (200), headers, body }`. Instead of `body` it may have
+-- `content` (see media.lua), with `first` and `count`: the slice of it to send.
 local input = require "sora.server.input"
 local making = require "sora.server.making"
 local reading = require "sora.server.reading"
@@ -20,7 +20,7 @@ App.__index = App
 
 local ID = {} -- stands for an id in a path
 
--- The first that fits the path; names therefore stand before ids.
+-- The first match wins, so fixed names come before ids.
 local ENDPOINTS = {
   { path = { "videos" }, POST = making.create, GET = reading.list },
   { path = { "videos", "edits" }, POST = making.edit },
@@ -32,7 +32,7 @@ local ENDPOINTS = {
   { path = { "videos", ID, "content" }, GET = reading.content },
 }
 
--- How a key is sent, by the names that the client's `auth` has.
+-- How a key is sent: header and prefix for each value of the client's option `auth`.
 local CREDENTIALS = {
   bearer = { "authorization", "Bearer " },
   raw = { "authorization", "" },
@@ -40,10 +40,10 @@ local CREDENTIALS = {
   ["x-api-key"] = { "x-api-key", "" },
 }
 
---- Makes an application.
+--- Creates an application.
 -- @tparam table options `jobs` (a store), `format` (a dialect), `base_path` ("/v1"), `api_key`, `auth`
--- ("bearer"), `not_ready` (404: the status of content that is not ready), `cors` (an origin that may call
--- from a browser)
+-- ("bearer"), `not_ready` (404: the status for content that is not ready), `cors` (an origin whose pages may
+-- call the server)
 function app.new(options)
   return setmetatable({
     jobs = options.jobs,
@@ -55,11 +55,11 @@ function app.new(options)
     cors = options.cors,
     characters = {},
     made_by_key = {},
-    inputs = setmetatable({}, { __mode = "k" }), -- what each job was made from
+    inputs = setmetatable({}, { __mode = "k" }), -- the fields and files that created each job
   }, App)
 end
 
---- The job with an id.
+--- Finds a job by its id.
 -- @treturn ?table job
 -- @treturn ?table problem
 function App:find(id)
@@ -70,7 +70,7 @@ function App:find(id)
   return job
 end
 
---- Answers with a job as it is now.
+--- Makes the response that shows a job as it is now.
 -- @treturn table response
 function App:video(job)
   local view = self.jobs:view(job)
@@ -163,14 +163,14 @@ function App:dispatch(request)
   return handler(self, request, id)
 end
 
---- A problem in the dialect's words.
+--- Makes the error response for a problem, in the dialect's format.
 -- @tparam table trouble
 -- @treturn table response
 function App:refusal(trouble)
   return { status = trouble.status, headers = trouble.headers or {}, body = self.format.error(trouble) }
 end
 
---- Answers a request.
+--- Handles a request.
 -- @tparam table request
 -- @treturn table response
 function App:handle(request)

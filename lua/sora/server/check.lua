@@ -1,6 +1,6 @@
---- Checks of named values: options, the `dev` object of a create, faults.
--- Pure. A rule is a predicate and what it asks for; a value that no rule names is wrong as well, since it is
--- most likely a misspelt one.
+--- Checks named values: options, the `dev` object of a create, faults.
+-- Pure. A rule is a predicate and a text that says what is allowed. A name without a rule is an error too: it
+-- is most likely misspelt.
 local check = {}
 
 function check.seconds(value)
@@ -15,24 +15,24 @@ function check.text(value)
   return type(value) == "string" and value ~= ""
 end
 
---- A predicate for a Lua type.
+--- Returns a predicate for a Lua type.
 -- @tparam string name
 function check.type(name)
   return function(value) return type(value) == name end
 end
 
---- A predicate for whole numbers.
+--- Returns a predicate for whole numbers in a range.
 -- @tparam number least
 -- @tparam number most
 function check.between(least, most)
   return function(value) return check.whole(value) and value >= least and value <= most end
 end
 
---- Looks for a value that breaks its rule.
--- @tparam table rules by name: `{ predicate, what it asks for }`
--- @tparam table values
--- @treturn ?string the name of a wrong value; nil when all are right
--- @treturn ?string what is wrong with it
+--- Finds a value that breaks its rule.
+-- @tparam table rules by name: `{ predicate, text that says what is allowed }`
+-- @tparam table values by name
+-- @treturn ?string the name of an invalid value; nil when all are valid
+-- @treturn ?string the reason
 function check.fields(rules, values)
   for name, value in pairs(values) do
     local rule = rules[name]

@@ -1,6 +1,6 @@
---- The control surface under /dev: faults on demand, and what the server has seen.
--- Owns the faults and the record of requests. It is no part of the format: it answers on loopback alone, asks
--- for no key, is never recorded itself and meets no faults.
+--- The control endpoints under /dev: they inject faults and show the requests that arrived.
+-- Owns the faults and the log of requests. They are not part of the video format: they answer only to
+-- loopback, need no key, and are neither logged nor affected by faults.
 local faults = require "sora.server.faults"
 local json = require "sora.server.json"
 
@@ -9,13 +9,13 @@ local control = {}
 local Control = {}
 Control.__index = Control
 
-local KEPT = 1000 -- requests in the record
+local KEPT = 1000 -- requests in the log
 local SECRET = {
   authorization = true, ["proxy-authorization"] = true, ["api-key"] = true, ["x-api-key"] = true,
   cookie = true,
 }
 
---- Makes the control surface of an application.
+--- Creates the control endpoints of an application.
 -- @tparam table app
 function control.new(app)
   return setmetatable({
@@ -24,7 +24,7 @@ function control.new(app)
   }, Control)
 end
 
---- Notes over which connection a request came, so that clients can be seen to keep theirs.
+--- Numbers the connection of a request, so that a test can see whether a client reuses connections.
 -- @tparam table request
 -- @tparam table connection
 function Control:number(request, connection)
@@ -35,10 +35,9 @@ function Control:number(request, connection)
   request.connection = self.numbers[connection]
 end
 
---- Records a request that was answered, with status 0 when the connection was closed instead. Its body is not
--- kept, and what is kept is turned into text only when somebody asks.
+--- Logs a finished request, without its body. It becomes JSON only when /dev/requests is read.
 -- @tparam table request
--- @tparam number status
+-- @tparam number status 0 when the connection was closed without a response
 function Control:record(request, status)
   self.total = self.total + 1
   self.by_status[status] = (self.by_status[status] or 0) + 1
@@ -96,7 +95,7 @@ function Control:add_faults(request)
   if not list then
     return { status = 400, body = '{"error":"the body must be a fault or a list of faults"}' }
   end
-  -- one fault may come without a list around it
+  -- a single fault does not need a list around it
   local ok, wrong = self.faults:add((list[1] or next(list) == nil) and list or { list })
   if not ok then
     return { status = 400, body = json.object({ "error" }, { error = wrong }) }
@@ -117,7 +116,7 @@ function Control:clear_faults()
   return self:list_faults()
 end
 
--- What a job was made from: fields and files as they arrived.
+-- Shows the fields and files that created a job, as they arrived.
 function Control:input(_, id)
   local job = self.app.jobs:get(id)
   if not job then
@@ -137,12 +136,12 @@ local ENDPOINTS = {
   ["GET jobs"] = Control.input,
 }
 
---- Whether a request is for the control surface.
+--- Tells whether a request is for the control endpoints.
 function control.owns(request)
   return request.segments[1] == "dev"
 end
 
---- Answers a request.
+--- Handles a request.
 -- @tparam table request
 -- @tparam boolean is_local whether it came over loopback
 -- @treturn table response

@@ -1,6 +1,6 @@
---- Failures and delays on demand.
--- Owns the list of faults that somebody asked for, and decides which one a request meets. Pure: it acts on
--- nothing. Invariant: what is in the list has passed its rules, so that acting on a fault cannot fail.
+--- Faults on demand: failures and delays that a test injects.
+-- Owns the list of faults, and decides which one applies to a request. Pure: other files act on a fault.
+-- Invariant: every fault in the list has passed the rules below, so acting on it cannot fail.
 local check = require "sora.server.check"
 local json = require "sora.server.json"
 
@@ -13,7 +13,7 @@ local function is_header_value(value)
   return type(value) == "string" and not value:find("%c")
 end
 
--- false takes a header away that would otherwise be sent
+-- The value false removes a header from the response.
 local function is_headers(value)
   if type(value) ~= "table" then
     return false
@@ -54,15 +54,15 @@ local RULES = {
   process = { check.type "boolean", "a boolean" },
 }
 
---- Makes an empty list.
+--- Creates an empty list.
 function faults.new()
   return setmetatable({ entries = {} }, List)
 end
 
---- Adds faults; all of them or, when one is wrong, none.
+--- Adds faults: all of them, or none if one is invalid.
 -- @tparam {table,...} list
--- @treturn ?boolean true, or nil
--- @treturn ?string what is wrong
+-- @treturn ?boolean true; nil if one is invalid
+-- @treturn ?string the reason
 function List:add(list)
   for i, fault in ipairs(list) do
     if type(fault) ~= "table" then
@@ -96,13 +96,13 @@ local function matches(match, method, path)
   if not match.path then
     return true
   end
-  -- some malformed patterns show only on the text that reaches the malformed place
+  -- Lua reports some malformed patterns only when matching gets as far as the malformed part.
   local ok, found = pcall(string.find, path, match.path)
   return ok and found ~= nil
 end
 
---- Finds the fault that a request meets: the first that matches it, is not used up, and has been skipped as
--- often as it asks for.
+--- Finds the fault for a request: the first that matches it, has been skipped `after` times and has been
+-- applied fewer than `times` times.
 -- @tparam string method
 -- @tparam string path decoded
 -- @treturn ?table the fault
@@ -120,7 +120,7 @@ function List:take(method, path)
   return nil
 end
 
---- Whether a fault stands in place of the real answer, so that the request is not even looked at.
+--- Tells whether a fault replaces the real response, so that the request is not processed at all.
 -- @tparam table fault
 -- @treturn boolean
 function faults.replaces(fault)

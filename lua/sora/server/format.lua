@@ -1,6 +1,6 @@
---- How OpenAI's servers write things.
--- Owns the wire shapes of the default dialect: every JSON text that answers a request under the base path
--- comes from here, so that a server in another dialect is another table with these functions. Pure.
+--- The JSON that OpenAI's server sends: the default dialect.
+-- Owns the shape of every JSON body sent under the base path. A server in another dialect is another table
+-- with these functions. Pure.
 local json = require "sora.server.json"
 
 local format = {}
@@ -10,19 +10,22 @@ local VIDEO = {
   "seconds", "remixed_from_video_id", "error",
 }
 
---- @tparam table view as the job store gives it
+--- Writes a video.
+-- @tparam table view from `Store:view`
 -- @treturn string JSON
 function format.video(view)
   return json.object(VIDEO, view)
 end
 
---- @tparam string id
+--- Writes the response to a delete.
+-- @tparam string id
 -- @treturn string JSON
 function format.deleted(id)
   return json.object({ "id", "object", "deleted" }, { id = id, object = "video.deleted", deleted = true })
 end
 
---- @tparam {table,...} views
+--- Writes one page of the list.
+-- @tparam {table,...} views
 -- @tparam boolean has_more
 -- @treturn string JSON
 function format.list(views, has_more)
@@ -37,7 +40,8 @@ function format.list(views, has_more)
     json.array(items), first_id, last_id, tostring(has_more))
 end
 
---- @tparam table character `id`, `name`, `created_at`
+--- Writes a character.
+-- @tparam table character `id`, `name`, `created_at`
 -- @treturn string JSON
 function format.character(character)
   return json.object({ "id", "name", "created_at" }, character)
@@ -45,7 +49,8 @@ end
 
 local TYPES = { [401] = "authentication_error", [429] = "rate_limit_error" }
 
---- @tparam table problem `status`, `message`, and where known `code` and `param`
+--- Writes an error.
+-- @tparam table problem `status`, `message`, and where known `code` and `param`
 -- @treturn string JSON
 function format.error(problem)
   local kind = TYPES[problem.status] or problem.status >= 500 and "server_error" or "invalid_request_error"

@@ -1,7 +1,6 @@
---- What a POST asks for, whichever way it is written.
--- Owns the reading of JSON and multipart bodies into one shape, and the checks of single fields. Pure. A
--- request that cannot be read gives nil and a problem `{ status, message, code, param }`, for the dialect's
--- error shape.
+--- Reads the body of a POST, JSON or multipart, into one shape.
+-- Owns that shape, and the checks of single fields. Pure. An invalid request gives nil and a problem,
+-- `{ status, message, code, param }`, which the dialect writes as its error.
 local json = require "sora.server.json"
 local multipart = require "sora.server.multipart"
 
@@ -55,7 +54,7 @@ function input.read(request)
   return nil, problem(415, message, nil, "unsupported_media_type")
 end
 
---- The problem of a field that is not there.
+--- Makes the problem for a missing field.
 -- @tparam string name
 -- @treturn table problem
 function input.missing(name)
@@ -66,7 +65,7 @@ local function wrong_type(name, wanted)
   return problem(400, ("Invalid type for '%s': expected %s."):format(name, wanted), name, "invalid_type")
 end
 
---- A text that must be there.
+--- Reads a required string.
 -- @tparam table fields
 -- @tparam string name
 -- @treturn ?string
@@ -79,7 +78,7 @@ function input.required_text(fields, name)
   return input.text(fields, name)
 end
 
---- A text that may be there. Numbers are taken for texts, as `seconds` is often sent as one.
+--- Reads an optional string. Accepts a number as well, because clients often send `seconds` as one.
 -- @tparam table fields
 -- @tparam string name
 -- @tparam ?string default
@@ -97,7 +96,7 @@ function input.text(fields, name, default)
   return value
 end
 
---- An object that may be there; in multipart it is JSON text.
+--- Reads an optional object. In a multipart body it is JSON text.
 -- @tparam table fields
 -- @tparam string name
 -- @treturn ?table
@@ -113,7 +112,7 @@ function input.object(fields, name)
   return value
 end
 
---- The id in a reference to a video: `{ id = … }`, JSON text of that, or the bare id.
+--- Reads the id from a reference to a video: `{ id = … }`, the same as JSON text, or the id alone.
 -- @tparam table fields
 -- @tparam string name
 -- @treturn ?string

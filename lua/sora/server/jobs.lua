@@ -1,7 +1,7 @@
 --- The development server's jobs.
--- Owns every job and nothing else: no HTTP, no JSON, no timers. What a job looks like is computed from its
--- times and the clock whenever somebody asks, so a waiting job costs nothing and ten thousand of them cost no
--- more. Invariant: `by_id` and the list from `oldest` to `newest` hold the same jobs.
+-- Owns every job and nothing else: no HTTP, no JSON, no timers. The state of a job is computed from its times
+-- and the clock when it is asked for, so jobs that wait cost no CPU time, however many there are.
+-- Invariant: `by_id` and the list from `oldest` to `newest` hold the same jobs.
 local check = require "sora.server.check"
 
 local jobs = {}
@@ -9,7 +9,7 @@ local jobs = {}
 local Store = {}
 Store.__index = Store
 
--- A job that is going to fail gets only so far.
+-- A job that will fail does so at this share of its duration.
 local REACH_OF_FAILURE = 0.5
 
 local FAILURES = {
@@ -33,16 +33,16 @@ local DEV_RULES = {
 
 --- Checks the `dev` object of a create.
 -- @tparam table dev
--- @treturn ?string the field that is wrong, nil when all are right
--- @treturn ?string what is wrong with it
+-- @treturn ?string the name of an invalid field; nil when all are valid
+-- @treturn ?string the reason
 function jobs.check_dev(dev)
   return check.fields(DEV_RULES, dev)
 end
 
---- Makes an empty store.
--- @tparam table options `clock` (gives seconds, from any start), `date` (gives whole seconds since 1970;
--- without it the clock must), `random` (gives 0 ≤ x < 1), and for jobs that do not say otherwise `duration`
--- (6), `queue` (a tenth of the duration), `expires` (3600 s after completion), `fail_rate` (0)
+--- Creates an empty store.
+-- @tparam table options `clock` (returns seconds, from any start), `date` (returns seconds since 1970;
+-- without it `clock` must), `random` (returns 0 ≤ x < 1), and the defaults of jobs: `duration` (6), `queue`
+-- (a tenth of the duration), `expires` (3600 s after completion), `fail_rate` (0)
 -- @treturn Store
 function jobs.new(options)
   return setmetatable({
@@ -59,7 +59,7 @@ function jobs.new(options)
   }, Store)
 end
 
---- An id nobody else has: the serial number keeps ids apart within a server, the random part between servers.
+--- Makes a unique id: the serial number makes it unique in this server, the random part across servers.
 function Store:new_id(prefix)
   self.serial = (self.serial or 0) + 1
   local a, b = math.floor(self.random() * 0x1000000), math.floor(self.random() * 0x1000000)
@@ -79,10 +79,9 @@ local function failure_of(self, dev)
   return { code = code, message = message or "The job failed with " .. code .. "." }
 end
 
---- Makes a job.
--- @tparam table fields what the request asked for; `prompt`, `model`, `size`, `seconds` and
--- `remixed_from_video_id` show in the job
--- @tparam ?table dev how this job behaves, checked by `check_dev`
+--- Creates a job.
+-- @tparam table fields of the request: `prompt`, `model`, `size`, `seconds` and `remixed_from_video_id`
+-- @tparam ?table dev the `dev` object, checked by `check_dev`
 -- @treturn table the job
 function Store:create(fields, dev)
   dev = dev or {}
@@ -118,13 +117,14 @@ function Store:create(fields, dev)
   return job
 end
 
---- @tparam string id
+--- Finds a job.
+-- @tparam string id
 -- @treturn ?table the job
 function Store:get(id)
   return self.by_id[id]
 end
 
---- Forgets a job.
+--- Removes a job, unless it was removed before.
 function Store:remove(job)
   if self.by_id[job.id] ~= job then
     return
@@ -156,9 +156,9 @@ local function progress_of(job, now)
   return "completed", 100, ended
 end
 
---- What a job looks like now.
+--- Makes a snapshot of a job.
 -- @tparam table job
--- @treturn table a snapshot with the format's fields, and `available`: whether its content can be had
+-- @treturn table the fields of the format, and `available`: whether its content can be downloaded now
 function Store:view(job)
   local now = self.clock()
   local status, progress, ended = progress_of(job, now)
@@ -181,10 +181,10 @@ function Store:view(job)
   }
 end
 
---- One page of the jobs.
+--- Lists one page of the jobs.
 -- @tparam number limit
 -- @tparam string order "asc" (oldest first) or "desc"
--- @tparam ?table after the job that the page follows; without one it is the first
+-- @tparam ?table after the last job of the page before; nil: the first page
 -- @treturn {table,...} jobs
 -- @treturn boolean whether there are more
 function Store:page(limit, order, after)

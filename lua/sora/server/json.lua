@@ -1,7 +1,6 @@
 --- JSON for the development server.
--- Owns the server's cjson, a copy of its own, so that nobody's settings are touched or relied on. Objects are
--- written with their fields in a given order and absent ones as null, because that is how the format's
--- servers write them and because people read these answers.
+-- Owns a cjson instance of its own, so that it neither changes nor depends on a program's cjson settings.
+-- Objects are written with their fields in a given order and missing ones as null, as real servers do.
 local cjson = require("cjson.safe").new()
 
 local json = { null = cjson.null, encode = cjson.encode }
@@ -20,9 +19,9 @@ local function without_nulls(value)
   return value
 end
 
---- Reads JSON; a null becomes an absent field.
+--- Reads JSON; a null becomes a missing field.
 -- @tparam string text
--- @return the value, or nil and what is wrong with the text
+-- @return the value, or nil and the reason
 function json.decode(text)
   local value, err = cjson.decode(text)
   if value == nil then
@@ -33,7 +32,7 @@ function json.decode(text)
   return without_nulls(value)
 end
 
---- Reads a JSON object. cjson cannot tell `[]` from `{}` once decoded, so the text is asked.
+--- Reads a JSON object. Looks at the text, because cjson decodes `[]` and `{}` to the same table.
 -- @tparam string text
 -- @treturn ?table nil when it is not JSON or not an object
 function json.decode_object(text)
@@ -56,7 +55,7 @@ function json.object(names, values)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
---- Writes an array of values that are JSON already; cjson would write an empty one as `{}`.
+--- Writes an array of JSON texts. cjson would write an empty array as `{}`.
 -- @tparam {string,...} items
 -- @treturn string
 function json.array(items)

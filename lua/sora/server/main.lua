@@ -1,6 +1,6 @@
 --- The development server as a program.
--- Owns its command line, its two outputs (the ready line on stdout, the log on stderr) and its end. Needs
--- argparse.
+-- Owns the command line, the line "listening on URL" on stdout, the log on stderr, and the shutdown on a
+-- signal or at the end of stdin. Needs argparse.
 local loaded, argparse = pcall(require, "argparse")
 if not loaded then
   error("sora.server's command line needs argparse: `luarocks install argparse`, or Debian's lua-argparse", 0)
@@ -37,13 +37,13 @@ local function to_stderr(line)
   io.stderr:write(line, "\n")
 end
 
--- epoll refuses files and /dev/null, with an error that ends the whole step.
+-- Polls in a separate loop: epoll rejects files and /dev/null, and that error would end a step of the server.
 local function can_poll(descriptor)
   return (cqueues.new():wrap(function() cqueues.poll(descriptor) end):step(0))
 end
 
--- One byte a time: with what the poll promised, and what Lua's own buffer still holds, the read never blocks.
--- What cannot be polled need not be: it can be read to its end at once.
+-- Reads one byte after each poll: a larger read could block the server. Input that cannot be polled (a file,
+-- /dev/null) never blocks.
 local function stop_at_end_of_input(server)
   local stdin = { pollfd = 0, events = "r" }
   local pollable = can_poll(stdin)
@@ -56,7 +56,7 @@ local function stop_at_end_of_input(server)
 end
 
 --- Runs the program.
--- @tparam table module sora.server
+-- @tparam table module sora.server, or a table with a function `new` like its own
 -- @tparam {string,...} arguments
 -- @treturn number exit status
 return function(module, arguments)

@@ -1,5 +1,5 @@
---- The endpoints that make something: create, remix, edit, extend, and characters.
--- Owns the checks of what was asked for, and idempotency keys. Handlers, as app.lua describes them.
+--- The endpoints that create something: create, remix, edit, extend, and characters.
+-- Owns the checks of their input, and idempotency keys. app.lua describes what a handler is.
 local input = require "sora.server.input"
 local jobs = require "sora.server.jobs"
 local media = require "sora.server.media"
@@ -28,7 +28,7 @@ local function read_dev(app, fields)
   return dev
 end
 
--- The fields that every kind of job has. What is not asked for is as in the video that the job starts from.
+-- Reads the fields of any new job. Missing ones come from the source video, or else from DEFAULTS.
 local function describe(fields, source)
   local prompt, trouble = input.required_text(fields, "prompt")
   local job = { prompt = prompt }
@@ -43,8 +43,8 @@ local function describe(fields, source)
   return job
 end
 
--- The one place where jobs are made. A key that was seen before gives its job again, even a deleted one:
--- whoever repeats a create wants the answer to the first, not a second job.
+-- Creates every job. A known idempotency key returns the job it created before, even a deleted one, because
+-- a client that repeats a create wants the first response and not a second job.
 local function make(app, request, asked, source, is_remix)
   local key = request.header("idempotency-key")
   key = key and request.path .. "\n" .. key
@@ -68,7 +68,7 @@ local function make(app, request, asked, source, is_remix)
   return app:video(job)
 end
 
--- The finished job that a new one starts from.
+-- Finds the completed job that a new one starts from.
 local function find_source(app, id)
   local job, trouble = app:find(id)
   if not job then
@@ -80,7 +80,7 @@ local function find_source(app, id)
   return job
 end
 
--- An edit or extension, of a video that is here or comes with the request.
+-- Handles an edit or an extension, of a job on this server or of a video file in the request.
 local function derive(app, request, required)
   local asked, trouble = input.read(request)
   if not asked then

@@ -1,8 +1,7 @@
---- The bytes behind /content.
--- Owns the film, thumbnail and sprite sheet, decodes them once, on first use, and can make the film of any
--- greater length: a `free` box after it, which players skip, is filled while it is read, so that no length
--- costs memory. The filling differs at every place, so that a download put together wrongly is not the same
--- file.
+--- The files that /content serves: video, thumbnail and sprite sheet.
+-- Owns their bytes, decoded on first use. The video can be made longer with a `free` box at its end, which
+-- players skip. Its filling is computed while it is read, so a large file takes no memory, and it differs at
+-- every offset, so a download with misplaced bytes is not the same file.
 local data = require "sora.server.media_data"
 
 local media = {}
@@ -53,8 +52,8 @@ local function big_endian(n, size)
   return table.concat(bytes)
 end
 
--- The film and the head of the box that brings it to `length`: 8 bytes, or 16 where its size needs more than
--- 32 bits.
+-- Returns the video and the header of the `free` box that makes it `length` bytes long. The header has 16
+-- bytes instead of 8 when the box size needs more than 32 bits.
 local function lengthened(film, length)
   local size = length - #film
   if size == 0 then
@@ -65,7 +64,7 @@ local function lengthened(film, length)
   return film .. big_endian(1, 4) .. "free" .. big_endian(size, 8)
 end
 
---- Whether the film can be made this long: as it is, or with room for a box after it.
+--- Tells whether the video can have this length: its own, or at least 8 bytes (an empty box) more.
 -- @tparam number length
 -- @treturn boolean
 function media.can_be(length)
@@ -73,17 +72,17 @@ function media.can_be(length)
   return length == film or length >= film + 8
 end
 
---- The length of the film as it is.
+--- Returns the length of the video without a `free` box.
 -- @treturn number
 function media.film_length()
   return #original("video")
 end
 
---- Opens one of the three.
+--- Opens one of the three files.
 -- @tparam string variant "video", "thumbnail" or "spritesheet"
--- @tparam ?number length the film's, when it is to be longer than it is
--- @treturn ?table `type`, `length`, `etag`, and `read(first, count)`, which gives up to count bytes from the
--- offset first; nil for a variant that is not known
+-- @tparam ?number length makes the video this long
+-- @treturn ?table `type`, `length`, `etag`, and `read(first, count)`, which returns up to `count` bytes from
+-- offset `first`; nil for an unknown variant
 function media.open(variant, length)
   if not TYPES[variant] then
     return nil
@@ -96,7 +95,7 @@ function media.open(variant, length)
     if first + count <= #head then
       return head:sub(first + 1, first + count)
     end
-    -- LuaJIT's sub takes 32 bits
+    -- LuaJIT's sub takes 32-bit numbers, so it is called only with an offset inside the head.
     local parts = { first < #head and head:sub(first + 1) or "" }
     local from = math.max(0, first - #head)
     local to = first + count - #head

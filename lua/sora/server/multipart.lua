@@ -1,9 +1,9 @@
 --- Reads multipart/form-data (RFC 7578).
--- Pure: a body in, its parts out.
+-- Pure: takes a body and returns its parts.
 local multipart = {}
 
--- The parameters of a header such as Content-Disposition. They are read one after another, because a quoted
--- value may itself hold what looks like a parameter.
+-- Reads the parameters of a header such as Content-Disposition, from left to right, because a quoted value
+-- may contain text that looks like a parameter.
 local function parameters(header)
   local found, pos = {}, header:find(";", 1, true)
   while pos do
@@ -27,7 +27,7 @@ local function parameters(header)
   return found
 end
 
---- The boundary that a Content-Type names.
+--- Reads the boundary from a Content-Type.
 -- @tparam string content_type
 -- @treturn ?string
 function multipart.boundary(content_type)
@@ -56,11 +56,11 @@ local function read_part(part)
   }
 end
 
---- Takes a body apart.
+--- Splits a body into its parts.
 -- @tparam string body
 -- @tparam string boundary
 -- @treturn ?{table,...} parts, each `{ name, body, filename, content_type }`; nil when the body is malformed
--- @treturn ?string what is wrong with it
+-- @treturn ?string the reason
 function multipart.parts(body, boundary)
   local mark = "--" .. boundary
   local _, last = body:find(mark, 1, true)

@@ -1,5 +1,5 @@
 --- The options of a development server.
--- Owns which options there are and what each may be. Pure.
+-- Owns their names and the values each accepts. Pure.
 local check = require "sora.server.check"
 
 local options = {}
@@ -33,7 +33,7 @@ end
 
 --- Checks a table of options.
 -- @tparam table given
--- @treturn ?string what is wrong, nil when nothing is
+-- @treturn ?string the problem; nil when all are valid
 function options.problem(given)
   local name, wrong = check.fields(RULES, given)
   if name then

@@ -1,12 +1,12 @@
---- Byte ranges (RFC 9110, section 14), for one range in bytes.
--- Pure: a header and a length in, the bytes to send out.
+--- Byte ranges (RFC 9110, section 14): a single range in bytes.
+-- Pure: takes a header and the length of a file and returns which bytes to send.
 local range = {}
 
 --- Reads a `Range` header.
--- Several ranges, other units and nonsense are answered with the whole, which the RFC allows.
+-- Several ranges, other units and malformed headers select the whole file, which the RFC allows.
 -- @tparam ?string header
--- @tparam number length of the whole
--- @treturn ?number|boolean the first byte; nil: send the whole; false: no byte of the range is there (416)
+-- @tparam number length of the file
+-- @treturn ?number|boolean the first byte; nil: send the whole file; false: the range is beyond its end (416)
 -- @treturn ?number the last byte
 function range.read(header, length)
   if not header then
@@ -29,7 +29,7 @@ function range.read(header, length)
   return first, math.min(last or length - 1, length - 1)
 end
 
---- Says whether a range may be used: `If-Range` must name the very version that would be sent.
+--- Tells whether a range may be used: `If-Range`, if present, must name the current version of the file.
 -- @tparam ?string condition the `If-Range` header
 -- @tparam string etag
 -- @tparam string modified the `Last-Modified` header

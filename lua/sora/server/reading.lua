@@ -1,5 +1,5 @@
---- The endpoints that ask: a video, the list, the content, a character; and deletion.
--- Handlers, as app.lua describes them.
+--- The endpoints that read a video, the list, the content or a character, and the one that deletes.
+-- app.lua describes what a handler is.
 local input = require "sora.server.input"
 local media = require "sora.server.media"
 local range = require "sora.server.range"

@@ -1,6 +1,6 @@
 --- Requests and responses on lua-http's streams.
--- Owns everything that touches a socket: reading a request whole, writing a response, and the ways in which a
--- fault breaks one. Every function here may yield; none may throw on what a peer does.
+-- Owns everything that touches a socket: reading a whole request, writing a response, and breaking one as a
+-- fault demands. Every function may yield; none raises an error because of what the peer does.
 local cqueues = require "cqueues"
 local cerrno = require "cqueues.errno"
 local new_headers = require "http.headers".new
@@ -9,13 +9,13 @@ local url = require "sora.server.url"
 local transport = {}
 
 local MAX_BODY = 64 * 1024 * 1024
-local READ_TIMEOUT = 30 -- for the next piece of a request
-local WRITE_TIMEOUT = 60 -- for a peer to take the next piece of a response
-local MAX_LINE = 65536 -- of a request's head; cqueues takes 4096 unless it is told
+local READ_TIMEOUT = 30 -- s; for the next chunk of a request
+local WRITE_TIMEOUT = 60 -- s; for the peer to accept the next chunk of a response
+local MAX_LINE = 65536 -- bytes; a line of a request's header. The default of cqueues, 4096, is too short
 local PIECE = 256 * 1024
 local DRAIN_SECONDS, DRAIN_BYTES = 5, 4 * MAX_BODY
 
--- Statuses whose responses have no body and so no length.
+-- Statuses whose responses have neither a body nor a Content-Length.
 local NO_BODY = { [204] = true, [304] = true }
 transport.NO_BODY = NO_BODY
 
@@ -42,14 +42,14 @@ local function read_body(stream, headers)
     end
     pieces[#pieces + 1] = piece
   end
-  -- a peer that leaves early gives no error either
+  -- get_next_chunk returns nil without an error also when the peer closes too early
   if stream.state ~= "half closed (remote)" then
     return nil, "gone"
   end
   return table.concat(pieces)
 end
 
---- Whether a request came over loopback.
+--- Tells whether a request came over loopback.
 -- @param stream
 -- @treturn boolean
 function transport.is_local(stream)
@@ -58,7 +58,7 @@ function transport.is_local(stream)
   return address:find("^127%.") ~= nil or address == "::1" or address:find("^::ffff:127%.") ~= nil
 end
 
--- lua-http says EILSEQ for bytes that are no request, and gives no error number for headers it cannot use.
+-- Answers 400. lua-http reports EILSEQ for bytes that are not HTTP, and no errno for invalid headers.
 local function refuse_headers(stream, errno)
   if errno == cerrno.EILSEQ or errno == nil and stream.state == "open" then
     local answer = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -68,7 +68,7 @@ end
 
 --- Reads a request.
 -- @param stream
--- @treturn ?table the request (see app.lua), without a `body` when that was too large; nil when there is none
+-- @treturn ?table the request (see app.lua), without `body` if that was too large; nil when none arrived
 function transport.read(stream)
   stream.connection:setmaxline(MAX_LINE)
   local headers, _, errno = stream:get_headers(READ_TIMEOUT)
@@ -76,7 +76,7 @@ function transport.read(stream)
     return refuse_headers(stream, errno)
   end
   local target = headers:get(":path") or "*"
-  -- a proxy is asked with the whole URL
+  -- a client that takes this server for a proxy sends the whole URL
   local path, query = target:gsub("^%a[%w+.-]*://[^/?]*", ""):match("^([^?#]*)%??([^#]*)")
   local request = {
     method = headers:get(":method"),
@@ -96,8 +96,8 @@ function transport.read(stream)
   return request
 end
 
---- Closes the connection there and then.
--- lua-http copes with a connection that has lost its socket.
+--- Closes the connection at once.
+-- lua-http copes with a connection without a socket.
 -- @param stream
 function transport.hang_up(stream)
   local socket = stream.connection.socket
@@ -107,9 +107,9 @@ function transport.hang_up(stream)
   end
 end
 
---- Ends a stream; to be called whatever happened to it.
--- One that did not reach its end (the peer left, a fault cut it, a handler failed) takes the connection with
--- it: left to itself, lua-http would read on for the rest, for ever when the peer is gone.
+--- Ends a stream. Must be called for every stream.
+-- A stream that did not finish (the peer closed, a fault cut it, a handler failed) closes its connection too.
+-- Otherwise lua-http would keep reading the rest of the request, forever if the peer is gone.
 -- @param stream
 function transport.finish(stream)
   if stream.state ~= "closed" then
@@ -117,7 +117,8 @@ function transport.finish(stream)
   end
 end
 
--- Takes what a peer is still sending, so that it gets to read the answer before the connection is reset.
+-- Reads and discards what the peer still sends: closing earlier would reset the connection before the peer
+-- has read the response.
 local function drain(stream)
   local deadline, left = cqueues.monotime() + DRAIN_SECONDS, DRAIN_BYTES
   while left > 0 do
@@ -164,8 +165,8 @@ end
 --- Writes a response.
 -- @param stream
 -- @tparam table request
--- @tparam table response `count` is how long its body is
--- @tparam ?table fault what is to go wrong: `close`, `truncate`, `stall`
+-- @tparam table response `count` is the length of its body
+-- @tparam ?table fault of which `close`, `truncate` and `stall` are applied here
 function transport.write(stream, request, response, fault)
   fault = fault or {}
   if fault.close == true then

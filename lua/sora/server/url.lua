@@ -1,15 +1,15 @@
---- The parts of a request's target.
+--- Splits and decodes the target of a request.
 -- Pure.
 local url = {}
 
---- Undoes percent-encoding.
+--- Decodes percent-encoding.
 -- @tparam string text
 -- @treturn string
 function url.decode(text)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
---- Splits a path and only then decodes its parts, so that an encoded slash stays within an id.
+--- Splits a path into decoded segments. Splits first, so that an encoded slash stays inside an id.
 -- @tparam string path as it was sent
 -- @treturn {string,...}
 function url.segments(path)
@@ -20,7 +20,7 @@ function url.segments(path)
   return segments
 end
 
---- Reads a query.
+--- Reads the parameters of a query.
 -- @tparam string text
 -- @treturn table
 function url.query(text)

@@ -1,2 +1,2 @@
--- The window of the example, for what looks at it.
+-- Uses the window settings of the example.
 dofile("examples/love/conf.lua")

@@ -1,6 +1,7 @@
--- Runs examples/love and takes a picture of its window when there is something to see: once the bar is partly
--- full, and once the thumbnail is drawn. `love spec/support/love FOLDER`, in the checkout's folder.
--- Owns the pictures: FOLDER/NAME.png for people, NAME.rgba (8 bits each) for specs; it says so on stdout.
+-- Runs examples/love and takes two screenshots: when the progress bar is partly full, and when the thumbnail
+-- is drawn. Usage, in the checkout's folder: `love spec/support/love FOLDER`
+-- Owns the screenshots, FOLDER/NAME.png for people and NAME.rgba (8 bits per channel) for specs; prints each
+-- NAME and its size.
 -- luacheck: std +love, ignore 122
 dofile("examples/love/main.lua")
 
@@ -27,7 +28,7 @@ local function take(name, at_last)
   end)
 end
 
--- Calls `look` with the arguments of each call of a drawing function.
+-- Wraps a drawing function: `look` is called first, with the same arguments.
 local function watch(name, look)
   local draw = love.graphics[name]
   love.graphics[name] = function(...)

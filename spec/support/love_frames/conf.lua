@@ -1,4 +1,4 @@
--- A small window whose frames are not held back by a screen.
+-- A small window without vsync, so that the screen does not limit the frame rate.
 -- luacheck: std +love
 function love.conf(t)
   t.window.width, t.window.height, t.window.vsync = 160, 120, 0

@@ -1,6 +1,6 @@
--- Measures what client:update(0) takes of a frame while 0, 1 and 100 calls wait for their server, which must
--- hold them. `love spec/support/love_frames`, in the checkout's folder, with SORA_BASE_URL.
--- Owns the measurement; one line for each number of calls: how many, then p50, p99 and the longest, in µs.
+-- Measures how long client:update(0) takes in a frame while 0, 1 and 100 calls wait for a server that does
+-- not answer. Usage, in the checkout's folder and with SORA_BASE_URL: `love spec/support/love_frames`
+-- Owns the measurement. Prints a line for each number of calls: the number, p50, p99 and the maximum in µs.
 -- luacheck: std +love
 local core = require "sora.core"
 local sora = require "sora"
@@ -27,7 +27,7 @@ function love.update()
   client:update(0)
   local took = core.now() - before
   frame = frame + 1
-  if frame > SETTLE then times[#times + 1] = took end -- connecting is over
+  if frame > SETTLE then times[#times + 1] = took end -- all calls have connected by then
   if #times < FRAMES then return end
   report()
   times, frame = {}, 0

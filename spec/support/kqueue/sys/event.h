@@ -1,5 +1,5 @@
-/* The part of <sys/event.h> that src/loop/poller_kqueue.c needs, so that it is compiled on Linux too. After FreeBSD's
- * manual page kqueue(2). Nothing can be linked with it. */
+/* The part of <sys/event.h> that src/loop/poller_kqueue.c needs, so that it can be compiled (not linked) on Linux.
+ * Written from FreeBSD's manual page kqueue(2). */
 #ifndef SORA_SPEC_EVENT_H
 #define SORA_SPEC_EVENT_H
 
