@@ -249,18 +249,25 @@ double attempt_poll_after(const struct request *r) {
   return read_after(r, headers_find(&r->outcome.headers, own, strlen(own), &field) ? own : "retry-after-ms");
 }
 
+/* A time in the transfer, such as when its connection was made; 0: it never came to that. */
+static curl_off_t time_of(const struct request *r, CURLINFO info) {
+  curl_off_t time = 0;
+  curl_easy_getinfo(r->easy->handle, info, &time);
+  return time;
+}
+
 /* Whether an attempt that failed in the transport had sent nothing of its request: names, addresses, handshakes and
- * proxies that refuse the tunnel all come before the first byte. */
+ * proxies that refuse the tunnel all come before the first byte. From 8.20 on, libcurl sets the time before the
+ * transfer even if it never connected. */
 static int never_left(const struct request *r, const struct failure *failure) {
   long sent = 0, tunnel = 0;
-  curl_off_t pretransfer = 0;
-  CURL *handle = r->easy->handle;
   if (failure->kind == KIND_DNS || failure->kind == KIND_CONNECT || failure->kind == KIND_TLS) return 1;
-  curl_easy_getinfo(handle, CURLINFO_HTTP_CONNECTCODE, &tunnel);
-  curl_easy_getinfo(handle, CURLINFO_REQUEST_SIZE, &sent);
-  curl_easy_getinfo(handle, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
+  curl_easy_getinfo(r->easy->handle, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+  curl_easy_getinfo(r->easy->handle, CURLINFO_REQUEST_SIZE, &sent);
   if (tunnel >= 300) return 1;
-  return failure->kind == KIND_TIMEOUT && sent == 0 && pretransfer == 0;
+  if (failure->kind != KIND_TIMEOUT || sent != 0) return 0;
+  return time_of(r, CURLINFO_PRETRANSFER_TIME_T) == 0 || time_of(r, CURLINFO_CONNECT_TIME_T) == 0 ||
+         (endpoint_is_scheme(r->easy->url, "https") == 1 && time_of(r, CURLINFO_APPCONNECT_TIME_T) == 0);
 }
 
 static void read_transport(struct request *r, struct retry_facts *facts) {
