@@ -257,8 +257,8 @@ static curl_off_t time_of(const struct request *r, CURLINFO info) {
 }
 
 /* Whether an attempt that failed in the transport had sent nothing of its request: names, addresses, handshakes and
- * proxies that refuse the tunnel all come before the first byte. From 8.20 on, libcurl sets the time before the
- * transfer even if it never connected. */
+ * proxies that refuse the tunnel all come before the first byte. libcurl 8.22 sets the pretransfer time even if it never
+ * connected. */
 static int never_left(const struct request *r, const struct failure *failure) {
   long sent = 0, tunnel = 0;
   if (failure->kind == KIND_DNS || failure->kind == KIND_CONNECT || failure->kind == KIND_TLS) return 1;
