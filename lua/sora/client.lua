@@ -24,6 +24,12 @@ local DEFAULT_TIMEOUT = 60 -- s; one attempt
 
 -- One call ---------------------------------------------------------------------------
 
+-- Writes the journal's lines that wait, then returns the other arguments.
+local function written(client, ...)
+  journal.flush(client)
+  return ...
+end
+
 --- Fetches a job: one HTTP call, made in C. See `sora.get_video`.
 -- @function Client:get_video
 -- @tparam string id
@@ -109,7 +115,7 @@ Client.list_videos = method "list_videos"
 -- @treturn[2] nil
 -- @treturn[2] table error; its code is `not_ready` while the job has no file yet
 function Client:download_video(id, target, opts)
-  return download.run(self, id, target, opts)
+  return written(self, download.run(self, id, target, opts))
 end
 
 --- Returns the timeout of one attempt, in seconds.
@@ -119,10 +125,10 @@ end
 
 -- Waiting ----------------------------------------------------------------------------
 
--- Writes into the journal that a job has ended, if its snapshot says so.
+-- Notes in the journal that a job has ended, if its snapshot says so.
 local function note_end(client, job)
   local state = job.video and normalize.video(job.video).state
-  if state and normalize.terminal(state) then journal.ended(client, job.id, state) end
+  if state and normalize.terminal(state) then journal.ended(client, job.id, state, job.video) end
 end
 
 local function new_group(client, watched)
@@ -149,7 +155,7 @@ end
 -- `err.video` is the last snapshot
 function Client:wait(id, opts)
   local waits, job = wait_for_one(self, id, opts, "wait")
-  waits:run()
+  written(self, waits:run())
   if job.err then return nil, job.err, job.response end
   if job.response then return job.video, nil, job.response end
   return job.video
@@ -163,7 +169,7 @@ end
 function Client:poll(id, opts)
   local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
-    if waits:run(true) then return job.video end
+    if written(self, waits:run(true)) then return job.video end
     if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
       error(job.err, 0)
     end
@@ -210,7 +216,7 @@ function Client:wait_all(ids, opts)
   local waits, jobs, results = new_group(self), {}, {}
   waits.max_rate, rules = rules.max_rate, waits:share(rules)
   for i, id in ipairs(ids) do jobs[i] = waits:add(id, rules) end
-  waits:run()
+  written(self, waits:run())
   for i, job in ipairs(jobs) do
     results[i] = job.err and { err = job.err } or { video = job.video }
   end
@@ -275,9 +281,9 @@ end
 local function split_options(both)
   options.expect_optional("create_and_wait", "options", both, "table")
   local waiting = options.copy(both)
-  waiting.idempotency_key = nil
+  waiting.idempotency_key, waiting.label = nil, nil
   local create = { headers = waiting.headers, query = waiting.query,
-    idempotency_key = both and both.idempotency_key }
+    idempotency_key = both and both.idempotency_key, label = both and both.label }
   return create, waiting
 end
 
@@ -340,27 +346,62 @@ end
 function Client:create_and_download(params, target, opts)
   endpoints.target(target, "create_and_download")
   local create = split_options(opts)
-  create.idempotency_key = nil
+  create.idempotency_key, create.label = nil, nil
   local video, err, job = make_and_wait(self, params, opts)
   if not video then return nil, err end
   local file, problem = guarded(self, job, function()
-    return download.run(self, normalize.video(video).id or normalize.video(job).id, target, create, video)
+    return download.run(self, normalize.video(video).id or normalize.video(job).id, target, create, video, job)
   end)
+  journal.flush(self)
   if not file then return with_ticket(self, job, problem, video) end
   file.video = video
   return file
 end
 
---- Returns the jobs of the client's journal that are not known to have ended. Needs the option `journal`.
--- @treturn[1] {table,...} tickets for `watch`; a ticket with `ambiguous = true` has no id: see `find_created`
+-- The journal ------------------------------------------------------------------------
+
+-- Returns every ticket of the journal, or nil, err.
+local function read_journal(client)
+  if client._journal then return journal.tickets(client) end
+  return nil, core.error { kind = "config",
+    message = "the client has no journal: give it the option 'journal'" }
+end
+
+--- Returns every job of the client's journal, oldest first. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets { key, label, idempotency_key, prompt, base_url, id, state, created, path,
+-- bytes, ambiguous, over }: `path` is where its file was saved, `over` tells whether the job is over
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:journaled()
+  return read_journal(self)
+end
+
+--- Returns the jobs of the client's journal that are not over: their file is not saved, and they are not
+-- known to have failed. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets, for `watch` and `download_video`; one with `ambiguous = true` has no id:
+-- see `find_created` and `forget`
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:unfinished()
-  if not self._journal then
-    return nil, core.error { kind = "config",
-      message = "the client has no journal: give it the option 'journal'" }
+  local tickets, err = read_journal(self)
+  if not tickets then return nil, err end
+  local open = {}
+  for _, ticket in ipairs(tickets) do
+    if not ticket.over then open[#open + 1] = ticket end
   end
-  return journal.unfinished(self)
+  return open
+end
+
+--- Closes a job of the journal by hand: `unfinished` no longer returns it. The server hears nothing of it.
+-- @tparam table|string what a ticket, or a job's id
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: its code is `not_journaled` if the journal does not know the job
+function Client:forget(what)
+  local key = type(what) == "table" and type(what.key) == "string" and what.key or nil
+  if not key then endpoints.check_id(what, "forget") end
+  if not self._journal then return read_journal(self) end
+  return journal.forget(self, key, not key and what or nil)
 end
 
 -- The class --------------------------------------------------------------------------
@@ -368,8 +409,11 @@ end
 --- Closes the client and ends everything under way: handles and watched jobs give `closed`, and no callback
 -- is called. May be called again.
 function Client:close()
+  local usable, err = core.usable(self)
+  if usable then pump.settle(self) end
   core.close(self)
   if self._watched then self._watched:check_client() end
+  if usable or err.kind ~= "forked" then journal.close(self) end -- a child leaves the lines to its parent
 end
 
 function class.__tostring(client)
@@ -392,12 +436,13 @@ local client = { methods = Client }
 -- @treturn[2] table `config` error
 function client.new(given, who)
   local all, own = options.complete(given, who)
-  local paths = endpoints.paths(own.paths, who)
+  local paths, record = endpoints.paths(own.paths, who), journal.open(own.journal, who)
   local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
   core.set_get_path(userdata, paths.get)
   return setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths, _pumped = 0,
-    _multipart = own.multipart, _journal = own.journal, base_url = (all.base_url:gsub("%?.*", "")) }, class)
+    _multipart = own.multipart, _journal = record, _journal_until = own.journal_until,
+    base_url = (all.base_url:gsub("%?.*", "")) }, class)
 end
 
 return client

@@ -178,7 +178,7 @@ end
 
 local describe = {}
 
--- Creates a job to pay for: pump.lua writes `creates` into the journal.
+-- Creates a job to pay for: pump.lua writes `creates`, the params, into the journal.
 local function create(who, client, name, params, id)
   local spec = post(who, client, name, params, id)
   spec.creates = params
@@ -218,7 +218,13 @@ local function by_id(method, name, who)
 end
 
 describe.get_character = by_id("GET", "get_character", "get_character")
-describe.delete_video = by_id("DELETE", "delete", "delete_video")
+local describe_delete = by_id("DELETE", "delete", "delete_video")
+
+function describe.delete_video(client, id, opts)
+  local spec = describe_delete(client, id)
+  spec.deletes = id
+  return spec, opts
+end
 
 local ORDERS = { asc = true, desc = true }
 

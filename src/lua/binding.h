@@ -72,6 +72,9 @@ void box_open(lua_State *L);
 /* From util.c: functions that need no client. */
 void util_open(lua_State *L);
 
+/* From append.c: files that lines are appended to. */
+void append_open(lua_State *L);
+
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
