@@ -350,7 +350,8 @@ function Client:create_and_download(params, target, opts)
   local video, err, job = make_and_wait(self, params, opts)
   if not video then return nil, err end
   local file, problem = guarded(self, job, function()
-    return download.run(self, normalize.video(video).id or normalize.video(job).id, target, create, video, job)
+    local id = normalize.video(video).id or normalize.video(job).id
+    return download.run(self, id, target, create, video, job)
   end)
   journal.flush(self)
   if not file then return with_ticket(self, job, problem, video) end

@@ -202,6 +202,13 @@ local function intend(client, spec, opts)
   return key ~= nil, key or problem
 end
 
+-- Notes the answer of a blocking call, then returns it.
+local function recorded(answer, ...)
+  record(answer, ...)
+  pump.settle(answer.client)
+  return ...
+end
+
 --- Makes a described call and waits for it. If it makes a job, the journal gets a line before and after.
 -- @tparam table client
 -- @tparam table spec from `endpoints.describe`
@@ -217,12 +224,8 @@ function pump.call(client, spec, opts)
   if not good then return nil, key end
   local answer = journaled and expect_answer(client, spec, key)
   if hooked then return cooperate(client, core.start, spec, own, answer) end
-  local video, err, response = core.call(client, spec, own)
-  if answer then
-    record(answer, video, err)
-    pump.settle(client)
-  end
-  return video, err, response
+  if not answer then return core.call(client, spec, own) end
+  return recorded(answer, core.call(client, spec, own))
 end
 
 local function get_video_through_hook(client, id, opts)

@@ -132,10 +132,10 @@ describe("the journal", function()
       assert.equal(410, select(2, client:download_video("v", files:at "film.mp4")).status)
       assert.same({}, unfinished())
       assert.equal("expired", assert(client:journaled())[1].state)
-      write(ASKED, MADE, { v = 2, event = "ended", id = "v", state = "completed", expires_at = os.time() - 5 })
+      local ENDED = { v = 2, event = "ended", id = "v", state = "completed" }
+      write(ASKED, MADE, answers.with(ENDED, { expires_at = os.time() - 5 }))
       assert.same({ {}, "expired" }, { unfinished(), assert(client:journaled())[1].state })
-      write(ASKED, MADE, { v = 2, event = "ended", id = "v", state = "completed",
-        expires_at = os.time() + 500 })
+      write(ASKED, MADE, answers.with(ENDED, { expires_at = os.time() + 500 }))
       assert.same({ "completed" }, states())
     end)
   end)
@@ -202,7 +202,8 @@ describe("the journal", function()
       assert(one:create_video({ prompt = "p" }, { label = "l" }))
       for _, label in ipairs { 5, true, {} } do
         local function check(call)
-          assert.error_matches(call, "'create_video' %(option 'label': expected a string, got " .. type(label))
+          assert.error_matches(call,
+            "'create_video' %(option 'label': expected a string, got " .. type(label))
         end
         check(function() one:create_video({ prompt = "p" }, { label = label }) end)
         check(function() one:start("create_video", { prompt = "p" }, { label = label }) end)
@@ -291,7 +292,8 @@ describe("the journal", function()
     local tickets = unfinished()
     assert.equal(25, #tickets)
     for i, ticket in ipairs(tickets) do
-      assert.same({ "v" .. i * 1000, "completed", "p" .. i * 1000 }, { ticket.id, ticket.state, ticket.prompt })
+      local n = i * 1000
+      assert.same({ "v" .. n, "completed", "p" .. n }, { ticket.id, ticket.state, ticket.prompt })
     end
     assert.equal(25000, #assert(client:journaled()))
   end)
