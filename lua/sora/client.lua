@@ -1,4 +1,8 @@
 --- A client: one server, its options, and the calls to it.
+--
+-- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
+-- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
+--
 -- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
 -- the core's userdata at [1] and nothing secret.
 -- @module sora.client
@@ -15,7 +19,7 @@ local pages = require "sora.pages"
 local pump = require "sora.pump"
 
 core.own()
-core.use_readers(normalize.failure, normalize.text, normalize.refusal)
+core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints.find_id, endpoints.flaw)
 
 local Client = options.copy(pump.methods)
 local class = { __index = Client, __newindex = pump.set_field, __name = "sora.client" }
@@ -32,7 +36,7 @@ end
 
 --- Fetches a job: one HTTP call, made in C. See `sora.get_video`.
 -- @function Client:get_video
--- @tparam string id
+-- @tparam string|table id an id, or a job, as for all calls below
 -- @tparam ?table opts the options of a call
 Client.get_video = core.get_video
 
@@ -45,8 +49,10 @@ end
 -- where that cannot be paid for twice; after an error with `ambiguous = true` the server may have the job.
 -- @function Client:create_video
 -- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; other fields are sent as
--- they are; a file is { path = } or { data =, filename =, content_type = }
--- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
+-- they are, and those of `extra_body` unchecked; a file is { path = } or { data =, filename =, content_type =
+-- }
+-- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it,
+-- `label` is for the journal
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -54,7 +60,7 @@ Client.create_video = method "create_video"
 
 --- Makes a new video from a finished one: `POST /videos/{id}/remix`.
 -- @function Client:remix_video
--- @tparam string id
+-- @tparam string|table id
 -- @tparam table params `prompt`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
@@ -62,35 +68,35 @@ Client.remix_video = method "remix_video"
 
 --- Edits a video: `POST /videos/edits`.
 -- @function Client:edit_video
--- @tparam table params `video` (an id, { id = }, or a file), `prompt`, …
+-- @tparam table params `video` (an id, a job, or a file), `prompt`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
 Client.edit_video = method "edit_video"
 
 --- Makes a video longer: `POST /videos/extensions`.
 -- @function Client:extend_video
--- @tparam table params `video` (an id, { id = }, or a file), `prompt`, `seconds`, …
+-- @tparam table params `video` (an id, a job, or a file), `prompt`, `seconds`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
 Client.extend_video = method "extend_video"
 
 --- Makes a character from a video: `POST /videos/characters`.
 -- @function Client:create_character
--- @tparam table params `name`, `video` (a file or an id), …
+-- @tparam table params `name`, `video` (a file, an id or a job), …
 -- @tparam ?table opts the options of a call
 -- @treturn table the character, or nil and an error
 Client.create_character = method "create_character"
 
 --- Fetches a character: `GET /videos/characters/{id}`.
 -- @function Client:get_character
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts the options of a call
 -- @treturn table the character, or nil and an error
 Client.get_character = method "get_character"
 
 --- Deletes a job and its file: `DELETE /videos/{id}`.
 -- @function Client:delete_video
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts the options of a call
 -- @treturn table the server's answer, or nil and an error
 Client.delete_video = method "delete_video"
@@ -106,7 +112,7 @@ Client.list_videos = method "list_videos"
 -- answer. Writes to `<path>.part`, which replaces `path` when it is complete and on disk; JSON or HTML in
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
 -- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download by
 -- returning false; `sink(chunk)` gets the bytes instead of a file
@@ -115,6 +121,7 @@ Client.list_videos = method "list_videos"
 -- @treturn[2] nil
 -- @treturn[2] table error; its code is `not_ready` while the job has no file yet
 function Client:download_video(id, target, opts)
+  id = endpoints.id_of(id, "download_video", self)
   return written(self, download.run(self, id, target, opts))
 end
 
@@ -137,7 +144,7 @@ end
 
 -- A wait for one job is a group of one.
 local function wait_for_one(client, id, opts, who)
-  endpoints.check_id(id, who)
+  id = endpoints.id_of(id, who, client)
   local rules = machine.rules(opts, who)
   local waits = new_group(client)
   return waits, waits:add(id, waits:share(rules))
@@ -145,7 +152,7 @@ end
 
 --- Waits until a job ends. Polls after `interval`, which grows up to `max_interval`, or when the server says
 -- so, and rides out up to `max_failures` failed polls in a row.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
 -- (10), on_progress(video, view), which is called when anything changed and stops the wait by returning
 -- false, and the options of a call
@@ -163,7 +170,7 @@ end
 
 --- Iterates over the snapshots of a job; the last one is terminal. If the polls end before that, raises the
 -- error table.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts as for `wait`
 -- @treturn function iterator
 function Client:poll(id, opts)
@@ -177,22 +184,15 @@ function Client:poll(id, opts)
 end
 
 --- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
--- @tparam string|table id an id, or a ticket from `job:ticket()`
+-- @tparam string|table id an id or a job, or a ticket from `job:ticket()` or `unfinished`
 -- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all jobs that
 -- this client watches)
 -- @treturn[1] Job with done(), result(), cancel() and ticket()
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:watch(id, opts)
-  local created
-  if type(id) == "table" then
-    if id.base_url ~= self.base_url then
-      core.complain("watch", ("the ticket is of %s, this client of %s"):format(tostring(id.base_url),
-        self.base_url))
-    end
-    id, created = id.id, id.created
-  end
-  endpoints.check_id(id, "watch")
+  local created = type(id) == "table" and id.base_url and tonumber(id.created) or nil
+  id = endpoints.id_of(id, "watch", self)
   local rules = machine.rules(opts, "watch")
   local usable, err = core.usable(self)
   if not usable then return nil, err end
@@ -206,13 +206,12 @@ function Client:watch(id, opts)
 end
 
 --- Waits for many jobs at once. The failure of one does not affect the others.
--- @tparam {string,...} ids
+-- @tparam table ids a list of ids or jobs, or an answer of `list_videos`
 -- @tparam ?table opts as for `wait`, and max_rate (polls a second)
 -- @treturn {table,...} { video = } or { err = } for each id, in their order
 function Client:wait_all(ids, opts)
-  options.expect("wait_all", "ids", ids, "table", "a list")
+  ids = endpoints.ids_of(ids, "wait_all", self)
   local rules = machine.rules(opts, "wait_all")
-  for _, id in ipairs(ids) do endpoints.check_id(id, "wait_all") end
   local waits, jobs, results = new_group(self), {}, {}
   waits.max_rate, rules = rules.max_rate, waits:share(rules)
   for i, id in ipairs(ids) do jobs[i] = waits:add(id, rules) end
@@ -296,10 +295,13 @@ local function with_ticket(client, job, err, latest)
   return nil, err
 end
 
--- Turns what a hook raises (Ctrl-C) into an error with the ticket. With a pause hook it propagates as it is,
--- because a coroutine cannot yield through pcall on Lua 5.1; the journal has the job.
+-- PUC Lua 5.1 can't yield through pcall.
+local PCALL_YIELDS = _VERSION ~= "Lua 5.1" or type(rawget(_G, "jit")) == "table"
+
+-- Turns what is raised (Ctrl-C, a callback's error) into an error with the ticket. It propagates as it is
+-- through a pause hook on PUC Lua 5.1; the journal has the job.
 local function guarded(client, job, wait_for)
-  if pump.has_hook(client) then return wait_for() end
+  if pump.has_hook(client) and not PCALL_YIELDS then return wait_for() end
   local good, result, err = pcall(wait_for)
   if good then return result, err end
   if type(result) ~= "table" or not result.kind then
@@ -307,6 +309,10 @@ local function guarded(client, job, wait_for)
   end
   with_ticket(client, job, result)
   error(result, 0)
+end
+
+local function no_id(view)
+  return "the created job has no id; the answer says: " .. ((view.error or {}).message or view.state)
 end
 
 -- Returns the completed video and the create's answer, because only that may have an id; or nil, err.
@@ -318,7 +324,7 @@ local function make_and_wait(client, params, opts)
   local view = normalize.video(job)
   if view.state == "completed" then return job, nil, job end
   if not view.id then
-    return with_ticket(client, job, core.error { kind = "decode", message = "the created job has no id" })
+    return with_ticket(client, job, core.error { kind = "decode", message = no_id(view) })
   end
   local video, problem = guarded(client, job, function() return client:wait(view.id, waiting) end)
   if not video then return with_ticket(client, job, problem) end
