@@ -28,12 +28,6 @@ local DEFAULT_TIMEOUT = 60 -- s; one attempt
 
 -- One call ---------------------------------------------------------------------------
 
--- Writes the journal's lines that wait, then returns the other arguments.
-local function written(client, ...)
-  journal.flush(client)
-  return ...
-end
-
 --- Fetches a job: one HTTP call, made in C. See `sora.get_video`.
 -- @function Client:get_video
 -- @tparam string|table id an id, or a job, as for all calls below
@@ -122,7 +116,7 @@ Client.list_videos = method "list_videos"
 -- @treturn[2] table error; its code is `not_ready` while the job has no file yet
 function Client:download_video(id, target, opts)
   id = endpoints.id_of(id, "download_video", self)
-  return written(self, download.run(self, id, target, opts))
+  return pump.written(self, download.run(self, id, target, opts))
 end
 
 --- Returns the timeout of one attempt, in seconds.
@@ -162,7 +156,7 @@ end
 -- `err.video` is the last snapshot
 function Client:wait(id, opts)
   local waits, job = wait_for_one(self, id, opts, "wait")
-  written(self, waits:run())
+  pump.written(self, waits:run())
   if job.err then return nil, job.err, job.response end
   if job.response then return job.video, nil, job.response end
   return job.video
@@ -176,7 +170,7 @@ end
 function Client:poll(id, opts)
   local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
-    if written(self, waits:run(true)) then return job.video end
+    if pump.written(self, waits:run(true)) then return job.video end
     if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
       error(job.err, 0)
     end
@@ -215,7 +209,7 @@ function Client:wait_all(ids, opts)
   local waits, jobs, results = new_group(self), {}, {}
   waits.max_rate, rules = rules.max_rate, waits:share(rules)
   for i, id in ipairs(ids) do jobs[i] = waits:add(id, rules) end
-  written(self, waits:run())
+  pump.written(self, waits:run())
   for i, job in ipairs(jobs) do
     results[i] = job.err and { err = job.err } or { video = job.video }
   end
@@ -359,7 +353,7 @@ function Client:create_and_download(params, target, opts)
     local id = normalize.video(video).id or normalize.video(job).id
     return download.run(self, id, target, create, video, job)
   end)
-  journal.flush(self)
+  pump.written(self)
   if not file then return with_ticket(self, job, problem, video) end
   file.video = video
   return file

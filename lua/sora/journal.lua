@@ -141,9 +141,11 @@ function journal.flush(client, all)
     local written, problem = append(client, line.text)
     store.writing = nil
     if not written then
+      for _, other in ipairs(queue) do other.tried = true end
       store.failed = #queue
       return report(problem)
     end
+    line.tried = true
     if queue[1] == line then table.remove(queue, 1) end
   end
   store.failed = 0
@@ -153,6 +155,13 @@ end
 function journal.pending(client)
   local store = client._journal
   return store and #store.queue - store.failed or 0
+end
+
+--- Returns a function that tells whether all lines of now were written, or tried.
+function journal.mark(client)
+  local store = client._journal
+  local last = store and store.queue[#store.queue]
+  return function() return not last or last.tried end
 end
 
 --- Writes what waits and closes the journal; a later line opens it again.

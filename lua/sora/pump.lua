@@ -202,6 +202,19 @@ local function intend(client, spec, opts)
   return key ~= nil, key or problem
 end
 
+--- Writes the journal's lines of now, or waits until another has written them; returns the other arguments.
+-- @local
+function pump.written(client, ...)
+  if not client._journal then return ... end
+  local is_written = journal.mark(client)
+  journal.flush(client)
+  while client._pause and not is_written() and core.usable(client) do
+    client:pause(MIN_INTERVAL)
+    journal.flush(client)
+  end
+  return ...
+end
+
 -- Notes the answer of a blocking call, then returns it.
 local function recorded(answer, ...)
   record(answer, ...)
@@ -223,7 +236,11 @@ function pump.call(client, spec, opts)
   local good, key = intend(client, spec, opts)
   if not good then return nil, key end
   local answer = journaled and expect_answer(client, spec, key)
-  if hooked then return cooperate(client, core.start, spec, own, answer) end
+  if hooked and answer then
+    return pump.written(client, cooperate(client, core.start, spec, own, answer))
+  elseif hooked then
+    return cooperate(client, core.start, spec, own)
+  end
   if not answer then return core.call(client, spec, own) end
   return recorded(answer, core.call(client, spec, own))
 end

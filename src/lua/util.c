@@ -60,10 +60,19 @@ static int random_number(lua_State *L) {
   return 1;
 }
 
+/* core.isyieldable(): whether the running coroutine can yield here, or nil where Lua can't tell. C asks, because
+ * lua-nginx-module takes coroutine.isyieldable away. */
+static int isyieldable(lua_State *L) {
+  int answer = compat_isyieldable(L);
+  if (answer < 0) return 0;
+  lua_pushboolean(L, answer);
+  return 1;
+}
+
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"save", save},
-      {"now", now},           {NULL, NULL},
+      {"now", now},           {"isyieldable", isyieldable}, {NULL, NULL},
   };
   uint64_t *seed;
   compat_setfuncs(L, functions);
