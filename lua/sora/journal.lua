@@ -91,6 +91,7 @@ function journal.open(given, who)
   store.queue, store.failed = {}, 0
   store.answers = {} -- calls whose answers become lines: see pump.lua
   store.nameless = setmetatable({}, { __mode = "k" }) -- a job without an id → its key
+  store.repeatable = {} -- keys of creates that are repeated by themselves
   return store
 end
 
@@ -206,7 +207,19 @@ function journal.intend(client, params, opts)
   local written, err = write(client, { event = "asked", key = key, created = os.time(), label = opts.label,
     idempotency_key = opts.idempotency_key, prompt = type(params) == "table" and params.prompt or nil })
   if not written then return nil, err end
+  client._journal.repeatable[key] = opts.idempotency_key ~= nil or nil
   return key
+end
+
+local UNSENT = { dns = true, connect = true, tls = true, config = true, file = true, closed = true }
+
+-- Tells whether the server may have a job. A create with an idempotency key is repeated, so that its error is
+-- never called ambiguous; but any attempt before the last may have made the job.
+local function may_exist(err, repeatable)
+  if err.ambiguous or not repeatable then return err.ambiguous end
+  if (err.attempts or 0) > 1 then return true end
+  local status = err.kind == "api" and err.status or 0
+  return not (UNSENT[err.kind] or status >= 400 and status < 500 and status ~= 408 and status ~= 409)
 end
 
 --- Notes what became of it. Nothing, if the server may have the job: the first line remains.
@@ -215,8 +228,11 @@ end
 -- @tparam ?table video
 -- @tparam ?table err
 function journal.outcome(client, key, video, err)
+  local repeatable = client._journal.repeatable
+  local repeated = repeatable[key]
+  repeatable[key] = nil
   if not video then
-    if err.ambiguous then return end
+    if may_exist(err, repeated) then return end
     return note(client, { event = "refused", key = key, kind = err.kind })
   end
   local view = normalize.video(video)

@@ -296,6 +296,14 @@ describe("the journal", function()
       assert.same({ "v" .. n, "completed", "p" .. n }, { ticket.id, ticket.state, ticket.prompt })
     end
     assert.equal(25000, #assert(client:journaled()))
+    require "sora.loop.coroutine"(client) -- others run meanwhile
+    local yields = 0
+    patience.run({ coroutine.create(function() tickets = assert(client:unfinished()) end) },
+      function() yields = yields + 1 end)
+    assert.equal(25, #tickets)
+    if _VERSION ~= "Lua 5.1" or rawget(_G, "jit") then assert.is_true(yields > 1) end
+    tickets = assert(client:unfinished()) -- and elsewhere it is read at once
+    assert.equal(25, #tickets)
   end)
 
   it("that was cut at any byte of its last lines is read up to there", function()

@@ -116,6 +116,22 @@ describe("a journal", function()
       assert.same({}, unfinished())
     end)
 
+    it("keeps a create with an idempotency key unfinished that may have made a job, " .. way, function()
+      local function ask(answer, retries)
+        srv:route("POST", "^", answer)
+        local _, err = create({ prompt = "p" }, { idempotency_key = "k", max_retries = retries })
+        assert.is_nil(err.ambiguous)
+      end
+      for _, answer in ipairs { { reset = true }, { status = 500 }, { status = 408 }, { body = "no JSON" } } do
+        ask(answer, 0)
+      end
+      ask({ { status = 500 }, { status = 400 } }, 1)
+      assert.equal(5, #unfinished())
+      ask({ status = 400 }, 0)
+      assert.equal(5, #unfinished())
+      assert.same({ "k", true }, { unfinished()[1].idempotency_key, unfinished()[1].ambiguous })
+    end)
+
     it("records a create that was never sent as refused, " .. way, function()
       client:close()
       client = rig.client(httpd.refused_url(), { journal = files:at "journal" })
@@ -449,6 +465,29 @@ describe("a process that is killed", function()
     local job = assert(client:watch(tickets[1]))
     assert.equal("completed", assert(patience.result(client, job)).status)
     assert.same({ "completed" }, rig.pluck(client:unfinished(), "state"))
+    client:close()
+  end)
+
+  it("while it downloads leaves a completed job, whose film can be fetched", function()
+    local srv = httpd.start()
+    finally(function() srv:stop() end)
+    srv:route("POST", "^", QUEUED)
+    srv:route("GET", "^", COMPLETED)
+    srv:route("GET", "^/v1/videos/v/content", { hold = true })
+    local child, pid = rig.spawn(([[
+      local client = require("sora").new { base_url = %q, api_key = "k", journal = %q }
+      client:create_and_download({ prompt = "A fox" }, %q, { interval = 0.01 })]]):format(srv.url .. "/v1",
+      files:at "journal", files:at "film.mp4"))
+    srv:wait_requests(3)
+    os.execute("kill -KILL " .. pid)
+    child:close()
+    srv:route("GET", "^/v1/videos/v/content", answers.file "film")
+    local client = rig.client(srv, { journal = files:at "journal" })
+    local tickets = assert(client:unfinished())
+    assert.same({ { "v" }, { "completed" } }, { rig.pluck(tickets, "id"), rig.pluck(tickets, "state") })
+    assert(client:download_video(tickets[1], files:at "film.mp4"))
+    assert.equal("film", files:read "film.mp4")
+    assert.same({}, (client:unfinished()))
     client:close()
   end)
 

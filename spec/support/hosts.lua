@@ -180,7 +180,7 @@ local function trouble(host, context)
   end)
 end
 
--- Ways to call a function through C, where a coroutine can't yield; `pcall` and a metamethod on Lua 5.1 alone.
+-- Ways to call a function through C, where a coroutine can't yield; pcall and metamethods on Lua 5.1 alone.
 local THROUGH_C = {
   gsub = function(call) ("x"):gsub("x", call) end,
   sort = function(call)
@@ -201,8 +201,8 @@ local function through_c(host, context)
     it("raises inside a function of C before anything is sent, and ends: " .. way, function()
       local srv, files = context.srv, folder.new()
       context.client:close()
-      local client = require("sora.loop." .. host.name)(rig.client(srv, { journal = files:at "journal" }))
-      context.client = client
+      local client = rig.client(srv, { journal = files:at "journal" })
+      context.client = require("sora.loop." .. host.name)(client)
       srv:route("POST", "^", QUEUED)
       srv:route("GET", "^", DONE)
       local raised, jobs, status = {}, 0, nil
