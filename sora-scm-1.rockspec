@@ -27,6 +27,7 @@ build = {
   modules = {
     ["sora.core"] = {
       sources = {
+        "src/base/append_file.c",
         "src/base/base64.c",
         "src/base/buffer.c",
         "src/base/json_numbers.c",
@@ -50,6 +51,7 @@ build = {
         "src/loop/pool.c",
         "src/loop/timers.c",
         "src/lua/api.c",
+        "src/lua/append.c",
         "src/lua/box.c",
         "src/lua/call.c",
         "src/lua/client.c",

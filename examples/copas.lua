@@ -22,7 +22,7 @@ end)
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
-  if job then video, err = client:wait(job.id, { interval = 0.2 }) end
+  if job then video, err = client:wait(job, { interval = 0.2 }) end
   print(("%-14s %s"):format(prompt, video and video.status or tostring(err)))
   left = left - 1
 end

@@ -16,7 +16,7 @@ local left = #prompts
 local function make(prompt)
   local job, err = client:create_video { prompt = prompt, seconds = "4" }
   local video = job
-  if job then video, err = client:wait(job.id, { interval = 0.2 }) end
+  if job then video, err = client:wait(job, { interval = 0.2 }) end
   print(("%-14s %s"):format(prompt, video and video.status or tostring(err)))
   left = left - 1
   if left == 0 then ticker:close() end

@@ -18,13 +18,13 @@ local function draw(_, view)
 end
 
 local job = check(sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" })
-print("created  " .. job.id)
+print("created  " .. sora.normalize(job).id)
 
-check(sora.wait(job.id, { on_progress = draw, interval = 0.5, max_interval = 5 }))
+check(sora.wait(job, { on_progress = draw, interval = 0.5, max_interval = 5 }))
 print()
 
-local video = check(sora.get_video(job.id))
-print(("fetched  %s: %s, %s s, %s"):format(video.id, video.status, video.seconds, video.size))
+local video = check(sora.get_video(job))
+print(("fetched  %s: %s, %s s, %s"):format(sora.normalize(video).id, video.status, video.seconds, video.size))
 
-local file = check(sora.download_video(job.id, path))
+local file = check(sora.download_video(job, path))
 print(("saved    %s (%d bytes)"):format(file.path, file.bytes))

@@ -29,7 +29,13 @@
 ---@field dialect? sora.Dialect a preset where several things differ at once; what is given goes first
 ---@field paths? sora.Paths where calls are, below the base URL
 ---@field multipart? boolean `true` for servers that take nothing but forms (`false`)
----@field journal? string a file that gets a line for each job before and after it is made
+---@field journal? string|sora.Journal a file, or more functions: it gets a line for each job before and after it is made
+---@field journal_until? "saved"|"ended" what closes a completed job in it: that its file is saved (`"saved"`)
+
+---A journal that is kept elsewhere than in a file. Both functions may yield where their caller may.
+---@class sora.Journal
+---@field append fun(line: string): boolean?, any adds a line; true once it is safe, or nil and why not
+---@field read fun(): (fun(): string?)?, any iterates over all lines; or nil and why not
 
 ---Presets: what each stands for is in lua/sora/options.lua.
 ---@alias sora.Dialect
@@ -68,6 +74,14 @@
 ---@class sora.StartOptions: sora.CallOptions
 ---@field on_done? fun(result: table?, err: sora.Error?, response: sora.Response?) called from `update`
 
+---Options of a call that makes a job.
+---@class sora.CreateOptions: sora.CallOptions
+---@field label? string a name of your own for the job, in the journal
+
+---Options of a call that makes a job and is started.
+---@class sora.StartCreateOptions: sora.StartOptions
+---@field label? string a name of your own for the job, in the journal
+
 ---Options of `poll`: how a job is followed.
 ---@class sora.PollOptions
 ---@field interval? number seconds between two polls at first (2)
@@ -91,6 +105,9 @@
 ---@class sora.WatchOptions: sora.WaitAllOptions
 ---@field on_done? fun(video: sora.Video?, err: sora.Error?) called from `update` when the wait has ended
 
+---A job where its id is expected: the id, or a table that has one, as any call returned it.
+---@alias sora.Id string|integer|sora.Video|sora.View|sora.Ticket|sora.Job|sora.CreatedFile|sora.WaitResult
+
 ---What to create. Fields that no document names are sent as they are.
 ---@class sora.CreateParams
 ---@field prompt? string what the video shows
@@ -98,6 +115,7 @@
 ---@field seconds? string|number how long the video is; most servers take a string such as `"4"`
 ---@field size? string width and height, such as `"720x1280"`
 ---@field input_reference? sora.Reference|sora.Reference[] what the video starts from
+---@field extra_body? table fields that are sent unchecked
 ---@field [string] any whatever else the server takes
 
 ---A file to send: either `path` or `data`. It makes the request a form.
@@ -113,25 +131,29 @@
 ---What to make of a finished video.
 ---@class sora.RemixParams
 ---@field prompt string what changes
+---@field extra_body? table fields that are sent unchecked
 ---@field [string] any whatever else the server takes
 
 ---What to edit.
 ---@class sora.EditParams
----@field video string|sora.Reference an id, or a file
+---@field video sora.Id|sora.Reference an id, a job, or a file
 ---@field prompt string what changes
+---@field extra_body? table fields that are sent unchecked
 ---@field [string] any whatever else the server takes
 
 ---What to make longer.
 ---@class sora.ExtendParams
----@field video string|sora.Reference an id, or a file
+---@field video sora.Id|sora.Reference an id, a job, or a file
 ---@field prompt? string what follows
 ---@field seconds? string|number how much longer
+---@field extra_body? table fields that are sent unchecked
 ---@field [string] any whatever else the server takes
 
 ---What to make a character of.
 ---@class sora.CharacterParams
 ---@field name string what it is called
----@field video string|sora.Reference an id, or a file
+---@field video sora.Id|sora.Reference an id, a job, or a file
+---@field extra_body? table fields that are sent unchecked
 ---@field [string] any whatever else the server takes
 
 ---Which jobs to list.
@@ -146,9 +168,10 @@
 ---@field prompt? string that was asked for
 ---@field since? number seconds since 1970
 
----Options of `create_and_wait` and `create_and_download`: those of the wait, and one of the create.
+---Options of `create_and_wait` and `create_and_download`: those of the wait, and two of the create.
 ---@class sora.CreateAndWaitOptions: sora.PollOptions
 ---@field idempotency_key? string makes repeats of the create safe where the server knows it
+---@field label? string a name of your own for the job, in the journal
 
 ---Where a download goes: `path` or `sink`.
 ---@class sora.DownloadTarget
@@ -270,14 +293,24 @@
 ---@field created? integer seconds since 1970
 ---@field state? sora.State as it was last seen
 
----A job of the journal that nobody has seen end. One with `ambiguous` may never have been made.
+---A job of the journal that is not over. One with `ambiguous` may never have been made.
 ---@class sora.UnfinishedTicket
+---@field key? string names the job in the journal
 ---@field id? string the job's id; nil where the answer never came
 ---@field base_url string of the client's server
 ---@field created? integer seconds since 1970
 ---@field state? sora.State as it was last seen
 ---@field prompt? string what was asked for
+---@field label? string the option of the call that made it
+---@field idempotency_key? string the option of the call that made it
 ---@field ambiguous? boolean there is no id: `find_created` may find the job
+
+---A job of the journal.
+---@class sora.JournalTicket: sora.UnfinishedTicket
+---@field state? sora.State|"refused" as it was last seen
+---@field path? string where its file was saved
+---@field bytes? integer of the saved file
+---@field over? boolean nothing is left to do: it failed, its file is saved, or `forget` closed it
 
 ---What a server posts when a job has ended.
 ---@class sora.WebhookEvent
@@ -391,7 +424,7 @@ function Job:ticket() end
 local Client = {}
 
 ---Fetches a job: one HTTP call.
----@param id string percent-encoded into the path
+---@param id sora.Id percent-encoded into the path
 ---@param opts? sora.CallOptions
 ---@return sora.Video? video
 ---@return sora.Error? err
@@ -400,7 +433,7 @@ function Client:get_video(id, opts) end
 
 ---Creates a job. It is repeated by itself only where that cannot be paid for twice.
 ---@param params sora.CreateParams
----@param opts? sora.CallOptions
+---@param opts? sora.CreateOptions
 ---@return sora.Video? job as the server answers
 ---@return sora.Error? err where `ambiguous` is true, the server may have the job
 ---@return sora.Response? response where it was asked for
@@ -415,7 +448,7 @@ function Client:create_video(params, opts) end
 function Client:list_videos(params, opts) end
 
 ---Deletes a job and its file.
----@param id string
+---@param id sora.Id
 ---@param opts? sora.CallOptions
 ---@return sora.Deletion? answer
 ---@return sora.Error? err
@@ -423,9 +456,9 @@ function Client:list_videos(params, opts) end
 function Client:delete_video(id, opts) end
 
 ---Makes a new video of a finished one.
----@param id string
+---@param id sora.Id
 ---@param params sora.RemixParams
----@param opts? sora.CallOptions
+---@param opts? sora.CreateOptions
 ---@return sora.Video? job
 ---@return sora.Error? err where `ambiguous` is true, the server may have the job
 ---@return sora.Response? response where it was asked for
@@ -433,7 +466,7 @@ function Client:remix_video(id, params, opts) end
 
 ---Edits a video.
 ---@param params sora.EditParams
----@param opts? sora.CallOptions
+---@param opts? sora.CreateOptions
 ---@return sora.Video? job
 ---@return sora.Error? err where `ambiguous` is true, the server may have the job
 ---@return sora.Response? response where it was asked for
@@ -441,7 +474,7 @@ function Client:edit_video(params, opts) end
 
 ---Makes a video longer.
 ---@param params sora.ExtendParams
----@param opts? sora.CallOptions
+---@param opts? sora.CreateOptions
 ---@return sora.Video? job
 ---@return sora.Error? err where `ambiguous` is true, the server may have the job
 ---@return sora.Response? response where it was asked for
@@ -491,13 +524,24 @@ function Client:create_and_wait(params, opts) end
 ---@return sora.Error? err once there is a job it has its `ticket`
 function Client:create_and_download(params, target, opts) end
 
----Reads the jobs of the journal that nobody has seen end. Needs the option `journal`.
----@return sora.UnfinishedTicket[]? tickets for `watch`, where they have an id
+---Reads the jobs of the journal that are not over. Needs the option `journal`.
+---@return sora.UnfinishedTicket[]? tickets for `watch` and `download_video`, where they have an id
 ---@return sora.Error? err
 function Client:unfinished() end
 
+---Reads all jobs of the journal, oldest first. Needs the option `journal`.
+---@return sora.JournalTicket[]? tickets
+---@return sora.Error? err
+function Client:journaled() end
+
+---Closes a job of the journal by hand; the server hears nothing of it.
+---@param what sora.UnfinishedTicket|sora.Id
+---@return true? closed
+---@return sora.Error? err whose `code` is `not_journaled` where the journal does not know the job
+function Client:forget(what) end
+
 ---Saves the file of a finished job.
----@param id string
+---@param id sora.Id
 ---@param target string|sora.DownloadTarget the path, or where to and which file
 ---@param opts? sora.CallOptions
 ---@return sora.File? file
@@ -506,7 +550,7 @@ function Client:unfinished() end
 function Client:download_video(id, target, opts) end
 
 ---Waits until a job ends.
----@param id string
+---@param id sora.Id
 ---@param opts? sora.WaitOptions
 ---@return sora.Video? video the completed one
 ---@return sora.Error? err how else it ended; `err.video` is the last snapshot
@@ -514,19 +558,19 @@ function Client:download_video(id, target, opts) end
 function Client:wait(id, opts) end
 
 ---Iterates over the snapshots of a job, the last one terminal. What ends the polls before that raises.
----@param id string
+---@param id sora.Id
 ---@param opts? sora.PollOptions
 ---@return fun(): sora.Video?
 function Client:poll(id, opts) end
 
 ---Waits for many jobs at once.
----@param ids string[]
+---@param ids sora.Id[]|sora.VideoList without holes
 ---@param opts? sora.WaitAllOptions
 ---@return sora.WaitResult[] results in the order of `ids`
 function Client:wait_all(ids, opts) end
 
 ---Watches a job without waiting: `update` polls it when it is due.
----@param id string|sora.Ticket
+---@param id sora.Id
 ---@param opts? sora.WatchOptions
 ---@return sora.Job? job
 ---@return sora.Error? err
@@ -586,19 +630,19 @@ function Client:close() end
 ---@class sora
 ---@field _VERSION string of the module
 ---Fetches a job: `Client:get_video` of the default client.
----@field get_video fun(id: string, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---@field get_video fun(id: sora.Id, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
 ---Creates a job: `Client:create_video` of the default client.
----@field create_video fun(params: sora.CreateParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---@field create_video fun(params: sora.CreateParams, opts?: sora.CreateOptions): sora.Video?, sora.Error?, sora.Response?
 ---One page of the jobs: `Client:list_videos` of the default client.
 ---@field list_videos fun(params?: sora.ListParams, opts?: sora.CallOptions): sora.VideoList?, sora.Error?, sora.Response?
 ---Deletes a job and its file: `Client:delete_video` of the default client.
----@field delete_video fun(id: string, opts?: sora.CallOptions): sora.Deletion?, sora.Error?, sora.Response?
+---@field delete_video fun(id: sora.Id, opts?: sora.CallOptions): sora.Deletion?, sora.Error?, sora.Response?
 ---Makes a new video of a finished one: `Client:remix_video` of the default client.
----@field remix_video fun(id: string, params: sora.RemixParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---@field remix_video fun(id: sora.Id, params: sora.RemixParams, opts?: sora.CreateOptions): sora.Video?, sora.Error?, sora.Response?
 ---Edits a video: `Client:edit_video` of the default client.
----@field edit_video fun(params: sora.EditParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---@field edit_video fun(params: sora.EditParams, opts?: sora.CreateOptions): sora.Video?, sora.Error?, sora.Response?
 ---Makes a video longer: `Client:extend_video` of the default client.
----@field extend_video fun(params: sora.ExtendParams, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
+---@field extend_video fun(params: sora.ExtendParams, opts?: sora.CreateOptions): sora.Video?, sora.Error?, sora.Response?
 ---Makes a character from a video: `Client:create_character` of the default client.
 ---@field create_character fun(params: sora.CharacterParams, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
 ---Fetches a character: `Client:get_character` of the default client.
@@ -611,18 +655,22 @@ function Client:close() end
 ---@field create_and_wait fun(params: sora.CreateParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
 ---Creates a video, waits for it and saves it: `Client:create_and_download` of the default client.
 ---@field create_and_download fun(params: sora.CreateParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
----Reads the jobs of the journal that nobody has seen end: `Client:unfinished` of the default client.
+---Reads all jobs of the journal: `Client:journaled` of the default client.
+---@field journaled fun(): sora.JournalTicket[]?, sora.Error?
+---Closes a job of the journal by hand: `Client:forget` of the default client.
+---@field forget fun(what: sora.UnfinishedTicket|sora.Id): true?, sora.Error?
+---Reads the jobs of the journal that are not over: `Client:unfinished` of the default client.
 ---@field unfinished fun(): sora.UnfinishedTicket[]?, sora.Error?
 ---Saves the file of a finished job: `Client:download_video` of the default client.
----@field download_video fun(id: string, target: string|sora.DownloadTarget, opts?: sora.CallOptions): sora.File?, sora.Error?, sora.Response?
+---@field download_video fun(id: sora.Id, target: string|sora.DownloadTarget, opts?: sora.CallOptions): sora.File?, sora.Error?, sora.Response?
 ---Waits until a job ends: `Client:wait` of the default client.
----@field wait fun(id: string, opts?: sora.WaitOptions): sora.Video?, sora.Error?, sora.Response?
+---@field wait fun(id: sora.Id, opts?: sora.WaitOptions): sora.Video?, sora.Error?, sora.Response?
 ---Iterates over the snapshots of a job: `Client:poll` of the default client.
----@field poll fun(id: string, opts?: sora.PollOptions): fun(): sora.Video?
+---@field poll fun(id: sora.Id, opts?: sora.PollOptions): fun(): sora.Video?
 ---Waits for many jobs at once: `Client:wait_all` of the default client.
----@field wait_all fun(ids: string[], opts?: sora.WaitAllOptions): sora.WaitResult[]?, sora.Error?
+---@field wait_all fun(ids: sora.Id[]|sora.VideoList, opts?: sora.WaitAllOptions): sora.WaitResult[]?, sora.Error?
 ---Watches a job without waiting: `Client:watch` of the default client.
----@field watch fun(id: string|sora.Ticket, opts?: sora.WatchOptions): sora.Job?, sora.Error?
+---@field watch fun(id: sora.Id, opts?: sora.WatchOptions): sora.Job?, sora.Error?
 ---Starts a call and returns at once: `Client:start` of the default client.
 ---@field start fun(name: sora.CallName, ...: any): sora.Handle?, sora.Error?
 ---Drives all that was started and watched: `Client:update` of the default client.

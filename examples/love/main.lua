@@ -22,13 +22,13 @@ end
 
 local function fetch_thumbnail(video, err)
   if not check(video, err) then return end
-  client:start("download_video", video.id, { path = THUMBNAIL, variant = "thumbnail" },
+  client:start("download_video", video, { path = THUMBNAIL, variant = "thumbnail" },
     { on_done = show_thumbnail })
 end
 
-local function follow(video, err)
-  if not check(video, err) then return end
-  client:watch(video.id, { interval = 0.5, max_interval = 1, on_done = fetch_thumbnail,
+local function follow(job, err)
+  if not check(job, err) then return end
+  client:watch(job, { interval = 0.5, max_interval = 1, on_done = fetch_thumbnail,
     on_progress = function(_, view) state, progress = view.state, view.progress or progress end })
 end
 

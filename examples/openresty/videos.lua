@@ -16,8 +16,8 @@ local function get_client()
   return client
 end
 
-local function tell(video, view)
-  ngx.say(video.id, ": ", view.state, view.progress and (" %d%%"):format(view.progress) or "")
+local function tell(_, view)
+  ngx.say(view.id, ": ", view.state, view.progress and (" %d%%"):format(view.progress) or "")
   ngx.flush(true)
 end
 
@@ -26,7 +26,7 @@ function videos.make()
   local job, err = get_client():create_video { prompt = prompt }
   if not job then return ngx.say(tostring(err)) end
   local video
-  video, err = get_client():wait(job.id, { interval = 0.5, timeout = 600, on_progress = tell })
+  video, err = get_client():wait(job, { interval = 0.5, timeout = 600, on_progress = tell })
   ngx.say(video and (sora.normalize(video).url or "done: download_video fetches it") or tostring(err))
 end
 

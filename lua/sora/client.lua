@@ -1,4 +1,8 @@
 --- A client: one server, its options, and the calls to it.
+--
+-- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
+-- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
+--
 -- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
 -- the core's userdata at [1] and nothing secret.
 -- @module sora.client
@@ -15,7 +19,7 @@ local pages = require "sora.pages"
 local pump = require "sora.pump"
 
 core.own()
-core.use_readers(normalize.failure, normalize.text, normalize.refusal)
+core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints.find_id, endpoints.flaw)
 
 local Client = options.copy(pump.methods)
 local class = { __index = Client, __newindex = pump.set_field, __name = "sora.client" }
@@ -26,7 +30,7 @@ local DEFAULT_TIMEOUT = 60 -- s; one attempt
 
 --- Fetches a job: one HTTP call, made in C. See `sora.get_video`.
 -- @function Client:get_video
--- @tparam string id
+-- @tparam string|table id an id, or a job, as for all calls below
 -- @tparam ?table opts the options of a call
 Client.get_video = core.get_video
 
@@ -39,8 +43,10 @@ end
 -- where that cannot be paid for twice; after an error with `ambiguous = true` the server may have the job.
 -- @function Client:create_video
 -- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; other fields are sent as
--- they are; a file is { path = } or { data =, filename =, content_type = }
--- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it
+-- they are, and those of `extra_body` unchecked; a file is { path = } or { data =, filename =, content_type =
+-- }
+-- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it,
+-- `label` is for the journal
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -48,7 +54,7 @@ Client.create_video = method "create_video"
 
 --- Makes a new video from a finished one: `POST /videos/{id}/remix`.
 -- @function Client:remix_video
--- @tparam string id
+-- @tparam string|table id
 -- @tparam table params `prompt`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
@@ -56,35 +62,35 @@ Client.remix_video = method "remix_video"
 
 --- Edits a video: `POST /videos/edits`.
 -- @function Client:edit_video
--- @tparam table params `video` (an id, { id = }, or a file), `prompt`, …
+-- @tparam table params `video` (an id, a job, or a file), `prompt`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
 Client.edit_video = method "edit_video"
 
 --- Makes a video longer: `POST /videos/extensions`.
 -- @function Client:extend_video
--- @tparam table params `video` (an id, { id = }, or a file), `prompt`, `seconds`, …
+-- @tparam table params `video` (an id, a job, or a file), `prompt`, `seconds`, …
 -- @tparam ?table opts the options of a call
 -- @treturn table the new job, or nil and an error
 Client.extend_video = method "extend_video"
 
 --- Makes a character from a video: `POST /videos/characters`.
 -- @function Client:create_character
--- @tparam table params `name`, `video` (a file or an id), …
+-- @tparam table params `name`, `video` (a file, an id or a job), …
 -- @tparam ?table opts the options of a call
 -- @treturn table the character, or nil and an error
 Client.create_character = method "create_character"
 
 --- Fetches a character: `GET /videos/characters/{id}`.
 -- @function Client:get_character
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts the options of a call
 -- @treturn table the character, or nil and an error
 Client.get_character = method "get_character"
 
 --- Deletes a job and its file: `DELETE /videos/{id}`.
 -- @function Client:delete_video
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts the options of a call
 -- @treturn table the server's answer, or nil and an error
 Client.delete_video = method "delete_video"
@@ -100,7 +106,7 @@ Client.list_videos = method "list_videos"
 -- answer. Writes to `<path>.part`, which replaces `path` when it is complete and on disk; JSON or HTML in
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
 -- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download by
 -- returning false; `sink(chunk)` gets the bytes instead of a file
@@ -109,7 +115,8 @@ Client.list_videos = method "list_videos"
 -- @treturn[2] nil
 -- @treturn[2] table error; its code is `not_ready` while the job has no file yet
 function Client:download_video(id, target, opts)
-  return download.run(self, id, target, opts)
+  id = endpoints.id_of(id, "download_video", self)
+  return pump.written(self, download.run(self, id, target, opts))
 end
 
 --- Returns the timeout of one attempt, in seconds.
@@ -119,10 +126,10 @@ end
 
 -- Waiting ----------------------------------------------------------------------------
 
--- Writes into the journal that a job has ended, if its snapshot says so.
+-- Notes in the journal that a job has ended, if its snapshot says so.
 local function note_end(client, job)
   local state = job.video and normalize.video(job.video).state
-  if state and normalize.terminal(state) then journal.ended(client, job.id, state) end
+  if state and normalize.terminal(state) then journal.ended(client, job.id, state, job.video) end
 end
 
 local function new_group(client, watched)
@@ -131,7 +138,7 @@ end
 
 -- A wait for one job is a group of one.
 local function wait_for_one(client, id, opts, who)
-  endpoints.check_id(id, who)
+  id = endpoints.id_of(id, who, client)
   local rules = machine.rules(opts, who)
   local waits = new_group(client)
   return waits, waits:add(id, waits:share(rules))
@@ -139,7 +146,7 @@ end
 
 --- Waits until a job ends. Polls after `interval`, which grows up to `max_interval`, or when the server says
 -- so, and rides out up to `max_failures` failed polls in a row.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
 -- (10), on_progress(video, view), which is called when anything changed and stops the wait by returning
 -- false, and the options of a call
@@ -149,7 +156,7 @@ end
 -- `err.video` is the last snapshot
 function Client:wait(id, opts)
   local waits, job = wait_for_one(self, id, opts, "wait")
-  waits:run()
+  pump.written(self, waits:run())
   if job.err then return nil, job.err, job.response end
   if job.response then return job.video, nil, job.response end
   return job.video
@@ -157,13 +164,13 @@ end
 
 --- Iterates over the snapshots of a job; the last one is terminal. If the polls end before that, raises the
 -- error table.
--- @tparam string id
+-- @tparam string|table id
 -- @tparam ?table opts as for `wait`
 -- @treturn function iterator
 function Client:poll(id, opts)
   local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
-    if waits:run(true) then return job.video end
+    if pump.written(self, waits:run(true)) then return job.video end
     if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
       error(job.err, 0)
     end
@@ -171,22 +178,15 @@ function Client:poll(id, opts)
 end
 
 --- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
--- @tparam string|table id an id, or a ticket from `job:ticket()`
+-- @tparam string|table id an id or a job, or a ticket from `job:ticket()` or `unfinished`
 -- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all jobs that
 -- this client watches)
 -- @treturn[1] Job with done(), result(), cancel() and ticket()
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:watch(id, opts)
-  local created
-  if type(id) == "table" then
-    if id.base_url ~= self.base_url then
-      core.complain("watch", ("the ticket is of %s, this client of %s"):format(tostring(id.base_url),
-        self.base_url))
-    end
-    id, created = id.id, id.created
-  end
-  endpoints.check_id(id, "watch")
+  local created = type(id) == "table" and id.base_url and tonumber(id.created) or nil
+  id = endpoints.id_of(id, "watch", self)
   local rules = machine.rules(opts, "watch")
   local usable, err = core.usable(self)
   if not usable then return nil, err end
@@ -200,17 +200,16 @@ function Client:watch(id, opts)
 end
 
 --- Waits for many jobs at once. The failure of one does not affect the others.
--- @tparam {string,...} ids
+-- @tparam table ids a list of ids or jobs, or an answer of `list_videos`
 -- @tparam ?table opts as for `wait`, and max_rate (polls a second)
 -- @treturn {table,...} { video = } or { err = } for each id, in their order
 function Client:wait_all(ids, opts)
-  options.expect("wait_all", "ids", ids, "table", "a list")
+  ids = endpoints.ids_of(ids, "wait_all", self)
   local rules = machine.rules(opts, "wait_all")
-  for _, id in ipairs(ids) do endpoints.check_id(id, "wait_all") end
   local waits, jobs, results = new_group(self), {}, {}
   waits.max_rate, rules = rules.max_rate, waits:share(rules)
   for i, id in ipairs(ids) do jobs[i] = waits:add(id, rules) end
-  waits:run()
+  pump.written(self, waits:run())
   for i, job in ipairs(jobs) do
     results[i] = job.err and { err = job.err } or { video = job.video }
   end
@@ -275,9 +274,9 @@ end
 local function split_options(both)
   options.expect_optional("create_and_wait", "options", both, "table")
   local waiting = options.copy(both)
-  waiting.idempotency_key = nil
+  waiting.idempotency_key, waiting.label = nil, nil
   local create = { headers = waiting.headers, query = waiting.query,
-    idempotency_key = both and both.idempotency_key }
+    idempotency_key = both and both.idempotency_key, label = both and both.label }
   return create, waiting
 end
 
@@ -290,10 +289,13 @@ local function with_ticket(client, job, err, latest)
   return nil, err
 end
 
--- Turns what a hook raises (Ctrl-C) into an error with the ticket. With a pause hook it propagates as it is,
--- because a coroutine cannot yield through pcall on Lua 5.1; the journal has the job.
+-- PUC Lua 5.1 can't yield through pcall.
+local PCALL_YIELDS = _VERSION ~= "Lua 5.1" or type(rawget(_G, "jit")) == "table"
+
+-- Turns what is raised (Ctrl-C, a callback's error) into an error with the ticket. It propagates as it is
+-- through a pause hook on PUC Lua 5.1; the journal has the job.
 local function guarded(client, job, wait_for)
-  if pump.has_hook(client) then return wait_for() end
+  if pump.has_hook(client) and not PCALL_YIELDS then return wait_for() end
   local good, result, err = pcall(wait_for)
   if good then return result, err end
   if type(result) ~= "table" or not result.kind then
@@ -301,6 +303,10 @@ local function guarded(client, job, wait_for)
   end
   with_ticket(client, job, result)
   error(result, 0)
+end
+
+local function no_id(view)
+  return "the created job has no id; the answer says: " .. ((view.error or {}).message or view.state)
 end
 
 -- Returns the completed video and the create's answer, because only that may have an id; or nil, err.
@@ -312,7 +318,7 @@ local function make_and_wait(client, params, opts)
   local view = normalize.video(job)
   if view.state == "completed" then return job, nil, job end
   if not view.id then
-    return with_ticket(client, job, core.error { kind = "decode", message = "the created job has no id" })
+    return with_ticket(client, job, core.error { kind = "decode", message = no_id(view) })
   end
   local video, problem = guarded(client, job, function() return client:wait(view.id, waiting) end)
   if not video then return with_ticket(client, job, problem) end
@@ -340,27 +346,63 @@ end
 function Client:create_and_download(params, target, opts)
   endpoints.target(target, "create_and_download")
   local create = split_options(opts)
-  create.idempotency_key = nil
+  create.idempotency_key, create.label = nil, nil
   local video, err, job = make_and_wait(self, params, opts)
   if not video then return nil, err end
   local file, problem = guarded(self, job, function()
-    return download.run(self, normalize.video(video).id or normalize.video(job).id, target, create, video)
+    local id = normalize.video(video).id or normalize.video(job).id
+    return download.run(self, id, target, create, video, job)
   end)
+  pump.written(self)
   if not file then return with_ticket(self, job, problem, video) end
   file.video = video
   return file
 end
 
---- Returns the jobs of the client's journal that are not known to have ended. Needs the option `journal`.
--- @treturn[1] {table,...} tickets for `watch`; a ticket with `ambiguous = true` has no id: see `find_created`
+-- The journal ------------------------------------------------------------------------
+
+-- Returns every ticket of the journal, or nil, err.
+local function read_journal(client)
+  if client._journal then return journal.tickets(client) end
+  return nil, core.error { kind = "config",
+    message = "the client has no journal: give it the option 'journal'" }
+end
+
+--- Returns every job of the client's journal, oldest first. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets { key, label, idempotency_key, prompt, base_url, id, state, created, path,
+-- bytes, ambiguous, over }: `path` is where its file was saved, `over` tells whether the job is over
+-- @treturn[2] nil
+-- @treturn[2] table error
+function Client:journaled()
+  return read_journal(self)
+end
+
+--- Returns the jobs of the client's journal that are not over: their file is not saved, and they are not
+-- known to have failed. Needs the option `journal`.
+-- @treturn[1] {table,...} tickets, for `watch` and `download_video`; one with `ambiguous = true` has no id:
+-- see `find_created` and `forget`
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:unfinished()
-  if not self._journal then
-    return nil, core.error { kind = "config",
-      message = "the client has no journal: give it the option 'journal'" }
+  local tickets, err = read_journal(self)
+  if not tickets then return nil, err end
+  local open = {}
+  for _, ticket in ipairs(tickets) do
+    if not ticket.over then open[#open + 1] = ticket end
   end
-  return journal.unfinished(self)
+  return open
+end
+
+--- Closes a job of the journal by hand: `unfinished` no longer returns it. The server hears nothing of it.
+-- @tparam table|string what a ticket, or a job's id
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] table error: its code is `not_journaled` if the journal does not know the job
+function Client:forget(what)
+  local key = type(what) == "table" and type(what.key) == "string" and what.key or nil
+  if not key then endpoints.check_id(what, "forget") end
+  if not self._journal then return read_journal(self) end
+  return journal.forget(self, key, not key and what or nil)
 end
 
 -- The class --------------------------------------------------------------------------
@@ -368,8 +410,11 @@ end
 --- Closes the client and ends everything under way: handles and watched jobs give `closed`, and no callback
 -- is called. May be called again.
 function Client:close()
+  local usable, err = core.usable(self)
+  if usable then pump.settle(self) end
   core.close(self)
   if self._watched then self._watched:check_client() end
+  if usable or err.kind ~= "forked" then journal.close(self) end -- a child leaves the lines to its parent
 end
 
 function class.__tostring(client)
@@ -392,12 +437,13 @@ local client = { methods = Client }
 -- @treturn[2] table `config` error
 function client.new(given, who)
   local all, own = options.complete(given, who)
-  local paths = endpoints.paths(own.paths, who)
+  local paths, record = endpoints.paths(own.paths, who), journal.open(own.journal, who)
   local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
   core.set_get_path(userdata, paths.get)
   return setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths, _pumped = 0,
-    _multipart = own.multipart, _journal = own.journal, base_url = (all.base_url:gsub("%?.*", "")) }, class)
+    _multipart = own.multipart, _journal = record, _journal_until = own.journal_until,
+    base_url = (all.base_url:gsub("%?.*", "")) }, class)
 end
 
 return client

@@ -7,6 +7,7 @@
 
 local core = require "sora.core"
 local endpoints = require "sora.endpoints"
+local journal = require "sora.journal"
 local normalize = require "sora.normalize"
 local pump = require "sora.pump"
 
@@ -128,17 +129,7 @@ local function from_video(client, video, target, opts)
   return finish(problem, target, response)
 end
 
---- Downloads the file of a job.
--- @tparam table client
--- @param id
--- @tparam string|table target
--- @tparam ?table opts the options of a call
--- @tparam ?table known the finished video, if the caller has it
--- @treturn[1] table { path =, bytes =, content_type = }
--- @treturn[2] nil
--- @treturn[2] table error
-function download.run(client, id, target, opts, known)
-  target = endpoints.target(target, "download_video")
+local function run(client, id, target, opts, known)
   if known and id == nil then return from_video(client, known, target, opts) end
   local spec = endpoints.describe.download_video(client, id, target)
   local content = { path = spec.path, query = spec.query }
@@ -165,6 +156,29 @@ function download.run(client, id, target, opts, known)
   end
   last.partial = partial
   return finish(last, target)
+end
+
+--- Downloads the file of a job, and notes in the journal that it is saved, or gone.
+-- @tparam table client
+-- @param id
+-- @tparam string|table target
+-- @tparam ?table opts the options of a call
+-- @tparam ?table known the finished video, if the caller has it
+-- @tparam ?table job the answer of its create, which alone names a job without an id
+-- @treturn[1] table { path =, bytes =, content_type = }
+-- @treturn[2] nil
+-- @treturn[2] table error
+function download.run(client, id, target, opts, known, job)
+  target = endpoints.target(target, "download_video")
+  local file, err, response = run(client, id, target, opts, known)
+  if target.variant == nil or target.variant == "video" then
+    if file then
+      journal.saved(client, id == nil and job or id, file.path, file.bytes)
+    elseif err.status == 410 then
+      journal.ended(client, id, "expired")
+    end
+  end
+  return file, err, response
 end
 
 return download

@@ -6,6 +6,7 @@
 
 local core = require "sora.core"
 local json = require "sora.json"
+local normalize = require "sora.normalize"
 local options = require "sora.options"
 
 core.own()
@@ -68,17 +69,113 @@ function endpoints.address(template, id, who)
   return path, query ~= "" and query or nil
 end
 
---- Raises unless `id` can be a job's id.
-function endpoints.check_id(id, who)
-  local segment, problem = core.escape(id)
+-- A result of `create_and_download` or `wait_all`, which holds a job and is none.
+local function holds_video(value)
+  if type(value.video) ~= "table" then return false end
+  for name in pairs(value) do
+    if name ~= "video" and name ~= "err" and value.bytes == nil then return false end
+  end
+  return true
+end
+
+--- Finds the id in a table that stands for a job: an answer in any dialect, a view, a ticket, a watched job,
+-- or a result with `video`.
+-- @tparam table value
+-- @treturn ?string
+function endpoints.find_id(value)
+  if type(value.ticket) == "function" or type(value.raw) == "table" and value.state then -- watched; a view
+    return value.id
+  elseif type(value.kind) == "string" and type(value.message) == "string" then -- an error
+    return nil
+  elseif holds_video(value) then
+    return endpoints.find_id(value.video)
+  end
+  return normalize.video(value).id
+end
+
+--- Says what the answer to a create lacks to be a job: an id, or the film itself. A job that failed at once
+-- needs neither.
+-- @tparam table answer
+-- @treturn ?string nil: it is a job
+function endpoints.flaw(answer)
+  local view = normalize.video(answer)
+  if view.id or view.url or normalize.payload(answer) then return nil end
+  if view.state ~= "completed" and normalize.terminal(view.state) then return nil end
+  local text = normalize.failure(answer).message or encode(answer) or ""
+  return "the answer has neither the id of a job nor a film: " .. text:sub(1, 200)
+end
+
+--- Raises unless a value is a job's id, or a table that has one.
+function endpoints.check_id(value, who)
+  local segment, problem = core.escape(value)
   if not segment then complain(who, problem) end
+end
+
+--- Returns the id that an argument stands for.
+-- @param value an id, or a table as for `find_id`
+-- @tparam string who the function that the user called; misuse raises
+-- @tparam ?table client a ticket for another server raises, too
+-- @treturn string
+function endpoints.id_of(value, who, client)
+  endpoints.check_id(value, who)
+  if type(value) == "number" then return ("%d"):format(value) end
+  if type(value) ~= "table" then return value end
+  if client and type(value.base_url) == "string" and value.base_url ~= client.base_url then
+    complain(who, ("id: expected a ticket for %s, got one for %s"):format(client.base_url, value.base_url))
+  end
+  return endpoints.find_id(value)
+end
+
+local LISTS = { "data", "videos", "items", "results" }
+
+-- A list itself, or the one in the answer of `list_videos`.
+local function find_list(value)
+  if value[1] ~= nil then return value end
+  for _, name in ipairs(LISTS) do
+    local list = value[name]
+    if type(list) == "table" and (list[1] ~= nil or next(list) == nil) then return list end
+  end
+  if endpoints.find_id(value) then return nil, "expected a list, got one job; write { job }" end
+  return value
+end
+
+-- Returns the length of a list; its holes count.
+local function length(list, what, who)
+  local count = type(list.n) == "number" and list.n or 0
+  for i in pairs(list) do
+    if i ~= "n" and (type(i) ~= "number" or i < 1 or i % 1 ~= 0) then
+      complain(who, ("%s: expected a list, got a table with the field '%s'"):format(what, tostring(i)))
+    end
+    if i ~= "n" and i > count then count = i end
+  end
+  return count
+end
+
+--- Returns the ids that a list stands for.
+-- @param value a list of what `id_of` takes, or an answer of `list_videos`
+-- @tparam string who the function that the user called; misuse raises
+-- @tparam ?table client
+-- @treturn {string,...}
+function endpoints.ids_of(value, who, client)
+  options.expect(who, "ids", value, "table", "a list")
+  local list, problem = find_list(value)
+  if not list then complain(who, "ids: " .. problem) end
+  local ids = {}
+  for i = 1, length(list, "ids", who) do
+    local item = list[i]
+    if item == nil then complain(who, ("ids[%d]: is nil; a list has no holes"):format(i)) end
+    local segment, why = core.escape(item)
+    if not segment then complain(who, ("ids[%d]: %s"):format(i, (why:gsub("^id: ", "")))) end
+    ids[i] = endpoints.id_of(item, who, client)
+  end
+  return ids
 end
 
 -- Bodies -----------------------------------------------------------------------------
 
--- { path = } or { data =, filename =, content_type = }
+-- { path = } or { data =, filename =, content_type = }; not the envelope of an answer, { data = { … } }
 local function is_file(value)
-  return type(value) == "table" and (value.path ~= nil or value.data ~= nil)
+  return type(value) == "table" and (value.path ~= nil or value.data ~= nil and type(value.data) ~= "table")
 end
 
 local FILE_RULES = { path = true, data = true, filename = true, content_type = true }
@@ -108,6 +205,13 @@ local function as_text(value)
   return encode(value)
 end
 
+local function add_text(parts, name, value, who)
+  if value == json.null then return end
+  local text, problem = as_text(value)
+  if not text then complain(who, ("params: %s: %s"):format(name, tostring(problem))) end
+  parts[#parts + 1] = { name = name, data = text }
+end
+
 local function add_parts(parts, name, value, who)
   if value == json.null then return end
   local files = files_of(value)
@@ -116,20 +220,26 @@ local function add_parts(parts, name, value, who)
     parts[#parts + 1] = { name = name, path = file.path, data = file.data, content_type = file.content_type,
       filename = file.filename or (file.data and name) or nil }
   end
-  if files then return end
-  local text, problem = as_text(value)
-  if not text then complain(who, ("params: %s: %s"):format(name, tostring(problem))) end
-  parts[#parts + 1] = { name = name, data = text }
+  if not files then add_text(parts, name, value, who) end
 end
 
-local function as_parts(params, who)
-  local names, parts = {}, {}
+local function sorted_names(params, who)
+  local names = {}
   for name in pairs(params) do
     if type(name) ~= "string" then complain(who, "params: names are strings, got a " .. type(name)) end
     names[#names + 1] = name
   end
   table.sort(names)
-  for _, name in ipairs(names) do add_parts(parts, name, params[name], who) end
+  return names
+end
+
+-- Makes the parts of a form. What is in `extra` is no file, whatever it looks like.
+local function as_parts(params, extra, who)
+  local parts = {}
+  for _, name in ipairs(sorted_names(params, who)) do
+    if extra[name] == nil then add_parts(parts, name, params[name], who) end
+  end
+  for _, name in ipairs(sorted_names(extra, who)) do add_text(parts, name, extra[name], who) end
   return parts
 end
 
@@ -142,34 +252,103 @@ end
 
 -- Sends JSON without a file and multipart with one, because some servers refuse multipart without a file; the
 -- option `multipart` is for servers that take nothing else.
-local function post(who, client, name, params, id)
+local function post(who, client, name, params, extra, id)
   local spec = { name = who, method = "POST" }
   spec.path, spec.query = endpoints.address(client._paths[name], id, who)
-  if (client._multipart and next(params) ~= nil) or has_files(params) then
-    spec.parts = as_parts(params, who)
+  local all = extra and options.copy(extra, options.copy(params)) or params
+  if (client._multipart and next(all) ~= nil) or has_files(params) then
+    spec.parts = as_parts(params, extra or {}, who)
     return spec
   end
-  local body, problem = encode(params)
+  local body, problem = encode(all)
   if not body then complain(who, "params: " .. tostring(problem)) end
   spec.body, spec.content_type = body, "application/json"
   return spec
 end
 
--- Raises unless params is a table with all `required` fields, and its texts are strings.
+-- Options of a call, and the names that other SDKs have for them, which are easily put among the params.
+local MISPLACED = { timeout = "timeout", max_retries = "max_retries", headers = "headers", query = "query",
+  response = "response", idempotency_key = "idempotency_key", label = "label", on_done = "on_done",
+  on_progress = "on_progress", extra_headers = "headers", extra_query = "query" }
+
+local ELSEWHERE = "'%s' is no field of the params but an option: %s({ … }, { %s = … })%s"
+
+-- Raises for options among the params. `otherwise` says how to send a field of that name.
+local function check_misplaced(params, who, otherwise)
+  for name, option in pairs(MISPLACED) do
+    if params[name] ~= nil then
+      complain(who, ELSEWHERE:format(name, who, option, otherwise:format(name)))
+    end
+  end
+end
+
+-- A file's name where a file is meant: "fox.png".
+local PICTURES = { png = true, jpg = true, jpeg = true, webp = true, gif = true, mp4 = true, mov = true,
+  webm = true }
+
+local function is_file_name(value)
+  if type(value) ~= "string" or value:find("%s") or value:find("^%a[%w+.-]+:") then return false end
+  return PICTURES[(value:match("%.(%w+)$") or ""):lower()] == true
+end
+
+local FILE_NAME = "%s: '%s' is the name of a file; to send the file, write { path = '%s' }; a name that the "
+  .. "server knows goes into extra_body"
+
+-- Raises for a file's name in a field that takes files.
+local function check_reference(name, value, who)
+  if is_file_name(value) then complain(who, FILE_NAME:format(name, value, value)) end
+  for _, item in ipairs(type(value) == "table" and value or {}) do check_reference(name, item, who) end
+end
+
+local BODY = "; a field of that name goes into extra_body = { %s = … }"
+
+-- Tells whether a table stands for a job, and is not a reference or a file already.
+local function is_job(value)
+  if holds_video(value) then return endpoints.find_id(value) ~= nil end
+  if is_file(value) or value[1] ~= nil or value.file_id ~= nil or value.image_url ~= nil then return false end
+  if type(value.id) ~= "string" or type(value.raw) == "table" or type(value.ticket) == "function" then
+    return endpoints.find_id(value) ~= nil
+  end
+  return value.status ~= nil or value.state ~= nil or value.object ~= nil or value.base_url ~= nil
+end
+
+-- Tells whether a video is given by its id.
+local function is_id(video)
+  return type(video) == "string" and not (video:find("^%a[%w+.-]*://") or video:find("^data:"))
+end
+
+-- Turns a video that is given as a job into { id = }; and one given by its id, where the endpoint is about a
+-- video.
+local function with_video(params, required, who)
+  local video, id = params.video, nil
+  if type(video) == "table" and is_job(video) then
+    id = endpoints.id_of(video, who)
+  elseif required.video and is_id(video) then
+    id = video
+  end
+  if not id then return params end
+  return options.copy({ video = { id = id } }, options.copy(params))
+end
+
+-- Raises unless params is a table with all `required` fields, and its texts are strings. Returns what to
+-- send, and `extra_body`, which nobody checks.
 local function check_params(params, required, who)
   options.expect(who, "params", params, "table")
-  for _, name in ipairs(required) do
-    if params[name] == nil then complain(who, name .. ": is missing") end
+  check_misplaced(params, who, BODY)
+  local extra = params.extra_body
+  options.expect_optional(who, "extra_body", extra, "table")
+  for _, name in ipairs { "name", "video", "prompt" } do
+    if required[name] and params[name] == nil and (extra or {})[name] == nil then
+      complain(who, name .. ": is missing")
+    end
   end
   options.expect_optional(who, "prompt", params.prompt, "string")
   options.expect_optional(who, "name", params.name, "string")
-end
-
--- Turns a video that is given by its id alone into { id = }.
-local function with_video(params)
-  local video = params.video
-  if type(video) ~= "string" or video:find("^%a[%w+.-]*://") or video:find("^data:") then return params end
-  return options.copy({ video = { id = video } }, options.copy(params))
+  check_reference("input_reference", params.input_reference, who)
+  check_reference("video", params.video, who)
+  local checked = options.copy(params)
+  checked.extra_body = nil
+  return with_video(checked, required, who), extra
 end
 
 -- Calls: each takes the client, for its paths, and the arguments of the method; returns the description and
@@ -178,36 +357,40 @@ end
 
 local describe = {}
 
--- Creates a job to pay for: pump.lua writes `creates` into the journal.
-local function create(who, client, name, params, id)
-  local spec = post(who, client, name, params, id)
-  spec.creates = params
-  return spec
+-- Creates a job to pay for: pump.lua writes `creates`, the params, into the journal.
+local function creator(who, name, required)
+  return function(client, params, id)
+    local checked, extra = check_params(params, required, who)
+    local spec = post(who, client, name, checked, extra, id)
+    spec.creates = params
+    return spec
+  end
 end
 
+local create = creator("create_video", "create", {})
+local remix = creator("remix_video", "remix", { prompt = true })
+local edit = creator("edit_video", "edit", { video = true, prompt = true })
+local extend = creator("extend_video", "extend", { video = true })
+
 function describe.create_video(client, params, opts)
-  check_params(params, {}, "create_video")
-  return create("create_video", client, "create", params), opts
+  return create(client, params), opts
 end
 
 function describe.remix_video(client, id, params, opts)
-  check_params(params, { "prompt" }, "remix_video")
-  return create("remix_video", client, "remix", params, id), opts
+  return remix(client, params, id), opts
 end
 
 function describe.edit_video(client, params, opts)
-  check_params(params, { "video", "prompt" }, "edit_video")
-  return create("edit_video", client, "edit", with_video(params)), opts
+  return edit(client, params), opts
 end
 
 function describe.extend_video(client, params, opts)
-  check_params(params, { "video" }, "extend_video")
-  return create("extend_video", client, "extend", with_video(params)), opts
+  return extend(client, params), opts
 end
 
 function describe.create_character(client, params, opts)
-  check_params(params, { "name", "video" }, "create_character")
-  return post("create_character", client, "create_character", with_video(params)), opts
+  local checked, extra = check_params(params, { name = true, video = true }, "create_character")
+  return post("create_character", client, "create_character", checked, extra), opts
 end
 
 local function by_id(method, name, who)
@@ -218,13 +401,26 @@ local function by_id(method, name, who)
 end
 
 describe.get_character = by_id("GET", "get_character", "get_character")
-describe.delete_video = by_id("DELETE", "delete", "delete_video")
+local describe_delete = by_id("DELETE", "delete", "delete_video")
+
+function describe.delete_video(client, id, opts)
+  local spec = describe_delete(client, id)
+  spec.deletes = endpoints.id_of(id, "delete_video", client)
+  return spec, opts
+end
 
 local ORDERS = { asc = true, desc = true }
 
+local function after_of(value)
+  local id = type(value) == "table" and endpoints.find_id(value) or value
+  if type(id) == "string" and id ~= "" then return id end
+  return complain("list_videos", "after: expected an id, got " .. type(value))
+end
+
 function describe.list_videos(client, params, opts)
   params = params or {}
-  check_params(params, {}, "list_videos")
+  options.expect("list_videos", "params", params, "table")
+  check_misplaced(params, "list_videos", "; a parameter of that name goes into its query = { %s = … }")
   local query = {}
   for name, value in pairs(params) do
     if type(name) ~= "string" then
@@ -234,8 +430,8 @@ function describe.list_videos(client, params, opts)
       complain("list_videos", "limit: expected a whole number, 1 or more, got " .. tostring(value))
     elseif name == "order" and not ORDERS[value] then
       complain("list_videos", "order: expected 'asc' or 'desc', got " .. tostring(value))
-    elseif name == "after" and (type(value) ~= "string" or value == "") then
-      complain("list_videos", "after: expected an id, got " .. type(value))
+    elseif name == "after" then
+      value = after_of(value)
     end
     local whole = type(value) == "number" and value % 1 == 0
     query[name] = whole and ("%.0f"):format(value) or value

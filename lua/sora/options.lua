@@ -129,11 +129,14 @@ options.dialects = {
   ["raw-key"] = { auth = "raw" },
 }
 
--- Options that C does not know. `paths` is checked by endpoints.paths.
+local UNTIL = { saved = true, ended = true }
+
+-- Options that C does not know. `paths` is checked by endpoints.paths, `journal` by journal.open.
 local OWN = {
   paths = true,
   multipart = options.FLAG,
-  journal = options.rule("string", "the name of a file", function(name) return name ~= "" end),
+  journal = true,
+  journal_until = options.rule("string", "'saved' or 'ended'", function(word) return UNTIL[word] == true end),
   dialect = options.rule "string",
 }
 
@@ -198,7 +201,7 @@ end
 -- @tparam table given
 -- @tparam string who the function that the user called
 -- @treturn table for the core
--- @treturn table for the Lua layer: paths, multipart, journal
+-- @treturn table for the Lua layer: paths, multipart, journal, journal_until
 function options.complete(given, who)
   local all, own = {}, {}
   for name, value in pairs(given) do

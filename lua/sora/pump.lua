@@ -28,9 +28,8 @@ function pump.arm(client)
   core.wake(client, due)
 end
 
--- Drives all that was started and, unless `calls_only`, watched. Returns how many are left, how many of those
--- are on the wire, and what the first callback raised; or nil, err and the latter.
-local function drive(client, seconds, calls_only)
+-- Drives calls and watched jobs: see `drive`.
+local function work(client, seconds, calls_only)
   if calls_only then
     core.wake(client, nil) -- a job that is due would end each wait at once
     local running, problem = core.update(client, seconds)
@@ -51,6 +50,16 @@ local function drive(client, seconds, calls_only)
   if raised == nil then raised = problem end
   pump.arm(client)
   return calls + group.open, calls + group.calling, raised
+end
+
+-- Drives all that was started and, unless `calls_only`, watched, and writes the journal's lines. Returns how
+-- many calls, jobs and lines are left, how many of those are on the wire, and what the first callback raised;
+-- or nil, err and the latter.
+local function drive(client, seconds, calls_only)
+  if not client._journal then return work(client, seconds, calls_only) end
+  local running, on_wire, raised = work(client, seconds, calls_only)
+  journal.flush(client)
+  return running and running + journal.pending(client), on_wire, raised
 end
 
 -- Drives for a waiter, who must not be hit by an error of somebody else's callback.
@@ -104,15 +113,69 @@ end
 
 -- Calls ------------------------------------------------------------------------------
 
--- Makes a call through the pause hook; `start` is the core's function that starts it.
-local function cooperate(client, start, what, opts)
-  if opts ~= nil then core.check_call(opts, type(what) == "table" and what.name or "get_video") end
-  pump.check_can_wait(client)
-  local turn, own = {}, options.copy(opts)
-  function own.on_done()
+-- A call whose answer the journal gets: at the latest when it is delivered, whoever waits for it then. It is
+-- kept among the journal's `answers`, because a call may be done long before its delivery.
+local function expect_answer(client, spec, key)
+  local answer = { client = client, spec = spec, key = key }
+  client._journal.answers[answer] = true
+  return answer
+end
+
+-- Notes what an answer says of a job, once: that it was made or not, or that it is deleted.
+local function record(answer, video, err)
+  local client = answer.client
+  if not client._journal.answers[answer] then return end
+  client._journal.answers[answer] = nil
+  if answer.key then
+    journal.outcome(client, answer.key, video, err)
+  elseif video then
+    journal.ended(client, answer.spec.deletes, "deleted")
+  end
+end
+
+--- Notes the answers that came and are not delivered yet, and writes all lines.
+-- @local
+function pump.settle(client)
+  if not client._journal then return end
+  for answer in pairs(options.copy(client._journal.answers)) do
+    if answer.handle and answer.handle:done() then record(answer, answer.handle:result()) end
+  end
+  journal.flush(client)
+end
+
+-- The two functions below make what is called when an answer comes. They have returned by then, so it refers
+-- to nothing on the stack of a coroutine, which may be gone or somebody else's.
+local function recorder(answer, on_done)
+  return function(video, err, response)
+    record(answer, video, err)
+    if on_done then on_done(video, err, response) end
+  end
+end
+
+local function waker(turn, answer)
+  return function(video, err)
+    if answer then record(answer, video, err) end
     if turn.wake then turn.wake() end
   end
-  local handle, err = start(client, what, own)
+end
+
+-- Starts a call. If that raises, as an api_key function may, nothing was sent.
+local function begin(client, start, what, opts, answer)
+  if not answer then return start(client, what, opts) end
+  local good, handle, err = pcall(start, client, what, opts)
+  answer.handle = good and handle or nil
+  if answer.handle then return handle end
+  record(answer, nil, good and err or { kind = "config" })
+  if not good then error(handle, 0) end
+  return nil, err
+end
+
+-- Makes a call through the pause hook; `start` is the core's function that starts it, `answer` is what the
+-- journal expects.
+local function cooperate(client, start, what, opts, answer)
+  local turn, own = {}, options.copy(opts)
+  own.on_done = waker(turn, answer)
+  local handle, err = begin(client, start, what, own, answer)
   if not handle then return nil, err end
   turn.handle = handle
   drive_quietly(client, 0)
@@ -120,47 +183,87 @@ local function cooperate(client, start, what, opts)
   return handle:result()
 end
 
-local function call(client, spec, opts)
-  if client._pause then return cooperate(client, core.start, spec, opts) end
-  return core.call(client, spec, opts)
+-- Takes the label out of the options of a call that makes a job: it is for the journal alone.
+local function take_label(spec, opts)
+  if not spec.creates or type(opts) ~= "table" or opts.label == nil then return opts end
+  options.expect(spec.name, "option 'label'", opts.label, "string")
+  local own = options.copy(opts)
+  own.label = nil
+  return own
 end
 
---- Makes a described call and waits for it. If it creates a job, the journal gets a line before and after.
+-- Writes that a job is about to be asked for, if it is. Returns false and the error if nothing may be sent,
+-- or true and the key.
+local function intend(client, spec, opts)
+  if not (spec.creates and client._journal) then return true end
+  local usable, err = core.usable(client)
+  if not usable then return false, err end
+  local key, problem = journal.intend(client, spec.creates, opts)
+  return key ~= nil, key or problem
+end
+
+--- Writes the journal's lines of now, or waits until another has written them; returns the other arguments.
+-- @local
+function pump.written(client, ...)
+  if not client._journal then return ... end
+  local is_written = journal.mark(client)
+  journal.flush(client)
+  while client._pause and not is_written() and core.usable(client) do
+    client:pause(MIN_INTERVAL)
+    journal.flush(client)
+  end
+  return ...
+end
+
+-- Notes the answer of a blocking call, then returns it.
+local function recorded(answer, ...)
+  record(answer, ...)
+  pump.settle(answer.client)
+  return ...
+end
+
+--- Makes a described call and waits for it. If it makes a job, the journal gets a line before and after.
 -- @tparam table client
 -- @tparam table spec from `endpoints.describe`
 -- @tparam ?table opts the options of a call
 -- @local
 function pump.call(client, spec, opts)
-  if not (client._journal and spec.creates) then return call(client, spec, opts) end
-  if opts ~= nil then core.check_call(opts, spec.name) end -- before the journal says that a job was asked for
-  local key, problem = journal.intend(client, spec.creates)
-  if not key then return nil, problem end
-  local video, err, response = call(client, spec, opts)
-  journal.outcome(client, key, video, err)
-  return video, err, response
+  local hooked, journaled = client._pause, client._journal and (spec.creates or spec.deletes)
+  if not (hooked or spec.creates or journaled) then return core.call(client, spec, opts) end
+  local own = take_label(spec, opts)
+  if own ~= nil then core.check_call(own, spec.name) end
+  pump.check_can_wait(client)
+  local good, key = intend(client, spec, opts)
+  if not good then return nil, key end
+  local answer = journaled and expect_answer(client, spec, key)
+  if hooked and answer then
+    return pump.written(client, cooperate(client, core.start, spec, own, answer))
+  elseif hooked then
+    return cooperate(client, core.start, spec, own)
+  end
+  if not answer then return core.call(client, spec, own) end
+  return recorded(answer, core.call(client, spec, own))
 end
 
 local function get_video_through_hook(client, id, opts)
+  if opts ~= nil then core.check_call(opts, "get_video") end
+  pump.check_can_wait(client)
   return cooperate(client, core.start_get_video, id, opts)
 end
 
--- Starts a call that creates a job; the journal gets the outcome when `update` delivers it.
+-- Starts a call of which the journal gets the outcome when its answer comes.
 local function start_journaled(client, spec, opts)
   options.expect_optional(spec.name, "options", opts, "table")
-  local own = options.copy(opts)
+  local own = options.copy(take_label(spec, opts))
   local on_done = own.on_done
   options.expect_optional(spec.name, "option 'on_done'", on_done, "function")
   own.on_done = nil
   core.check_call(own, spec.name)
-  local key, problem = journal.intend(client, spec.creates)
-  if not key then return nil, problem end
-  function own.on_done(video, err, response)
-    journal.outcome(client, key, video, err)
-    if on_done then on_done(video, err, response) end
-  end
-  local handle, err = core.start(client, spec, own)
-  if not handle then journal.outcome(client, key, nil, err) end
-  return handle, err
+  local good, key = intend(client, spec, opts)
+  if not good then return nil, key end
+  local answer = expect_answer(client, spec, key)
+  own.on_done = recorder(answer, on_done)
+  return begin(client, core.start, spec, own, answer)
 end
 
 --- Starts a call and returns at once. Any method that makes one call can be started:
@@ -178,8 +281,8 @@ function Client:start(name, ...)
       options.suggest(name, options.copy(endpoints.describe, { get_video = true }))))
   end
   local spec, opts = describe(self, ...)
-  if self._journal and spec.creates then return start_journaled(self, spec, opts) end
-  return core.start(self, spec, opts)
+  if self._journal and (spec.creates or spec.deletes) then return start_journaled(self, spec, opts) end
+  return core.start(self, spec, take_label(spec, opts))
 end
 
 -- The client in an event loop ----------------------------------------------------------

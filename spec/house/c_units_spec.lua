@@ -10,6 +10,7 @@ local OUT = "build/c_units"
 
 -- A program of c_units/, and the sources that are linked to it.
 local UNITS = {
+  append_file = { "src/base/append_file.c", "src/base/sys_posix.c" },
   base64 = { "src/base/base64.c" },
   buffer = { "src/base/buffer.c" },
   headers = { "src/http/headers.c", "src/base/buffer.c" },

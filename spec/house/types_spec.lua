@@ -111,7 +111,8 @@ describe("types/sora.lua declares the options", function()
 
   it("of a call that is started", function()
     assert_options("sora.StartOptions", function(opts) return client:start("get_video", "v", opts) end)
-    assert_options("sora.StartOptions", function(opts) return client:start("create_video", {}, opts) end)
+    assert_options("sora.StartCreateOptions",
+      function(opts) return client:start("create_video", {}, opts) end)
   end)
 
   -- A call that is waited for knows on_done, only to say that it is of no use there.
@@ -119,6 +120,9 @@ describe("types/sora.lua declares the options", function()
     local expected = types:fields "sora.StartOptions"
     expected.on_done = nil
     facts.assert_same(facts.sorted(expected), facts.sorted(types:fields "sora.CallOptions"))
+    expected = types:fields "sora.StartCreateOptions"
+    expected.on_done = nil
+    facts.assert_same(facts.sorted(expected), facts.sorted(types:fields "sora.CreateOptions"))
     assert.error_matches(function() client:get_video("v", { on_done = print }) end,
       "on_done.*for calls that are started")
   end)
@@ -242,15 +246,21 @@ describe("types/sora.lua declares the fields", function()
     assert.equal("failed", err.kind)
     assert_fields("sora.Error", err)
     facts.assert_same(facts.sorted(err.ticket), facts.sorted(types:fields "sora.Ticket"))
-    assert(keeper:create_video { prompt = "p" })
+    assert(keeper:create_video({ prompt = "p" }, { label = "l", idempotency_key = "i" }))
     assert.is_true(select(2, keeper:create_video { prompt = "p" }).ambiguous)
-    local seen = {}
-    for _, ticket in ipairs(assert(keeper:unfinished())) do
-      assert_fields("sora.UnfinishedTicket", ticket)
-      for name in pairs(ticket) do seen[name] = true end
+    local function assert_all(class, tickets)
+      local seen = {}
+      for _, ticket in ipairs(tickets) do
+        assert_fields(class, ticket)
+        for name in pairs(ticket) do seen[name] = true end
+      end
+      facts.assert_same(facts.sorted(seen), facts.sorted(types:fields(class)))
     end
+    assert_all("sora.UnfinishedTicket", assert(keeper:unfinished()))
+    srv:route("GET", "^", answers.file "bytes")
+    assert(keeper:download_video("w", files:at "w.mp4"))
+    assert_all("sora.JournalTicket", assert(keeper:journaled()))
     keeper:close()
-    facts.assert_same(facts.sorted(seen), facts.sorted(types:fields "sora.UnfinishedTicket"))
   end)
 
   it("of views", function()

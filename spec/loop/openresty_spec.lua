@@ -11,7 +11,7 @@ local APP = [[require("spec.support.nginx_app")]]
 
 -- A location for each of these answers with the function of its name.
 local LOCATIONS = { "get", "say", "get_in_timer", "make", "make_many", "download", "get_two", "abandon",
-  "watch", "watched", "get_beside_error", "tried", "forked", "worker" }
+  "watch", "watched", "get_beside_error", "tried", "forked", "worker", "create", "journaled", "inside_c" }
 
 local SERVER = [[
   location = /plain { return 200 "plain"; }
@@ -29,6 +29,8 @@ local SERVER = [[
 
 local HTTP = [[
   lua_shared_dict notes 1m;
+  lua_shared_dict journal 1m;
+  lua_check_client_abort on;
   init_by_lua_block { APP.init() }
   init_worker_by_lua_block { APP.try_in("init_worker") }
   upstream balanced { server 0.0.0.1; balancer_by_lua_block { APP.balance() } }
@@ -43,7 +45,8 @@ local function lines_for(names)
 end
 
 local function start_upstream()
-  return nginx.start { http = "lua_shared_dict notes 1m;", server = lines_for { "seen", "release" }
+  return nginx.start { http = "lua_shared_dict notes 1m;",
+    server = lines_for { "seen", "release", "at_gate", "open_gate" }
     .. "location / { content_by_lua_block { " .. APP .. ".upstream() } }" }
 end
 
@@ -177,6 +180,44 @@ describe("sora.loop.openresty", function()
     for _, phase in ipairs { "init", "init_worker" } do
       it("in " .. phase .. "_by_lua", function() check(phase) end)
     end
+  end)
+
+  describe("keeps in the journal", function()
+    it("a job whose lines are appended by a function that yields", function()
+      assert.matches("^job_", get("/create?prompt=plain"))
+      assert.matches("^job_%d+ queued$", get("/journaled?prompt=plain"))
+    end)
+
+    it("a job whose browser left before its answer came, and logs nothing of it", function()
+      local before = #front:log()
+      for i = 1, 8 do
+        local gate = "left_" .. i
+        local sock = load.connect(front.port)
+        sock:write(("GET /create?prompt=%s&gate=%s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(gate, gate))
+        nginx.wait_until(function() return get("/at_gate?name=" .. gate, upstream) == "1" end, "the create")
+        sock:close()
+      end
+      -- others use what the dead requests left, while the answers come
+      local answers = load.run { port = front.port, connections = 20, paths = load.paths(100, "/get?id=v_") }
+      for i = 1, 8 do get("/open_gate?name=left_" .. i, upstream) end
+      for i, answer in ipairs(load.run { port = front.port, connections = 20,
+        paths = load.paths(100, "/get?id=w_") }) do
+        assert.equal("w_" .. i, answer.body, answer.err)
+      end
+      for i, answer in ipairs(answers) do assert.equal("v_" .. i, answer.body, answer.err) end
+      wait_idle(front)
+      for i = 1, 8 do
+        nginx.wait_until(function() return get("/journaled?prompt=left_" .. i):find("^job_%d+ queued$") end,
+          "the line of left_" .. i)
+      end
+      assert.equal("", front:log():sub(before + 1))
+    end)
+  end)
+
+  it("refuses a call inside a callback of C before anything is sent", function()
+    local raised = get("/inside_c")
+    assert.matches("^gsub: .*sora.loop.openresty: .*string.gsub.*\nsort: .*sora.loop.openresty: ", raised)
+    assert.equal("", get("/journaled?prompt=inside"))
   end)
 
   it("gives `forked` for a client that was made and used before the fork", function()

@@ -10,6 +10,7 @@ local answers = require "spec.support.answers"
 local assert = require "luassert"
 local busted = require "busted"
 local core = require "sora.core"
+local folder = require "spec.support.folder"
 local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -178,6 +179,53 @@ local function trouble(host, context)
   end)
 end
 
+-- Ways to call a function through C, where a coroutine can't yield; pcall and metamethods on Lua 5.1 alone.
+local THROUGH_C = {
+  gsub = function(call) ("x"):gsub("x", call) end,
+  sort = function(call)
+    table.sort({ 1, 2 }, function() call() end)
+  end,
+  require = function(call)
+    package.preload["spec.through_c"], package.loaded["spec.through_c"] = call, nil
+    require "spec.through_c"
+  end,
+}
+if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+  function THROUGH_C.pcall(call) assert.is_true(pcall(call)) end
+  function THROUGH_C.metamethod(call) return setmetatable({}, { __index = call }).field end
+end
+
+local function through_c(host, context)
+  for way, through in pairs(THROUGH_C) do
+    it("raises inside a function of C before anything is sent, and ends: " .. way, function()
+      local srv, files = context.srv, folder.new()
+      context.client:close()
+      local client = rig.client(srv, { journal = files:at "journal" })
+      context.client = require("sora.loop." .. host.name)(client)
+      srv:route("POST", "^", QUEUED)
+      srv:route("GET", "^", DONE)
+      local raised, jobs, status = {}, 0, nil
+      local function make()
+        if client:create_video { prompt = "p" } then jobs = jobs + 1 end
+      end
+      local tasks = {}
+      for _, misuse in ipairs { make, function() client:wait "v" end } do
+        tasks[#tasks + 1] = function()
+          local good, problem = pcall(through, misuse)
+          raised[#raised + 1] = tostring(good) .. " " .. tostring(problem)
+        end
+      end
+      host.run(tasks)
+      host.run { function() status = assert(client:get_video("v")).status end }
+      assert.same({ 2, 0, "completed" }, { #raised, jobs, status })
+      for _, problem in ipairs(raised) do assert.matches("^false .*yield", problem) end
+      assert.same({ "GET" }, rig.pluck(srv:requests(), "method"))
+      assert.is_nil(files:read "journal")
+      files:remove()
+    end)
+  end
+end
+
 local function life(host, context)
   it("serves started calls and watched jobs during client:pause", function()
     local srv, client = context.srv, context.client
@@ -250,7 +298,10 @@ function hosts.describe(host)
   end)
   describe("a blocking call", function() each_call(host, context) end)
   describe("a crowd", function() crowd(host, context) end)
-  describe("trouble", function() trouble(host, context) end)
+  describe("trouble", function()
+    trouble(host, context)
+    through_c(host, context)
+  end)
   describe("the loop", function()
     life(host, context)
     example(host)

@@ -43,7 +43,14 @@ function app.upstream()
   local notes = ngx.shared.notes
   local id, below = ngx.var.uri:match("^/v1/videos/([^/]+)(.*)$")
   local created = ngx.req.get_method() == "POST"
-  if created then id = "job_" .. notes:incr("jobs", 1, 0) end
+  if created then
+    id = "job_" .. notes:incr("jobs", 1, 0)
+    local gate = ngx.var.arg_gate
+    if gate then
+      notes:set("at gate " .. gate, true)
+      while not notes:get("open " .. gate) do ngx.sleep(0.01) end
+    end
+  end
   notes:incr("seen " .. id, 1, 0)
   repeat ngx.sleep(0.05) until not id:find("held") or notes:get("released")
   if below == "/content" then
@@ -57,6 +64,15 @@ end
 --- How often an id was asked for.
 function app.seen()
   ngx.print(ngx.shared.notes:get("seen " .. ngx.var.arg_id) or 0)
+end
+
+--- Whether a create waits at a gate; opens it.
+function app.at_gate()
+  ngx.print(ngx.shared.notes:get("at gate " .. ngx.var.arg_name) and "1" or "0")
+end
+
+function app.open_gate()
+  ngx.shared.notes:set("open " .. ngx.var.arg_name, true)
 end
 
 function app.release()
@@ -151,6 +167,61 @@ function app.get_beside_error()
   app.get()
 end
 
+-- The journal: lines in the workers' shared memory, and each append yields, as one to Redis would.
+local keeper
+local function get_keeper()
+  if keeper then return keeper end
+  local lines, options = ngx.shared.journal, settings()
+  options.journal = {
+    append = function(line)
+      ngx.sleep(0.005)
+      return lines:rpush("lines", line) ~= nil
+    end,
+    read = function()
+      local at, all = 0, {}
+      while lines:llen("lines") > 0 do all[#all + 1] = lines:lpop("lines") end
+      for _, line in ipairs(all) do lines:rpush("lines", line) end
+      return function()
+        at = at + 1
+        return all[at]
+      end
+    end,
+  }
+  keeper = openresty(assert(sora.new(options)))
+  return keeper
+end
+
+--- Makes a job whose answer waits at a gate of the upstream, if there is one.
+function app.create()
+  local job, err = get_keeper():create_video({ prompt = ngx.var.arg_prompt },
+    { query = { gate = ngx.var.arg_gate }, label = ngx.var.arg_prompt })
+  ngx.print(told(job, err))
+end
+
+--- The states of all jobs of the journal with a prompt.
+function app.journaled()
+  local list = {}
+  for _, ticket in ipairs(assert(get_keeper():journaled())) do
+    if ticket.prompt == ngx.var.arg_prompt then
+      list[#list + 1] = (ticket.id or "no id") .. " " .. (ticket.state or "unknown")
+    end
+  end
+  ngx.print(table.concat(list, ","))
+end
+
+--- Tries to make a job where a coroutine can't yield; tells what was raised.
+function app.inside_c()
+  local raised = {}
+  local function try(name, call)
+    local good, problem = pcall(call)
+    raised[#raised + 1] = name .. ": " .. (good and "nothing" or tostring(problem))
+  end
+  local function make() get_client():create_video { prompt = "inside" } end
+  try("gsub", function() return (("x"):gsub("x", make)) end)
+  try("sort", function() table.sort({ 1, 2, 3 }, make) end)
+  ngx.print(table.concat(raised, "\n"))
+end
+
 -- Where it can't ---------------------------------------------------------------------
 
 --- Tries to wait; returns what was raised.
@@ -201,7 +272,8 @@ end
 --- The worker's process, its timers, and what its client has under way.
 function app.worker()
   ngx.print(cjson.encode { pid = ngx.worker.pid(), running = ngx.timer.running_count(),
-    pending = ngx.timer.pending_count(), calls = client and client:update(0) or 0 })
+    pending = ngx.timer.pending_count(),
+    calls = (client and client:update(0) or 0) + (keeper and keeper:update(0) or 0) })
 end
 
 return app

@@ -62,8 +62,23 @@ void sys_file_remove(const char *path);
 /* Renames `from` to `to`, which it replaces, and makes that durable where the file system can. */
 int sys_file_replace(const char *from, const char *to);
 
-/* Appends a line with one write, so that lines of several processes don't mix, and syncs it. */
-int sys_file_append(const char *path, const char *line, size_t size);
+/* Which file it is, whatever it is called. */
+struct sys_file_id {
+  unsigned long long device, number;
+};
+
+/* Opens a regular file for appending, made for its owner alone if it is missing; a descriptor, or -1. Never waits, as it
+ * would for the reader of a FIFO: for what is no regular file errno is EINVAL, or EISDIR. */
+int sys_file_open_append(const char *path, struct sys_file_id *id);
+
+/* Whether the path is still that of the file. */
+int sys_file_is(const char *path, const struct sys_file_id *id);
+
+/* Writes with one call, so that what several processes append does not mix; how many bytes were written, or -1. */
+long sys_file_write_once(int fd, const char *data, size_t size);
+
+/* 1: a regular file; 0: nothing has the path; -1: something else (EINVAL, EISDIR), or nobody can tell. */
+int sys_file_is_regular(const char *path);
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 

@@ -143,16 +143,59 @@ int sys_file_replace(const char *from, const char *to) {
   return 0;
 }
 
-int sys_file_append(const char *path, const char *line, size_t size) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), code = 0;
-  ssize_t written;
+static struct sys_file_id id_of(const struct stat *info) {
+  struct sys_file_id id;
+  id.device = (unsigned long long)info->st_dev;
+  id.number = (unsigned long long)info->st_ino;
+  return id;
+}
+
+static int open_append(const char *path, int more) {
+  return open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | more, 0600);
+}
+
+int sys_file_open_append(const char *path, struct sys_file_id *id) {
+  struct stat info;
+  int fd, code = 0;
+  if (sys_file_is_regular(path) < 0) return -1;
+  fd = open_append(path, 0);
+  if (fd < 0 && errno == ENOENT) {
+    fd = open_append(path, O_CREAT);
+    if (fd >= 0) sync_folder(path);
+  }
   if (fd < 0) return -1;
-  written = write(fd, line, size);
-  if (written < 0 || fsync(fd) != 0) code = errno;
-  if (written >= 0 && (size_t)written != size) code = ENOSPC;
+  if (fstat(fd, &info) != 0) code = errno;
+  if (code == 0 && !S_ISREG(info.st_mode)) code = EINVAL; /* it took the place of one just now */
+  if (code == 0) {
+    *id = id_of(&info);
+    return fd;
+  }
   close(fd);
   errno = code;
-  return code == 0 ? 0 : -1;
+  return -1;
+}
+
+int sys_file_is(const char *path, const struct sys_file_id *id) {
+  struct stat info;
+  struct sys_file_id now;
+  if (stat(path, &info) != 0) return 0;
+  now = id_of(&info);
+  return now.device == id->device && now.number == id->number;
+}
+
+long sys_file_write_once(int fd, const char *data, size_t size) {
+  ssize_t written;
+  do written = write(fd, data, size);
+  while (written < 0 && errno == EINTR);
+  return (long)written;
+}
+
+int sys_file_is_regular(const char *path) {
+  struct stat info;
+  if (stat(path, &info) != 0) return errno == ENOENT ? 0 : -1;
+  if (S_ISREG(info.st_mode)) return 1;
+  errno = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
+  return -1;
 }
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */

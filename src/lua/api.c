@@ -10,9 +10,29 @@
 /* ids of gateways hold ':' ("sora-2:task_01k7"), which a path segment may (RFC 3986, 3.3). */
 #define ALSO_IN_IDS ":"
 
-/* The id at `index`: a string, or an integer, as some servers number their jobs. NULL: pushes what is wrong with it. */
+/* Replaces the table at `index` by the id in it, if there is one. */
+static int replace_by_id(lua_State *L, int index) {
+  int found;
+  luaL_checkstack(L, 6, NULL);
+  lua_pushvalue(L, index);
+  json_read(L, JSON_ID);
+  found = lua_type(L, -1) == LUA_TSTRING;
+  if (found) {
+    lua_replace(L, index);
+  } else {
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+/* The id at `index`: a string; an integer, as some servers number their jobs; or a table that JSON_ID finds one in, which
+ * it replaces. NULL: pushes what is wrong with it. */
 static const char *read_id(lua_State *L, int index, size_t *len) {
   const char *id;
+  if (lua_istable(L, index) && !replace_by_id(L, index)) {
+    lua_pushliteral(L, "id: expected an id, or a job, view, ticket or result that has one, got a table without an id");
+    return NULL;
+  }
   if (lua_type(L, index) != LUA_TSTRING && !(lua_type(L, index) == LUA_TNUMBER && compat_isinteger(L, index))) {
     lua_pushfstring(L, "id: expected a string, got %s", luaL_typename(L, index));
     return NULL;
@@ -140,6 +160,14 @@ static const char *spec_string(lua_State *L, const char *name, size_t *len) {
   return text;
 }
 
+static int spec_has(lua_State *L, const char *name) {
+  int found;
+  lua_getfield(L, 2, name);
+  found = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
 static void add_string(lua_State *L, const char *name, struct buffer *b) {
   size_t len;
   const char *text = spec_string(L, name, &len);
@@ -157,7 +185,8 @@ static const char *method_of(lua_State *L) {
 }
 
 /* `spec` describes a call: `name` is what the user called; `method`; `path` and `query`, encoded already, or a whole
- * `url`; `body` with its `content_type`, or `parts`; and for a file what stream.c says. endpoints.lua makes them. */
+ * `url`; `body` with its `content_type`, or `parts`; `creates` if it makes a job; and for a file what stream.c says.
+ * endpoints.lua makes them. */
 static int call_spec(lua_State *L, int starting) {
   struct client *client = client_check(L, 1);
   struct call *call;
@@ -170,6 +199,7 @@ static int call_spec(lua_State *L, int starting) {
   if (!client_is_usable(L, client)) return 2;
   table = client_push_table(L, 1);
   call = call_new(L, client, table, method_of(L));
+  call->creates = spec_has(L, "creates");
   r = &call->request;
   add_string(L, "url", &r->url);
   add_string(L, "path", &r->path);

@@ -42,6 +42,7 @@ struct call {
   int wants_response;
   int keeps_part; /* a part file stays on disk if the download fails */
   int listens;    /* sink and on_progress are in the call's table */
+  int creates;    /* the answer has to be a job */
   int polls;      /* it asks about a watched job: see result_push_poll */
   double seen;    /* the digest of the answer before, or -1 */
   /* References in FIELD_STARTED, or LUA_NOREF: to the call, its on_done and its handle. Numbers, because a table whose
@@ -72,6 +73,9 @@ void box_open(lua_State *L);
 /* From util.c: functions that need no client. */
 void util_open(lua_State *L);
 
+/* From append.c: files that lines are appended to. */
+void append_open(lua_State *L);
+
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
@@ -82,9 +86,9 @@ void error_open(lua_State *L);
 /* From json.c. json_decode pushes the table and returns 1, or pushes the reason and returns 0. */
 int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch);
 
-/* The Lua functions that read answers, handed over once by core.use_readers: calls one with the value on top, which its
+/* The Lua functions that read tables, handed over once by core.use_readers: calls one with the value on top, which its
  * result replaces; nil before they are handed over. */
-enum json_reader { JSON_FAILURE, JSON_TEXT, JSON_REFUSAL };
+enum json_reader { JSON_FAILURE, JSON_TEXT, JSON_REFUSAL, JSON_ID, JSON_FLAW, JSON_READERS /* how many */ };
 void json_read(lua_State *L, enum json_reader reader);
 void json_open(lua_State *L);
 

@@ -129,16 +129,17 @@ static int decode_json(lua_State *L) {
 
 /* --- readers ------------------------------------------------------------------ */
 
-/* core.use_readers(failure, text, refusal): Lua functions that read an error body, an error body that is not JSON, and a
- * refusal in an answer that looks like success. */
+/* core.use_readers(failure, text, refusal, id, flaw): Lua functions that read an error body, an error body that is not
+ * JSON, a refusal in an answer that looks like success, the id in a table that stands for a job, and what the answer to
+ * a create lacks to be a job. */
 static int use_readers(lua_State *L) {
   int i;
-  lua_settop(L, 3);
-  lua_createtable(L, 3, 0);
-  for (i = 1; i <= 3; i++) {
+  lua_settop(L, JSON_READERS);
+  lua_createtable(L, JSON_READERS, 0);
+  for (i = 1; i <= JSON_READERS; i++) {
     luaL_checktype(L, i, LUA_TFUNCTION);
     lua_pushvalue(L, i);
-    lua_rawseti(L, 4, i);
+    lua_rawseti(L, JSON_READERS + 1, i);
   }
   lua_setfield(L, LUA_REGISTRYINDEX, READERS_FIELD);
   return 0;

@@ -256,6 +256,7 @@ static const struct option client_options[] = {
     {"paths", not_here, 0},
     {"multipart", not_here, 0},
     {"journal", not_here, 0},
+    {"journal_until", not_here, 0},
     {"dialect", not_here, 0},
     {NULL, NULL, 0},
 };

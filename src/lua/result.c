@@ -19,12 +19,12 @@ static int fail(struct request *r, enum failure_kind kind, const char *message) 
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-/* Whether the table on top has a string at `field`. */
+/* Whether the table on top has a string that is not empty at `field`. */
 static int has_string(lua_State *L, const char *field) {
   int found;
   lua_pushstring(L, field);
   lua_rawget(L, -2);
-  found = lua_type(L, -1) == LUA_TSTRING;
+  found = lua_type(L, -1) == LUA_TSTRING && lua_tostring(L, -1)[0] != '\0';
   lua_pop(L, 1);
   return found;
 }
@@ -46,12 +46,28 @@ static int is_refusal(lua_State *L) {
   return refused;
 }
 
+/* Fails a create whose answer, which is on top, is no job. The server may have made one. */
+static int is_job(lua_State *L, struct call *call) {
+  lua_pushvalue(L, -1);
+  json_read(L, JSON_FLAW);
+  if (lua_type(L, -1) == LUA_TSTRING) fail(&call->request, KIND_DECODE, lua_tostring(L, -1));
+  lua_pop(L, 1);
+  return call->request.outcome.kind == KIND_NONE;
+}
+
+/* Whether a POST got a status that means nothing for one: 300, 304 and the like, which no redirect is followed for. */
+static int is_puzzling(const struct request *r) {
+  int status = r->outcome.status;
+  return r->outcome.kind == KIND_API && strcmp(r->method, "POST") == 0 &&
+         (status == 300 || (status >= 304 && status <= 306) || (status > 308 && status < 400));
+}
+
 /* Pushes the answer as a table and returns 1; 0: the request has failed after all. */
 static int push_json(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   const struct buffer *body = &r->outcome.body;
   if (body->len == 0) {
-    if (r->outcome.status != 204 && strcmp(r->method, "DELETE") != 0)
+    if (call->creates || (r->outcome.status != 204 && strcmp(r->method, "DELETE") != 0))
       return fail(r, KIND_DECODE, "the answer is empty");
     lua_newtable(L);
     return 1;
@@ -64,7 +80,7 @@ static int push_json(lua_State *L, struct call *call) {
     fail(r, KIND_DECODE, "the answer is an empty object");
   } else if (is_refusal(L)) {
     fail(r, KIND_API, "");
-  } else {
+  } else if (!call->creates || is_job(L, call)) {
     return 1;
   }
   lua_pop(L, 1);
@@ -207,6 +223,7 @@ int result_push_poll(lua_State *L, struct call *call) {
 
 int result_push(lua_State *L, struct call *call) {
   int pushed;
+  if (is_puzzling(&call->request)) fail(&call->request, KIND_DECODE, "the server answered a POST with a status for a GET");
   if (call->request.file.expected) {
     pushed = push_download(L, call);
   } else if (call->request.outcome.kind == KIND_NONE && push_json(L, call)) {

@@ -1,8 +1,4 @@
-/* util.c - functions that need no client: base64, HMAC, files, clock, random numbers. */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
+/* util.c - functions that need no client: base64, HMAC, a file, clock, random numbers. */
 #include "base/base64.h"
 #include "base/sys.h"
 #include "lua/binding.h"
@@ -52,19 +48,6 @@ static int save(lua_State *L) {
   return error_return(L, KIND_FILE, message);
 }
 
-/* core.append(path, line): true, or nil, err. The line is on disk when it returns. */
-static int append(lua_State *L) {
-  size_t len;
-  const char *path = luaL_checkstring(L, 1), *line = luaL_checklstring(L, 2, &len);
-  char message[512];
-  if (sys_file_append(path, line, len) == 0) {
-    lua_pushboolean(L, 1);
-    return 1;
-  }
-  snprintf(message, sizeof message, "cannot write %s: %s", path, strerror(errno));
-  return error_return(L, KIND_FILE, message);
-}
-
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
   lua_pushnumber(L, sys_clock());
@@ -77,10 +60,19 @@ static int random_number(lua_State *L) {
   return 1;
 }
 
+/* core.isyieldable(): whether the running coroutine can yield here, or nil where Lua can't tell. C asks, because
+ * lua-nginx-module takes coroutine.isyieldable away. */
+static int isyieldable(lua_State *L) {
+  int answer = compat_isyieldable(L);
+  if (answer < 0) return 0;
+  lua_pushboolean(L, answer);
+  return 1;
+}
+
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"save", save},
-      {"append", append},     {"now", now},                 {NULL, NULL},
+      {"now", now},           {"isyieldable", isyieldable}, {NULL, NULL},
   };
   uint64_t *seed;
   compat_setfuncs(L, functions);

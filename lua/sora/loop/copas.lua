@@ -49,11 +49,12 @@ return function(client)
   end
 
   function client.can_wait()
-    return host.running("copas")
+    host.running("copas")
+    host.check_yield("copas", function() sleep(0) end)
   end
 
   client.pause = function(_, seconds, turn)
-    local co = client.can_wait()
+    local co = host.running("copas")
     if turn then turn.wake = function() wakeup(co) end end
     waiting = waiting + 1
     if not pumping then

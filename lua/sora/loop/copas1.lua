@@ -26,15 +26,6 @@ return function(copas, new_eye)
     timer:wake(first and math.max(0, first.due - socket.gettime()))
   end
 
-  -- An object that Copas uses like its queue of threads. Copas passes the thread that it knows, whatever
-  -- coroutine runs inside it.
-  local queue = { insert = function() end }
-  function queue.push(_, nap, co)
-    nap.co, naps[co] = co, nap
-    heap.push(asleep, nap)
-    set_timer()
-  end
-
   local function wakeup(co)
     if not naps[co] then return end
     naps[co] = nil
@@ -56,13 +47,22 @@ return function(copas, new_eye)
     watching = false
   end
 
-  local function sleep(seconds)
-    timer = timer or assert(sora.new { base_url = "http://localhost" })
+  -- An object that Copas uses like its queue of threads, once a thread has yielded. Copas passes the thread
+  -- that it knows, whatever coroutine runs inside it.
+  local queue = { insert = function() end }
+  function queue.push(_, nap, co)
+    nap.co, naps[co] = co, nap
+    heap.push(asleep, nap)
+    set_timer()
     count = count + 1
     if not watching then
       watching = true
       copas.addthread(watch)
     end
+  end
+
+  local function sleep(seconds)
+    timer = timer or assert(sora.new { base_url = "http://localhost" })
     coroutine.yield({ due = socket.gettime() + seconds }, queue)
   end
 

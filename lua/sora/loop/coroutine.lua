@@ -16,11 +16,12 @@ local host = require "sora.loop.host"
 -- @treturn table the client
 return function(client)
   function client.can_wait()
-    return host.running("coroutine")
+    host.running("coroutine")
+    host.check_yield("coroutine", function() coroutine.yield(0) end)
   end
 
   client.pause = function(_, seconds)
-    client.can_wait()
+    host.running("coroutine")
     coroutine.yield(host.cap(client, seconds))
   end
   return client

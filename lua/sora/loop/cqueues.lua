@@ -44,12 +44,17 @@ return function(client)
     return pump
   end
 
-  function client.can_wait()
+  local function running()
     return cqueues.running() or host.refuse("cqueues", "a coroutine of a cqueue")
   end
 
+  function client.can_wait()
+    running()
+    host.check_yield("cqueues", function() cqueues.sleep(0) end)
+  end
+
   client.pause = function(_, seconds, turn)
-    local controller = client.can_wait()
+    local controller = running()
     local pump = pumps[controller] or start_pump(controller)
     local awake = condition.new()
     if turn then turn.wake = function() awake:signal() end end

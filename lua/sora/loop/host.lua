@@ -4,6 +4,8 @@
 -- @module sora.loop.host
 -- @local
 
+local core = require "sora.core"
+
 local host = {}
 
 local NO_FD = 0.005 -- s; where the platform has no descriptor, each waiter looks this often
@@ -16,6 +18,18 @@ function host.running(name)
   local co, is_main = (safe and safe.running or coroutine.running)()
   if co and not is_main then return co end
   return host.refuse(name, "a coroutine")
+end
+
+local BETWEEN = "a call that waits can't yield through a function of C, such as string.gsub, table.sort or "
+  .. "require (on Lua 5.1 also pcall and metamethods), which calls it here"
+
+--- Raises where the running coroutine can't yield, before anything is sent.
+-- @tparam string name of the adapter
+-- @tparam ?function probe yields once and is resumed soon: what Lua 5.1 and 5.2 have in place of a question
+function host.check_yield(name, probe)
+  local yields = core.isyieldable()
+  if yields == false then error(("sora.loop.%s: %s"):format(name, BETWEEN), 0) end
+  if yields == nil and probe then probe() end
 end
 
 --- Raises: a call cannot wait here.

@@ -8,6 +8,7 @@
 
 -- luacheck: std +ngx_lua
 
+local host = require "sora.loop.host"
 local semaphore = require "ngx.semaphore"
 
 local TICK = 0.002      -- s; between two updates of the pump; half of that where MANY calls share its cost
@@ -67,19 +68,28 @@ local function is_pumped(client)
   pumps[client] = ngx.timer.at(0, pump, client, state) and state or nil
 end
 
-local function can_wait()
+local function check_phase()
   local phase = ngx.get_phase()
   if not CAN_WAIT[phase] then error(REFUSAL:format(phase), 0) end
 end
 
+local function can_wait()
+  check_phase()
+  host.check_yield("openresty")
+end
+
+-- Gives a waiter a semaphore that its call posts to. This function has returned by then: a closure refers to
+-- nothing on the stack of a thread that nginx may have killed, and given to another request.
+local function add_semaphore(turn)
+  local made = assert(semaphore.new())
+  turn.semaphore, turn.wake = made, function() made:post() end
+end
+
 local function pause(client, seconds, turn)
-  can_wait()
+  check_phase()
   local pumped = is_pumped(client)
   if not turn then return ngx.sleep(math.max(seconds, MIN_SLEEP)) end
-  if not turn.semaphore then
-    local made = assert(semaphore.new())
-    turn.semaphore, turn.wake = made, function() made:post() end
-  end
+  if not turn.wake then add_semaphore(turn) end
   turn.semaphore:wait(pumped and seconds or math.min(seconds, TICK))
 end
 

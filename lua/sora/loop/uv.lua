@@ -18,6 +18,24 @@ local function resume(co)
   if not good then error(debug.traceback(co, tostring(err)), 0) end
 end
 
+local probe
+
+-- Resumes a coroutine that is in its probe: one whose yield raised may be anywhere by now.
+local function end_probe(co)
+  local frame = debug and coroutine.status(co) == "suspended" and debug.getinfo(co, 1, "f")
+  if frame and frame.func == probe then resume(co) end
+end
+
+-- Yields for one turn of the loop.
+function probe(co)
+  local timer = uv.new_timer()
+  timer:start(0, 0, function()
+    timer:close()
+    end_probe(co)
+  end)
+  coroutine.yield()
+end
+
 --- Makes the client's waiting calls cooperative under luv.
 -- @tparam table client
 -- @treturn table the client
@@ -49,11 +67,15 @@ return function(client)
   end
 
   function client.can_wait()
-    return host.running("uv")
+    local co = host.running("uv")
+    host.check_yield("uv", function()
+      probe(co)
+      return true -- no tail call: `end_probe` looks for the frame
+    end)
   end
 
   client.pause = function(_, seconds, turn)
-    local co, timer = client.can_wait(), uv.new_timer()
+    local co, timer = host.running("uv"), uv.new_timer()
     local function finish()
       if timer:is_closing() then return end
       timer:close()

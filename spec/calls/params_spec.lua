@@ -1,0 +1,184 @@
+-- What is refused among the params of a create before anything is sent, and what answers are not taken for a
+-- job.
+local cjson = require "cjson"
+local given = require "spec.support.given"
+local patience = require "spec.support.patience"
+local rig = require "spec.support.rig"
+
+describe("the params", function()
+  local srv, files = given.server(), given.folder()
+  local client
+
+  before_each(function()
+    srv:route("*", "^", { json = { id = "v", status = "queued" } })
+    client = rig.client(srv)
+  end)
+  after_each(function() client:close() end)
+
+  local OPTIONS = { timeout = 5, max_retries = 0, headers = {}, query = {}, response = true,
+    idempotency_key = "k", label = "l", on_done = print, on_progress = print }
+  local CREATES = {
+    create_video = function(params) client:create_video(params) end,
+    remix_video = function(params) client:remix_video("v", params) end,
+    edit_video = function(params) client:edit_video(params) end,
+    extend_video = function(params) client:start("extend_video", params) end,
+    create_character = function(params) client:create_character(params) end,
+    create_and_wait = function(params) client:create_and_wait(params) end,
+    create_and_download = function(params) client:create_and_download(params, files:at "film") end,
+  }
+
+  for name, call in pairs(CREATES) do
+    it("hold no option of the call: " .. name, function()
+      local who = name:find "_and_" and "create_video" or name
+      for option, value in pairs(OPTIONS) do
+        local params = { prompt = "p", video = "v", name = "n", [option] = value }
+        assert.error_matches(function() call(params) end,
+          ("bad argument to '%s' %%('%s' is no field of the params but an option: %s%%({ … }, { %s = … }%%); "
+            .. "a field of that name goes into extra_body = { %s = … }%%)")
+            :format(who, option, who, option, option))
+      end
+      assert.same({}, srv:requests())
+    end)
+  end
+
+  it("of a list hold none either", function()
+    assert.error_matches(function() client:list_videos { limit = 1, timeout = 5 } end,
+      "'timeout' is no field .* list_videos%({ … }, { timeout = … }%); a parameter of that name goes into "
+        .. "its query = { timeout = … }")
+    assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is no field")
+    assert(client:list_videos({}, { query = { timeout = 5 } }))
+    assert.equal("/v1/videos?timeout=5", srv:requests()[1].target)
+  end)
+
+  it("know the names of another SDK's options", function()
+    assert.error_matches(function() client:create_video { prompt = "p", extra_headers = {} } end,
+      "create_video%({ … }, { headers = … }%)")
+  end)
+
+  local function sent()
+    local requests = srv:requests()
+    return cjson.decode(requests[#requests].body)
+  end
+
+  it("have the fields of extra_body, which nobody checks", function()
+    local extra = { timeout = 5, label = "x", input_reference = "fox.png", prompt = "other",
+      spec = { path = "/a", data = "b" } }
+    assert(client:create_video { prompt = "p", model = "m", extra_body = extra })
+    assert.same({ prompt = "other", model = "m", timeout = 5, label = "x", input_reference = "fox.png",
+      spec = { path = "/a", data = "b" } }, sent())
+    assert(client:edit_video { video = { id = "v" }, prompt = "p", extra_body = {} })
+    assert.same({ video = { id = "v" }, prompt = "p" }, sent())
+    assert(client:edit_video { extra_body = { video = "clip.mp4", prompt = "p" } })
+    assert.same({ video = "clip.mp4", prompt = "p" }, sent())
+    assert.same({ path = "/a", data = "b" }, extra.spec)
+    assert.error_matches(function() client:create_video { prompt = "p", extra_body = "x" } end,
+      "extra_body: expected a table, got string")
+  end)
+
+  it("have them in a form, too", function()
+    assert(client:create_video { prompt = "p", input_reference = { data = "GIF89a" },
+      extra_body = { timeout = 5, prompt = "other", nested = { path = "/a" } } })
+    local body = srv:requests()[1].body
+    assert.truthy(body:find('name="timeout"\r\n\r\n5\r\n', 1, true))
+    assert.truthy(body:find('name="prompt"\r\n\r\nother\r\n', 1, true))
+    assert.truthy(body:find('name="nested"\r\n\r\n{"path":"\\/a"}\r\n', 1, true))
+    assert.is_nil(body:find('\r\n\r\np\r\n', 1, true))
+  end)
+
+  it("name no file where its bytes are meant", function()
+    for _, name in ipairs { "fox.png", "a/b.JPG", "x.jpeg", "f.webp", "f.gif", "clip.mp4", "f.mov", "f.webm",
+      "C:\\fox.png", "./f.png" } do
+      local message = (": '%s' is the name of a file; to send the file, write { path = '%s' }")
+        :format(name, name):gsub("[%.%-%%]", "%%%0")
+      for _, params in ipairs { { input_reference = name }, { input_reference = { name } },
+        { input_reference = { { data = "x" }, name } } } do
+        params.prompt = "p"
+        assert.error_matches(function() client:create_video(params) end, "input_reference" .. message)
+      end
+      assert.error_matches(function() client:edit_video { prompt = "p", video = name } end,
+        "video" .. message)
+    end
+    assert.same({}, srv:requests())
+  end)
+
+  it("may hold what only looks like one", function()
+    for _, reference in ipairs { "https://h/fox.png", "data:image/png;base64,AA", "asset://fox.png",
+      "A fox in fox.png", "file_123", "png", { file_id = "fox.png" }, { id = "fox.mp4" } } do
+      assert(client:create_video { prompt = "p", input_reference = reference })
+      assert.same(reference, sent().input_reference)
+    end
+    assert(client:create_video { prompt = "fox.png", model = "m.mp4" })
+  end)
+end)
+
+describe("an answer to a create", function()
+  local srv, files = given.server(), given.folder()
+  local client
+
+  before_each(function() client = rig.client(srv, { journal = files:at "journal" }) end)
+  after_each(function() client:close() end)
+
+  local function check(answer, message)
+    srv:route("POST", "^", answer)
+    local function assert_ambiguous(job, err)
+      assert.same({ nil, "decode", true, false }, { job, err.kind, err.ambiguous, err.retryable })
+      assert.truthy(err.message:find(message, 1, true), err.message)
+      assert.equal(answer.body and answer.body:sub(1, 1024), err.body)
+    end
+    assert_ambiguous(client:create_video { prompt = "p" })
+    assert_ambiguous(client:remix_video("v", { prompt = "p" }))
+    assert_ambiguous(client:create_and_wait { prompt = "p" })
+    assert_ambiguous(patience.result(client, assert(client:start("create_video", { prompt = "p" }))))
+    assert.equal(4, #srv:requests())
+    for _, ticket in ipairs(assert(client:unfinished())) do assert.is_true(ticket.ambiguous) end
+    assert.equal(4, #assert(client:unfinished()))
+  end
+
+  it("that is empty may stand for a job", function() check({ status = 200 }, "the answer is empty") end)
+
+  it("of 204 may, too", function() check({ status = 204 }, "the answer is empty") end)
+
+  for _, status in ipairs { 300, 304 } do
+    it("of " .. status .. " may, too", function() check({ status = status }, "a POST") end)
+  end
+
+  it("that is blank may, too", function() check({ body = " \n" }, "no JSON") end)
+
+  it("without an id and a film quotes what it says", function()
+    check({ body = '{"message":"queued, you are the 5th"}' },
+      "the answer has neither the id of a job nor a film: queued, you are the 5th")
+  end)
+
+  it("without them and without a message quotes itself", function()
+    check({ body = '{"status":"queued","id":""}' }, 'nor a film: {')
+  end)
+
+  it("with a film and no id is a finished job", function()
+    for _, answer in ipairs { { url = "https://h/a.mp4" }, { b64_json = ("AAAAIGZ0eXBpc29t"):rep(9) },
+      { data = { { url = "https://h/a.mp4" } } } } do
+      srv:route("POST", "^", { json = answer })
+      assert(client:create_video { prompt = "p" })
+    end
+    assert.same({ "completed", "completed", "completed" }, rig.pluck(client:unfinished(), "state"))
+  end)
+
+  it("of a job that failed at once needs no id", function()
+    srv:route("POST", "^", { json = { status = "failed", error = { message = "No foxes." } } })
+    assert.equal("failed", assert(client:create_video { prompt = "p" }).status)
+    assert.same({}, (client:unfinished()))
+    local _, err = client:create_and_wait { prompt = "p" }
+    assert.truthy(err.message:find("No foxes.", 1, true))
+  end)
+
+  it("never shows a key", function()
+    srv:route("POST", "^", { json = { status = "queued", message = "for " .. rig.KEY } })
+    local _, err = client:create_video { prompt = "p" }
+    assert.equal("decode", err.kind)
+    assert.is_nil(rig.shown(err):find(rig.KEY, 1, true))
+  end)
+
+  it("that came with 202 is a job", function()
+    srv:route("POST", "^", { status = 202, json = { task_id = "t" } })
+    assert.equal("t", assert(client:create_video { prompt = "p" }).task_id)
+  end)
+end)
