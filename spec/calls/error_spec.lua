@@ -209,7 +209,8 @@ describe("an error", function()
     end
 
     local UNCLEAR = { ["408"] = { status = 408, body = "x" },
-      ["503"] = { status = 503, body = "x" }, ["500"] = { status = 500, body = "x" }, ["502"] = { status = 502, body = "x" },
+      ["503"] = { status = 503, body = "x" },
+      ["500"] = { status = 500, body = "x" }, ["502"] = { status = 502, body = "x" },
       ["504"] = { status = 504, body = "x" }, ["no answer"] = { close = true },
         ["a time-out"] = { hold = true },
       ["half an answer"] = { body = '{"id":"v"}', truncate = 3 }, ["no JSON"] = { body = "created" },

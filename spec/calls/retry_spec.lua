@@ -60,8 +60,8 @@ describe("retries", function()
     end)
   end
 
-  -- A mesh answers 503 when the connection to the server broke after the request, a proxy 408 when the server took
-  -- too long. In both cases there may be a job.
+  -- A mesh answers 503 when the connection to the server broke after the request, a proxy 408 when the server
+  -- took too long. In both cases there may be a job.
   it("POST: after 429, and after a 503 that asks for a later time", function()
     for _, headers in ipairs{ SOON, { ["Retry-After"] = "0" }, { ["Retry-After"] = rig.http_date(-1) } } do
       for _, status in ipairs(PASSING) do

@@ -52,8 +52,9 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 int spec_resolving(void *lua) { (void)lua; return held; }
 ]]
 
--- spec_starve(n): in this Lua state the n-th allocation from now fails, and the one after it, because Lua 5.4 asks
--- again after a collection; 0: none does. It stays loaded, as the state frees its memory last. The last argument is given back if one has failed since.
+-- spec_starve(n): in this Lua state the n-th allocation from now fails, and the one after it, because Lua 5.4
+-- asks again after a collection; 0: none does. The last argument is given back if one has failed since. The
+-- library stays loaded, because the state frees its memory last.
 local STARVE = [[
 #include <stddef.h>
 typedef void *(*alloc)(void *, void *, size_t, size_t);
@@ -88,7 +89,8 @@ int spec_starve(void *lua) {
 -- LD_PRELOAD may hold a sanitizer, which is there for the specs' own process.
 local function compile(source)
   local path = process.lines("mktemp")[1]
-  local pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -Wl,-z,nodelete -x c - -o " .. path, "w"))
+  local command = "unset LD_PRELOAD; cc -shared -fPIC -pthread -Wl,-z,nodelete -x c - -o " .. path
+  local pipe = assert(io.popen(command, "w"))
   pipe:write(source)
   local good = pipe:close()
   assert(good ~= false, "cc failed")
