@@ -70,6 +70,7 @@ build = {
       libraries = { "curl", "crypto" },
     },
     sora = "lua/sora/init.lua",
+    ["sora.batch"] = "lua/sora/batch.lua",
     ["sora.client"] = "lua/sora/client.lua",
     ["sora.download"] = "lua/sora/download.lua",
     ["sora.endpoints"] = "lua/sora/endpoints.lua",

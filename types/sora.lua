@@ -173,6 +173,20 @@
 ---@field idempotency_key? string makes repeats of the create safe where the server knows it
 ---@field label? string a name of your own for the job, in the journal
 
+---Options of `batch`.
+---@class sora.BatchOptions
+---@field dir string the folder that the films go to
+---@field jobs? integer how many are under way at a time (8)
+---@field max_jobs? integer how many jobs the items may cost, in all runs together
+---@field label? string the batch's name: another one makes all films anew
+---@field on_progress? fun(item: table): boolean? `false` stops the batch
+---@field interval? number seconds between two polls (2)
+---@field max_interval? number seconds that the interval grows to (15)
+---@field timeout? number seconds that a job may take (1800)
+---@field max_failures? integer failed polls in a row that end a wait (10)
+---@field headers? table<string, string> sent as well
+---@field query? table<string, string|number|boolean> added to the URL
+
 ---Where a download goes: either `path` or `sink`.
 ---@class sora.DownloadTarget
 ---@field path? string the file to write; at any time it is missing, the old file, or the complete new one
@@ -265,6 +279,24 @@
 ---@class sora.WaitResult
 ---@field video? sora.Video the completed video
 ---@field err? sora.Error why there is no completed video
+
+---What became of one item of a batch.
+---@class sora.BatchItem
+---@field path? string the film
+---@field bytes? integer its size
+---@field id? string the job's id
+---@field label? string the job's label in the journal
+---@field had? boolean an earlier run saved it
+---@field err? sora.Error why there is no film
+---@field unsure? boolean nobody knows whether its job was made
+
+---What a batch gives: its items in order, and their counts.
+---@class sora.BatchResults
+---@field made integer jobs that this run made
+---@field saved integer items whose film is there
+---@field failed integer items that failed
+---@field unsure integer items that may have a job
+---@field [integer] sora.BatchItem
 
 ---The response to a call, without its body.
 ---@class sora.Response
@@ -524,6 +556,13 @@ function Client:create_and_wait(params, opts) end
 ---@return sora.Error? err with a `ticket` once the job is created
 function Client:create_and_download(params, target, opts) end
 
+---Makes many films, each once, however often it is killed and run again. Needs the option `journal`.
+---@param list (string|sora.CreateParams)[] prompts, or params with one more field, `output`
+---@param opts sora.BatchOptions
+---@return sora.BatchResults?
+---@return sora.Error? err there is no journal, or no such folder
+function Client:batch(list, opts) end
+
 ---Reads the jobs of the journal that are not over. Needs the option `journal`.
 ---@return sora.UnfinishedTicket[]? tickets for `watch` and `download_video`, where they have an id
 ---@return sora.Error? err
@@ -655,6 +694,8 @@ function Client:close() end
 ---@field create_and_wait fun(params: sora.CreateParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
 ---Creates a video, waits for it and saves it: `Client:create_and_download` of the default client.
 ---@field create_and_download fun(params: sora.CreateParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
+---Makes many films, each once: `Client:batch` of the default client.
+---@field batch fun(list: (string|sora.CreateParams)[], opts: sora.BatchOptions): sora.BatchResults?, sora.Error?
 ---Reads all jobs of the journal: `Client:journaled` of the default client.
 ---@field journaled fun(): sora.JournalTicket[]?, sora.Error?
 ---Closes a job of the journal by hand: `Client:forget` of the default client.

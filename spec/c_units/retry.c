@@ -32,27 +32,30 @@ static void statuses(void) {
     CHECK_CASE(retry_is_transient(status) == passes(status), "%d", status);
 }
 
-/* Every status, with each value of x-should-retry (`advice`). */
-static void answers(void) {
+/* Every status, with each value of x-should-retry (`advice`). A POST is repeated after 429, and after a 503 with a time
+ * to come back at; 408 and any other 5xx may hide a job that was made. */
+static void answers(double retry_after) {
   int status, repeatable, unsent, advice;
   for (status = 100; status <= 599; status++)
     for (repeatable = 0; repeatable <= 1; repeatable++)
       for (unsent = 0; unsent <= 1; unsent++)
         for (advice = -1; advice <= 1; advice++) {
           struct retry_facts f = facts(status, 0, repeatable, unsent, advice);
-          int again, ambiguous;
+          int again, ambiguous, put_off = status == 503 && retry_after >= 0;
+          f.retry_after = retry_after;
           if (advice > 0 && status < 400) continue; /* advice to retry comes only with an error status */
           if (advice < 0)
             again = 0;
           else if (repeatable)
             again = advice > 0 || passes(status);
           else
-            again = status == 429 || status == 503;
-          ambiguous = !repeatable && !unsent && status >= 500 && status != 503;
-          CHECK_CASE((retry_delay(&f) >= 0) == again, "status %d repeatable %d unsent %d advice %d", status, repeatable,
-                     unsent, advice);
-          CHECK_CASE(!retry_is_ambiguous(&f) == !ambiguous, "status %d repeatable %d unsent %d advice %d", status,
-                     repeatable, unsent, advice);
+            again = status == 429 || put_off;
+          if (retry_after > 120) again = 0;
+          ambiguous = !repeatable && !unsent && !put_off && (status >= 500 || status == 408);
+          CHECK_CASE((retry_delay(&f) >= 0) == again, "status %d repeatable %d unsent %d advice %d after %g", status,
+                     repeatable, unsent, advice, retry_after);
+          CHECK_CASE(!retry_is_ambiguous(&f) == !ambiguous, "status %d repeatable %d unsent %d advice %d after %g", status,
+                     repeatable, unsent, advice, retry_after);
           CHECK_CASE(!(again && ambiguous), "status %d is repeated though it may be paid for twice", status);
         }
 }
@@ -175,7 +178,10 @@ static void read_wishes(void) {
 
 int main(void) {
   statuses();
-  answers();
+  answers(-1);
+  answers(0);
+  answers(7);
+  answers(121); /* too long to wait for, and still no job */
   no_answer();
   how_often();
   how_long();

@@ -208,7 +208,9 @@ describe("an error", function()
       return err
     end
 
-    local UNCLEAR = { ["500"] = { status = 500, body = "x" }, ["502"] = { status = 502, body = "x" },
+    local UNCLEAR = { ["408"] = { status = 408, body = "x" },
+      ["503"] = { status = 503, body = "x" },
+      ["500"] = { status = 500, body = "x" }, ["502"] = { status = 502, body = "x" },
       ["504"] = { status = 504, body = "x" }, ["no answer"] = { close = true },
         ["a time-out"] = { hold = true },
       ["half an answer"] = { body = '{"id":"v"}', truncate = 3 }, ["no JSON"] = { body = "created" },
@@ -221,11 +223,15 @@ describe("an error", function()
       end)
     end
 
-    for _, status in ipairs{ 400, 401, 402, 403, 404, 409, 413, 422, 429, 503 } do
+    for _, status in ipairs{ 400, 401, 402, 403, 404, 409, 413, 422, 425, 429 } do
       it("not after " .. status, function()
         assert.is_nil(posted{ status = status, body = "x" }.ambiguous)
       end)
     end
+
+    it("not after a 503 that asks for a later time", function()
+      assert.is_nil(posted(answers.busy(1)).ambiguous)
+    end)
 
     it("not after a refusal with status 200", function()
       assert.is_nil(posted{ json = { error = "no" } }.ambiguous)

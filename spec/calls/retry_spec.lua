@@ -60,12 +60,32 @@ describe("retries", function()
     end)
   end
 
-  it("POST: after 429 and 503 alone", function()
-    for _, status in ipairs(PASSING) do
-      local wanted = (status == 429 or status == 503) and 3 or 1
-      assert.equal(wanted, (attempts("POST", refused(status))), status)
+  -- A mesh answers 503 when the connection to the server broke after the request, a proxy 408 when the server
+  -- took too long. In both cases there may be a job.
+  it("POST: after 429, and after a 503 that asks for a later time", function()
+    for _, headers in ipairs{ SOON, { ["Retry-After"] = "0" }, { ["Retry-After"] = rig.http_date(-1) } } do
+      for _, status in ipairs(PASSING) do
+        local wanted = (status == 429 or status == 503) and 3 or 1
+        local count, err = attempts("POST", refused(status, headers))
+        assert.equal(wanted, count, status)
+        assert.equal((status >= 500 and status ~= 503 or status == 408) or nil, err.ambiguous, status)
+      end
     end
     for _, status in ipairs(FINAL) do assert.equal(1, (attempts("POST", refused(status))), status) end
+  end)
+
+  it("POST: not after a 503 without a time, nor with one that can't be read; it is ambiguous", function()
+    for _, headers in ipairs{ {}, { ["Retry-After"] = "soon" }, { ["retry-after-ms"] = "-1" },
+      { ["x-should-retry"] = "true" } } do
+      local count, err = attempts("POST", refused(503, headers))
+      assert.same({ 1, true, false }, { count, err.ambiguous, err.retryable })
+    end
+    assert.equal(3, (attempts("POST", refused(429, { ["Retry-After"] = "0" }))))
+  end)
+
+  it("POST: not after a 503 that asks for more than 120 s, which made no job", function()
+    local count, err = attempts("POST", refused(503, { ["Retry-After"] = "121" }))
+    assert.same({ 1, nil, true, 121 }, { count, err.ambiguous, err.retryable, err.retry_after })
   end)
 
   it("are as many as max_retries says", function()
@@ -273,6 +293,7 @@ describe("retries", function()
         local count, err = attempts(call, advised(503, "false"))
         assert.same({ 1, false }, { count, err.retryable }, call)
       end
+      assert.equal(1, (attempts("POST", advised(429, "false"))))
     end)
 
     it("true", function()
@@ -283,7 +304,9 @@ describe("retries", function()
     end)
 
     it("true, but not of a POST that may be paid for twice", function()
-      assert.equal(1, (attempts("POST", advised(500, "true"))))
+      for _, status in ipairs{ 408, 409, 425, 500, 502, 504 } do
+        assert.equal(1, (attempts("POST", advised(status, "true"))), status)
+      end
     end)
 
     it("and no other word", function()

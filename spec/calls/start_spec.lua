@@ -584,6 +584,26 @@ describe("start", function()
       assert.equal(FILM, files:read("f"))
     end)
 
+    it("tell nothing of the call before to one that is cancelled while it is queued", function()
+      srv:route("GET", "/v1/videos/refused", { status = 429, headers = { ["Retry-After"] = "600",
+        ["x-request-id"] = "req_1" }, json = { error = { message = "no", code = "c", type = "t" } } })
+      srv:route("GET", "/v1/videos/held", { hold = true })
+      local narrow = rig.client(srv, { max_connections = 1 })
+      for _ = 1, 3 do narrow:start("get_video", "refused", { on_done = function() end }) end
+      patience.finish(narrow)
+      narrow:start("get_video", "held")
+      local queued = {}
+      for i = 1, 2 do queued[i] = narrow:start("get_video", "v") end
+      patience.pump(narrow, function() return #srv:requests() == 4 end)
+      for _, handle in ipairs(queued) do
+        assert.is_true(handle:cancel())
+        local _, err = handle:result()
+        assert.same({ kind = "cancelled", message = "the call was cancelled", attempts = 0, retryable = false },
+          answers.with(err))
+      end
+      narrow:close()
+    end)
+
     it("until there are no retries left", function()
       srv:route("*", "^", BUSY)
       local handle = client:start("get_video", "v")

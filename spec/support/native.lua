@@ -51,10 +51,45 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 int spec_resolving(void *lua) { (void)lua; return held; }
 ]]
 
+-- spec_starve(n): in this Lua state the n-th allocation from now fails, and the one after it, because Lua 5.4
+-- asks again after a collection; 0: none does. The last argument is given back if one has failed since. The
+-- library stays loaded, because the state frees its memory last.
+local STARVE = [[
+#include <stddef.h>
+typedef void *(*alloc)(void *, void *, size_t, size_t);
+extern alloc lua_getallocf(void *, void **);
+extern void lua_setallocf(void *, alloc, void *);
+extern double lua_tonumber(void *, int) __attribute__((weak));
+extern double lua_tonumberx(void *, int, int *) __attribute__((weak));
+static alloc own;
+static void *own_data;
+static long left;
+static int failed;
+static void *starve(void *data, void *block, size_t old, size_t size) {
+  if (left > 0 && size > 0 && (block == NULL || size > old) && --left < 2) {
+    failed = 1;
+    return NULL;
+  }
+  return own(own_data, block, old, size);
+}
+int spec_starve(void *lua) {
+  int was = failed;
+  long count = (long)(lua_tonumberx ? lua_tonumberx(lua, 1, NULL) : lua_tonumber(lua, 1));
+  if (own == NULL) {
+    own = lua_getallocf(lua, &own_data);
+    lua_setallocf(lua, starve, NULL);
+  }
+  left = count > 0 ? count + 1 : 0;
+  failed = 0;
+  return was;
+}
+]]
+
 -- Compiles a library. LD_PRELOAD may hold a sanitizer, which is only for the process of the specs.
 local function compile(source)
   local path = process.lines("mktemp")[1]
-  local pipe = assert(io.popen("unset LD_PRELOAD; cc -shared -fPIC -pthread -x c - -o " .. path, "w"))
+  local command = "unset LD_PRELOAD; cc -shared -fPIC -pthread -Wl,-z,nodelete -x c - -o " .. path
+  local pipe = assert(io.popen(command, "w"))
   pipe:write(source)
   local good = pipe:close()
   assert(good ~= false, "cc failed")
@@ -63,6 +98,9 @@ end
 
 --- Compiles a library with spec_fork, spec_wait and spec_exit. The caller removes the file.
 function native.fork() return compile(FORK) end
+
+--- Compiles a library with spec_starve. The caller removes the file.
+function native.starve() return compile(STARVE) end
 
 --- Compiles a library with spec_resolving, for LD_PRELOAD. The caller removes the file.
 function native.resolver() return compile(RESOLVER) end

@@ -37,7 +37,7 @@ describe("a heap", function()
     heap.push(items, { due = 1 })
     assert.equal(1, heap.pop(items).due)
     assert.is_nil(heap.pop(items))
-    assert.same(heap.new(), items)
+    assert.same({ 0, false }, { items.count, items[1] })
   end)
 
   it("gives all permutations of few in order", function()
@@ -82,11 +82,29 @@ describe("a heap", function()
         inside[#inside + 1] = due
         heap.push(items, { due = due })
       end
-      assert.same({ #inside, #inside }, { #items, #items.dues })
+      assert.equal(#inside, items.count)
       table.sort(inside)
-      assert.equal(inside[1], items[1] and items[1].due)
+      assert.equal(inside[1], items[1] and items[1].due or nil)
     end
     assert.same(sorted(inside), pop_all(items))
+  end)
+
+  it("has room for as many as were reserved, whoever comes and goes", function()
+    local items, all = heap.new(), {}
+    heap.reserve(items, 100)
+    for i = 1, 100 do all[i] = { due = i * 7 % 13 } end
+    for _ = 1, 3 do
+      collectgarbage()
+      collectgarbage "stop"
+      local before = collectgarbage "count"
+      for i = 1, 100 do heap.push(items, all[i]) end
+      for _ = 1, 99 do heap.pop(items) end
+      local after = collectgarbage "count"
+      collectgarbage "restart"
+      assert.equal(before, after)
+      heap.reserve(items, 100)
+      assert.same({ 1, 12 }, { items.count, heap.pop(items).due })
+    end
   end)
 
   it("takes times that have no end, and in reverse", function()

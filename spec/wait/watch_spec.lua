@@ -160,6 +160,20 @@ describe("a watched job", function()
       assert.equal(0, client:update(0))
     end)
 
+    it("that never returns keeps no other from being called", function()
+      if not coroutine.isyieldable then return end -- PUC 5.1 can't yield in a callback
+      srv:route("*", "^", DONE)
+      local heard = 0
+      client:watch("a", with(FAST, { on_done = function() coroutine.yield() end }))
+      client:watch("b", with(FAST, { on_done = function() heard = heard + 1 end }))
+      client:watch("c", with(FAST, { on_done = function() heard = heard + 1 end }))
+      local thread = coroutine.create(finish)
+      pcall(coroutine.resume, thread)
+      finish()
+      client:update(0)
+      assert.equal(2, heard)
+    end)
+
     it("may watch, start and wait", function()
       srv:route("*", "^", DONE)
       local seen
@@ -326,6 +340,70 @@ describe("a watched job", function()
       assert.same(DONE.json, client:wait("v", FAST))
       assert.equal(0, client:update(0))
     end)
+  end)
+
+  describe("ends by its own time-out", function()
+    it("while it waits for its turn, because others are polled", function()
+      srv:route("*", "^", { hold = true })
+      for i = 1, 256 do client:watch("v" .. i, { timeout = 60 }) end -- as many as are polled at a time
+      local job = client:watch("late", { timeout = 0.3 })
+      local ended = core.now() + 15
+      pump(function() return job:done() or core.now() > ended end)
+      assert.equal("deadline", select(2, job:result()).kind)
+    end)
+
+    it("also if the answer of its poll is lost", function()
+      srv:route("*", "^", QUEUED)
+      local start_poll, heard = core.start_poll, 0
+      finally(function() core.start_poll = start_poll end)
+      core.start_poll = function(self, id, opts, seen)
+        return start_poll(self, id, with(opts, { on_done = function() heard = heard + 1 end }), seen)
+      end
+      local job = client:watch("v", { timeout = 0.3 })
+      local other = client:wait_all({ "w" }, { timeout = 0.3 })
+      patience.result(client, job)
+      assert.equal(2, heard)
+      assert.same({ "deadline", "deadline" }, { select(2, job:result()).kind, other[1].err.kind })
+      core.start_poll = start_poll
+      srv:route("*", "^", DONE)
+      assert.same(DONE.json, client:wait("v", FAST))
+      assert.equal(0, client:update(0))
+    end)
+  end)
+
+  -- Every allocation of Lua fails in turn, while a poll is begun and while its answer is read.
+  it("is never lost where memory runs out", function()
+    if rawget(_G, "jit") then return end -- LuaJIT with another allocator crashes by itself
+    local library = require("spec.support.native").starve()
+    local starve = assert(package.loadlib(library, "spec_starve"))
+    finally(function()
+      starve(0)
+      os.remove(library)
+    end)
+    srv:route("*", "^", { QUEUED, RUNNING, DONE })
+    local failures, n = 0, 1
+    repeat
+      n = n + 2
+      srv:route("GET", "^", { QUEUED, DONE })
+      local heard, failed, jobs = 0, nil, {}
+      for i = 1, 2 do
+        jobs[i] = client:watch("v", { interval = 0.001, max_interval = 0.001, timeout = 0.05,
+          on_done = function() heard = heard + 1 end, on_progress = function() end })
+      end
+      patience.wait(function() return jobs[1]:done() and jobs[2]:done() end, function()
+        starve(failed and 0 or n)
+        pcall(client.update, client, 0.01)
+        failed = starve(0, true) or failed
+      end, "jobs whose memory ran out at " .. n)
+      if failed then failures = failures + 1 end
+      pump(function() return heard > 0 end)
+      assert.is_true(heard <= 2) -- memory may have run out in a call of on_done itself
+      for i = 1, 2 do
+        local video, err = jobs[i]:result()
+        assert.is_true(video and video.status == "completed" or err and err.kind == "deadline", n)
+      end
+    until not failed
+    assert.is_true(failures > 10, failures .. " allocations have failed")
   end)
 
   describe("cancel", function()

@@ -7,21 +7,23 @@ int retry_is_transient(int status) {
   return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500;
 }
 
-/* Whether the server says that it did nothing: any other 5xx may come after the job was made. */
-static int refused(int status) {
-  return (status >= 400 && status < 500) || status == 503;
+/* A 503 that names a time comes from a server that is busy. Without one it may come from a mesh whose connection to the
+ * server broke after the request was sent. */
+static int is_put_off(const struct retry_facts *facts) {
+  return facts->status == 503 && facts->retry_after >= 0;
 }
 
+/* Proxies answer 408 when the server took too long, so it says as little as a 5xx. */
 int retry_is_ambiguous(const struct retry_facts *facts) {
   if (facts->repeatable || facts->unsent) return 0;
-  return facts->status == 0 || (facts->status >= 500 && !refused(facts->status));
+  return facts->status == 0 || facts->status == 408 || (facts->status >= 500 && !is_put_off(facts));
 }
 
 static int worth_repeating(const struct retry_facts *facts) {
   if (facts->attempts > facts->max_retries || facts->advice < 0) return 0;
   if (facts->retry_after > RETRY_LONGEST_AFTER) return 0;
   if (facts->status == 0) return facts->transient && (facts->repeatable || facts->unsent);
-  if (!facts->repeatable) return facts->status == 429 || facts->status == 503;
+  if (!facts->repeatable) return facts->status == 429 || is_put_off(facts);
   return facts->advice > 0 || retry_is_transient(facts->status);
 }
 

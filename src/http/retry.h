@@ -1,7 +1,7 @@
 /* retry.h - decides whether and when a call is tried again.
  *
  * Pure: facts in, a delay out; no clock, no random source, no network. Invariant: a request that may be paid for is
- * never repeated unless it provably never left, or the server refused it. */
+ * never repeated unless it provably never left, or the server put it off: 429, or 503 with a time to come back at. */
 #ifndef SORA_RETRY_H
 #define SORA_RETRY_H
 

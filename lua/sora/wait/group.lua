@@ -1,8 +1,8 @@
 --- Many waits at once: due times, not threads, decide which job is polled next.
 -- Owns the heap of waiting jobs and the polls under way. Invariant: until it ends, a job is in the heap,
--- being polled, or in on_progress, whatever raises; a waiting job is one table of at most eight
--- fields (a ninth would cost 192 bytes). A group is either watched, by a client's `update`, or run by one
--- waiter.
+-- being polled, or in on_progress, whatever raises, memory too, and it ends by its own timeout wherever it
+-- is; a waiting job is one table of at most eight fields (a ninth would cost 192 bytes). A group is either
+-- watched, by a client's `update`, or run by one waiter.
 -- @module sora.wait.group
 
 local core = require "sora.core"
@@ -17,6 +17,8 @@ core.own()
 local MAX_POLLS = 256 -- under way at a time; further jobs wait in the heap, which is cheaper than a queue
 local CROWD = 16      -- a group with more jobs spreads their polls
 local MAX_REST = 3600 -- s; where nothing is due
+local SWEEP = 1       -- s; between two looks for jobs that are past their time
+local COUNTED = "counted" -- in `finished`: the group has counted the job out
 
 --- A watched job, as `Client:watch` returns it.
 -- @type Job
@@ -26,7 +28,7 @@ Job.__index = Job
 --- Tells whether the wait has ended.
 -- @treturn boolean
 function Job:done()
-  return self.finished == true
+  return self.finished ~= nil
 end
 
 --- Returns how the wait ended. Raises before that.
@@ -72,7 +74,8 @@ local group = {}
 -- @tparam ?boolean watched true: keeps what callbacks raise for `step`; otherwise `run` raises it at once
 function group.new(client, on_end, watched)
   local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
-    polls = {}, spare = {}, finished = {}, calling = 0, open = 0, next_start = 0, turn = {} }, Group)
+    polls = {}, spare = false, first = false, last = false, answered = false, finished = {}, told = 0,
+    calling = 0, open = 0, next_start = 0, next_sweep = math.huge, turn = { wake = false } }, Group)
   made.turn.handle = made
   return made
 end
@@ -97,24 +100,11 @@ end
 function Group:add(id, rules, on_done, created)
   local job = setmetatable(machine.start(id, rules, core.now()), Job)
   job.on_done, job.created = on_done, created
+  heap.reserve(self.waiting, self.open + 1) -- so that whoever is put back later finds room
+  heap.push(self.waiting, job)
   self.open = self.open + 1
-  heap.push(self.waiting, job)
+  self.next_sweep = math.min(self.next_sweep, machine.limit(job, false))
   return job
-end
-
--- Takes a job that has ended out of the count; the next `step` calls its on_done.
-function Group:count_out(job)
-  if job.counted then return end
-  job.counted = true
-  self.open = self.open - 1
-  if job.on_done then self.finished[#self.finished + 1] = job end
-  if self.on_end then self.on_end(job) end
-end
-
--- Puts a job back into the heap, or counts it out.
-local function put_back(self, job)
-  if job.finished then return self:count_out(job) end
-  heap.push(self.waiting, job)
 end
 
 -- Raises, or keeps the first error for `step`.
@@ -124,12 +114,39 @@ local function fail(self, problem)
   if self.problem == nil then self.problem = problem end
 end
 
+-- Takes a job that has ended out of the count; the next `step` calls its on_done. Where memory is out it
+-- raises, and the job is not counted out.
+function Group:count_out(job)
+  if job.finished == COUNTED then return end
+  if job.on_done then self.finished[#self.finished + 1] = job end
+  job.finished = COUNTED
+  self.open = self.open - 1
+  if not self.on_end then return end
+  local good, problem = pcall(self.on_end, job)
+  if not good then fail(self, problem) end
+end
+
+-- Puts a job back into the heap, or counts it out; if that fails, the heap keeps it until memory is there.
+local function put_back(self, job, now)
+  if job.finished then
+    local good, problem = pcall(self.count_out, self, job)
+    if job.finished ~= COUNTED then
+      machine.again(job, now)
+      heap.push(self.waiting, job)
+    end
+    if not good then fail(self, problem) end
+    return
+  end
+  heap.push(self.waiting, job)
+end
+
 -- Polls: at most MAX_POLLS tables that are used again, so that an unchanged answer makes no garbage, for
--- which the collector would go through all jobs.
+-- which the collector would go through all jobs. A poll has all its fields from the beginning, and `false`
+-- for none, so that setting one allocates nothing.
 
 -- Appends a finished poll to the list of answers.
 local function put_answer(self, poll, video, err, hint, seen, response)
-  poll.handle, poll.video, poll.err = nil, video, err
+  poll.handle, poll.video, poll.err = false, video, err
   poll.hint, poll.seen, poll.response = hint, seen, response
   if self.first then
     self.last.next = poll
@@ -139,20 +156,28 @@ local function put_answer(self, poll, video, err, hint, seen, response)
   self.last = poll
 end
 
-local function new_poll(self)
-  local poll = { options = {} }
-  self.polls[#self.polls + 1] = poll
-  function poll.options.on_done(video, err, hint, seen, response)
-    self.calling = self.calling - 1
-    put_answer(self, poll, video, err, hint, seen, response)
-    if self.turn.wake then self.turn.wake() end
-  end
-  return poll
+local function release(self, poll)
+  poll.job, poll.handle, poll.video, poll.err, poll.response = false, false, false, false, false
+  poll.next, self.spare = self.spare, poll
 end
 
-local function release(self, poll)
-  poll.job, poll.video, poll.err, poll.response = nil, nil, nil, nil
-  self.spare[#self.spare + 1] = poll
+-- Takes a poll that is free, or makes one.
+local function take_poll(self)
+  local poll = self.spare
+  if poll then
+    self.spare, poll.next = poll.next, false
+    return poll
+  end
+  poll = { options = {}, call = false, job = false, handle = false, next = false,
+    video = false, err = false, hint = false, seen = false, response = false }
+  function poll.options.on_done(video, err, hint, seen, response)
+    if not poll.handle then return release(self, poll) end -- the poll was given up
+    self.calling = self.calling - 1
+    put_answer(self, poll, video or false, err or false, hint or false, seen or false, response or false)
+    if self.turn.wake then self.turn.wake() end
+  end
+  self.polls[#self.polls + 1] = poll
+  return poll
 end
 
 -- Removes the next answer from the list; returns its job and what came, or nil.
@@ -160,9 +185,9 @@ local function take_answer(self)
   local poll = self.first
   if not poll then return nil end
   local job, video, err, response = poll.job, poll.video, poll.err, poll.response
-  self.first, poll.next = poll.next, nil
+  self.first = poll.next
   release(self, poll)
-  return job, video, err, poll.hint, poll.seen, response
+  return job, video, err, poll.hint or nil, poll.seen or nil, response
 end
 
 -- Answers ----------------------------------------------------------------------------
@@ -177,27 +202,24 @@ local function absorb(self, now, job, video, err, hint, seen, response)
   return machine.answer(job, video, hint, now, core.random(), chance)
 end
 
--- For a watched job: its callback may step the group, so it is put back only afterwards.
-local function absorb_and_tell(self, now, job, video, err, hint, seen)
-  local view = absorb(self, now, job, video, err, hint, seen)
-  if view then machine.progress(job, view) end
-end
-
 local function take_answers(self)
   if not self.first then return end
   local now, watched = core.now(), self.watched
   while self.first do
     local job, video, err, hint, seen, response = take_answer(self)
-    if watched then
-      local good, problem = pcall(absorb_and_tell, self, now, job, video, err, hint, seen)
-      if not good then
-        fail(self, problem)
-        if not job.finished and job.due <= now then machine.again(job, now) end
+    local good, view = pcall(absorb, self, now, job, video, err, hint, seen, response)
+    if not good then
+      if not job.finished then machine.again(job, now, true) end
+      put_back(self, job, now)
+      fail(self, view)
+    elseif watched then -- its callback may step the group, so it is put back only afterwards
+      if view then
+        local told, problem = pcall(machine.progress, job, view)
+        if not told then fail(self, problem) end
       end
-      put_back(self, job)
+      put_back(self, job, now)
     else -- no pcall: on_progress may yield, on Lua 5.1 too; nobody else steps this group
-      local view = absorb(self, now, job, video, err, hint, seen, response)
-      put_back(self, job)
+      put_back(self, job, now)
       if view then machine.progress(job, view) end
       if job.finished then self:count_out(job) end
     end
@@ -215,17 +237,18 @@ end
 -- Polls a job, or ends its wait. Raises what an api_key function raises.
 local function start(self, poll, job, now)
   if not machine.is_to_poll(job, now) then
-    release(self, poll)
-    return self:count_out(job)
+    self:count_out(job)
+    return release(self, poll)
   end
   if self.max_rate then self.next_start = math.max(now, self.next_start) + 1 / self.max_rate end
   set_options(poll, machine.call_options(job, self.client:attempt_timeout(), now))
   poll.job = job
   local handle, err = core.start_poll(self.client, job.id, poll.options, job.seen)
+  if not poll.job then return end -- an api_key function closed the client
   if handle then
     poll.handle, self.calling = handle, self.calling + 1
   else
-    put_answer(self, poll, nil, err)
+    put_answer(self, poll, false, err, false, false, false)
   end
 end
 
@@ -236,27 +259,74 @@ end
 
 local function start_due(self, now)
   while can_start(self, now) do
-    local poll = table.remove(self.spare) or new_poll(self)
+    local got, poll = pcall(take_poll, self)
+    if not got then return fail(self, poll) end
     local job = heap.pop(self.waiting)
     local good, problem = pcall(start, self, poll, job, now)
     if not good then
       release(self, poll)
-      if not job.finished then machine.again(job, now) end
-      put_back(self, job)
+      if job.finished ~= COUNTED then
+        machine.again(job, now)
+        heap.push(self.waiting, job)
+      end
       fail(self, problem)
     end
   end
 end
 
+-- Ends a job that is past its time.
+local function end_late(self, job)
+  machine.expire(job)
+  self:count_out(job)
+end
+
+-- Ends the jobs that are past their time, because too many others are polled, or because an answer was lost.
+-- They stay where they are, and count as ended there.
+local function sweep(self, now)
+  if now < self.next_sweep then return end
+  local next_sweep = math.huge
+  for at = 1, self.waiting.count do
+    local job = self.waiting[at]
+    local limit = machine.limit(job, false)
+    if now >= limit and job.finished ~= COUNTED then
+      local good, problem = pcall(end_late, self, job)
+      if not good then fail(self, problem) end
+    elseif limit < next_sweep and not job.finished then
+      next_sweep = limit
+    end
+  end
+  for _, poll in ipairs(self.polls) do
+    local job = poll.handle and poll.job
+    local limit = job and machine.limit(job, true)
+    if limit and now >= limit then
+      local handle = poll.handle
+      poll.handle, poll.job, self.calling = false, false, self.calling - 1
+      handle:cancel()
+      heap.push(self.waiting, job)
+      local good, problem = pcall(end_late, self, job)
+      if not good then fail(self, problem) end
+    elseif limit and limit < next_sweep then
+      next_sweep = limit
+    end
+  end
+  self.next_sweep = math.max(next_sweep, now + SWEEP)
+end
+
 -- Watched jobs -----------------------------------------------------------------------
 
+-- Takes each job out before its on_done is called, which may step the group, or never return.
 local function call_on_done(self)
   local finished = self.finished
-  if #finished == 0 then return end
-  self.finished = {}
-  for _, job in ipairs(finished) do
+  local last = #finished
+  while self.finished == finished and self.told < last do
+    self.told = self.told + 1
+    local job = finished[self.told]
+    finished[self.told] = false
     local good, problem = pcall(job.on_done, job:result())
     if not good then fail(self, problem) end
+  end
+  if self.finished == finished and self.told > 0 and self.told == #finished then
+    self.finished, self.told = {}, 0
   end
 end
 
@@ -264,7 +334,9 @@ end
 -- @return what the first callback raised; nil if none did
 function Group:step()
   take_answers(self)
-  start_due(self, core.now())
+  local now = core.now()
+  start_due(self, now)
+  sweep(self, now)
   take_answers(self)
   self:check_client() -- a callback may have closed it
   call_on_done(self)
@@ -275,32 +347,37 @@ end
 
 -- Ends all waits if the client can no longer be used.
 function Group:check_client()
-  if core.usable(self.client) then return end
-  local waiting, polls = self.waiting, self.polls
-  self.waiting, self.polls, self.spare, self.calling = heap.new(), {}, {}, 0
+  if self.open == 0 or core.usable(self.client) then return end
   local function give_up(job)
+    if not job then return end
     machine.give_up(job, select(2, core.usable(self.client))) -- an error of its own, with its own snapshot
     self:count_out(job)
   end
-  for _, job in ipairs(waiting) do give_up(job) end
-  for _, poll in ipairs(polls) do
-    if poll.job then give_up(poll.job) end
+  local waiting = self.waiting
+  while waiting.count > 0 do
+    give_up(waiting[waiting.count])
+    waiting[waiting.count], waiting.count = false, waiting.count - 1
   end
+  for _, poll in ipairs(self.polls) do
+    give_up(poll.job)
+    poll.job, poll.handle = false, false
+  end
+  self.polls, self.spare, self.first, self.calling = {}, false, false, 0
 end
 
 -- Returns when, by `core.now()`, the group has work; nil: not before an answer comes.
 function Group:next_due()
-  if self.first or #self.finished > 0 then return 0 end
-  local first = self.waiting[1]
-  if not first or self.calling >= MAX_POLLS then return nil end
-  return math.max(first.due, self.next_start)
+  if self.first or #self.finished > self.told then return 0 end
+  local first, sweeps = self.waiting[1], self.open > 0 and self.next_sweep or nil
+  if not first or self.calling >= MAX_POLLS then return sweeps end
+  return math.min(math.max(first.due, self.next_start), sweeps or math.huge)
 end
 
 -- One waiter -------------------------------------------------------------------------
 
 -- Tells whether an answer came: a pause hook asks it through `turn.handle`.
 function Group:done()
-  return self.first ~= nil
+  return self.first ~= false
 end
 
 -- Cancels the polls under way: a pause hook may do so through `turn.handle`.
@@ -335,7 +412,9 @@ function Group:run(once)
     take_answers(self)
     self:check_client()
     if self.open == 0 or once and self.answered then return self.answered end
-    start_due(self, core.now())
+    local now = core.now()
+    start_due(self, now)
+    sweep(self, now)
     if not self.first and self.open > 0 then rest(self) end
   end
 end

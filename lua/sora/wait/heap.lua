@@ -10,15 +10,26 @@ local heap = {}
 local floor = math.floor
 
 --- Makes an empty heap.
--- @treturn table the items at [1] and on, in the order of a heap
+-- @treturn table the items at [1] to [count], in the order of a heap; above that `false`, or nothing
 function heap.new()
-  return { dues = {} }
+  return { dues = {}, count = 0 }
 end
 
---- Adds an item; O(log n).
+--- Makes room for so many items: until there are more, `push` allocates nothing.
+function heap.reserve(items, count)
+  for at = items.count + 1, count do
+    if items[at] == nil then items[at] = false end
+    if items.dues[at] == nil then items.dues[at] = 0 end
+  end
+end
+
+--- Adds an item; O(log n). Where memory is out it raises, and nothing has changed.
 function heap.push(items, item)
   local dues, due = items.dues, item.due
-  local at = #items + 1
+  local at = items.count + 1
+  dues[at] = due
+  items[at] = item
+  items.count = at
   while at > 1 do
     local parent = floor(at / 2)
     local other = dues[parent]
@@ -48,9 +59,10 @@ end
 
 --- Removes and returns the item that is due first, or nil; O(log n).
 function heap.pop(items)
-  local count = #items
+  local count = items.count
+  if count == 0 then return nil end
   local first, last, due = items[1], items[count], items.dues[count]
-  items[count], items.dues[count] = nil, nil
+  items[count], items.count = false, count - 1
   if count > 1 then move_down(items, last, due, count - 1) end
   return first
 end

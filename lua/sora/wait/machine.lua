@@ -18,6 +18,9 @@ local JITTER = 0.25         -- a pause is shortened by up to this part, so that 
 local MIN_HINT = 0.2        -- s; a server's poll-after is kept between these two
 local MAX_HINT = 60         -- s
 local LATE = -math.huge     -- the due time of a job that is polled late, together with others
+local LAST = 0              -- the interval of a job whose last poll was begun
+local LONGEST_LAST = 5      -- s; for the poll that is made at the deadline
+local PATIENCE = 1          -- s; beyond that, a poll whose answer never came counts as lost
 local FRESH = 10            -- s; for so long a 404 may mean that the server does not know the job yet
 
 -- Options of a wait; those with `true` are options of a call, for each poll, which C checks.
@@ -87,22 +90,35 @@ function machine.start(id, rules, now)
   return { id = id, rules = rules, due = now, deadline = now + rules.timeout, interval = rules.interval }
 end
 
+-- `finished` comes last: whatever raises here leaves a job that has not ended.
 local function finish(job, err)
-  job.finished = true
-  job.err = err
   if err then err.video = job.video end
+  if err or job.err then job.err = err end
+  job.finished = true
 end
 
 local function fail(job, kind, message)
   finish(job, core.error { kind = kind, message = message, retryable = kind == "deadline" })
 end
 
--- Sets the time of the next poll: after the server's hint, or after our own interval, which grows.
+local function expire(job)
+  fail(job, "deadline", ("no end after %g s; the job is %s"):format(job.rules.timeout,
+    job.video and normalize.video(job.video).state or "unknown"))
+end
+
+-- How long the poll at the deadline may take.
+local function last_timeout(job)
+  return math.min(LONGEST_LAST, job.rules.timeout)
+end
+
+-- Sets the time of the next poll: after the server's hint, or after our own interval, which grows; the last
+-- one is due at the deadline, and what comes after that ends the wait.
 --
 -- A job that is one of many has a `chance`, a second random number. Jitter alone would keep jobs that began
 -- together in step for dozens of intervals, so their first pause is any part of an interval, the pause after
 -- a late poll is up to twice as long, and their intervals grow by a factor between 1 and 2.
 local function schedule(job, hint, now, random, chance, first)
+  if now >= job.deadline then return expire(job) end
   local delay = hint and math.min(math.max(hint, MIN_HINT), MAX_HINT)
     or job.interval * (1 - JITTER * random)
   if chance and (first or job.due == LATE) then
@@ -125,22 +141,34 @@ local ENDS = {
 local function settle(job, view)
   if view.state == "completed" then return finish(job) end
   local cause = view.error or {}
-  fail(job, ENDS[view.state], cause.message or ("the job %s"):format(
-    view.state == "failed" and "failed" or "was " .. view.state))
-  job.err.code, job.err.type, job.err.param = cause.code, cause.type, cause.param
+  finish(job, core.error { kind = ENDS[view.state], retryable = false, message = cause.message
+    or ("the job %s"):format(view.state == "failed" and "failed" or "was " .. view.state),
+    code = cause.code, type = cause.type, param = cause.param })
 end
 
 --- Decides what becomes of a job whose time has come.
--- @treturn boolean whether to poll it; false: the wait has ended, at its deadline at the latest
+-- @treturn boolean whether to poll it: for the last time at its deadline; false: the wait has ended
 function machine.is_to_poll(job, now)
   if job.finished then return false end
   if now >= job.deadline then
-    fail(job, "deadline", ("no end after %g s; the job is %s"):format(job.rules.timeout,
-      job.video and normalize.video(job.video).state or "unknown"))
-    return false
+    if job.interval == LAST then expire(job) end
+    job.interval = LAST
+    return not job.finished
   end
   if now - job.due > JITTER * job.interval then job.due = LATE end
   return true
+end
+
+--- Returns when a wait must have ended, also while nothing is heard of its poll.
+-- @tparam table job
+-- @tparam boolean polled whether a poll of it is under way
+function machine.limit(job, polled)
+  return job.deadline + last_timeout(job) * (polled and 2 or 1) + (polled and PATIENCE or 0)
+end
+
+--- Ends a wait whose time is over.
+function machine.expire(job)
+  if not job.finished then expire(job) end
 end
 
 --- Ends a wait as cancelled.
@@ -153,9 +181,20 @@ function machine.give_up(job, err)
   if not job.finished then finish(job, err) end
 end
 
---- Plans the next poll after one that came to nothing.
-function machine.again(job, now)
-  schedule(job, nil, now, 0)
+--- Plans the next poll after one that could not be begun, or whose answer could not be read. Allocates
+-- nothing, since memory may be what was out; forgets the snapshot if it may have been read half.
+-- @tparam table job
+-- @tparam number now
+-- @tparam ?boolean reading whether it was the answer
+function machine.again(job, now, reading)
+  if reading then -- a nil takes a field, too, where there was none
+    if job.video then job.video = nil end
+    if job.seen then job.seen = nil end
+    if job.hint then job.hint = nil end
+  end
+  local delay = math.max(job.interval, MIN_HINT)
+  job.interval = math.min(job.interval * BACKOFF, math.max(job.rules.interval, job.rules.max_interval))
+  job.due = now < job.deadline and math.min(now + delay, job.deadline) or now + MIN_HINT
 end
 
 --- Takes the answer of a poll: plans the next one, or ends the wait.
@@ -211,6 +250,7 @@ end
 -- @tparam number now
 function machine.call_options(job, timeout, now)
   local left = job.deadline - now
+  if left <= 0 then left = last_timeout(job) end
   if left >= timeout then return job.rules.call end
   return options.copy({ timeout = left }, options.copy(job.rules.call))
 end

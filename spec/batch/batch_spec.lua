@@ -1,0 +1,217 @@
+-- client:batch: many films, each made once, whatever an earlier run left behind.
+local answers = require "spec.support.answers"
+local cjson = require "cjson"
+local given = require "spec.support.given"
+local process = require "spec.support.process"
+local rig = require "spec.support.rig"
+
+describe("a batch", function()
+  local srv, files = given.server(), given.folder()
+  local client
+
+  local function connect(options)
+    if client then client:close() end
+    client = rig.client(srv, answers.with({ journal = files:at "journal" }, options))
+  end
+
+  before_each(function()
+    files:run "mkdir -p films"
+    connect()
+  end)
+  after_each(function() client:close() end)
+
+  -- A server of jobs that are completed at once, and have a file.
+  local function serve(ids)
+    local made = {}
+    for i, id in ipairs(ids) do made[i] = { json = { id = id, status = "queued" } } end
+    srv:route("POST", "/v1/videos", made)
+    srv:route("GET", "^/v1/videos/[%w]+$", answers.DONE)
+    srv:route("GET", "^/v1/videos/[%w]+/content$", answers.FILE)
+  end
+
+  local function run(list, opts)
+    return client:batch(list, answers.with({ dir = files:at "films", interval = 0.01 }, opts))
+  end
+
+  local function posts()
+    local count = 0
+    for _, request in ipairs(srv:requests()) do
+      if request.method == "POST" then count = count + 1 end
+    end
+    return count
+  end
+
+  local function counts(results)
+    return { results.made, results.saved, results.failed, results.unsure }
+  end
+
+  local function film(result)
+    return process.slurp(result.path)
+  end
+
+  it("makes a film of each prompt, and none twice when it is run again", function()
+    serve { "a", "b", "c" }
+    local list = { "A fox, in the snow", { prompt = "Rain", seconds = "4", output = "rain.mp4" }, "A boat" }
+    local results = assert(run(list))
+    assert.same({ 3, 3, 0, 0 }, counts(results))
+    assert.matches("/films/a%-fox%-in%-the%-snow%-%x+%.mp4$", results[1].path)
+    assert.equal(files:at "films/rain.mp4", results[2].path)
+    for _, result in ipairs(results) do assert.equal(answers.MP4, film(result)) end
+    for _, request in ipairs(srv:requests()) do
+      if request.method == "POST" then assert.is_nil(cjson.decode(request.body).output) end
+    end
+    local paths = rig.pluck(results, "path")
+    connect()
+    results = assert(run(list))
+    assert.same({ 0, 3, 0, 0 }, counts(results))
+    assert.same(paths, rig.pluck(results, "path"))
+    assert.same({ 3, {} }, { posts(), assert(client:unfinished()) })
+  end)
+
+  it("makes two films of two equal prompts", function()
+    serve { "a", "b" }
+    local results = assert(run { "A fox", "A fox" })
+    assert.same({ 2, 2, 0, 0 }, counts(results))
+    assert.are_not.equal(results[1].path, results[2].path)
+    assert.equal(0, assert(run { "A fox", "A fox" }).made)
+    assert.equal(2, posts())
+  end)
+
+  it("makes films anew under another label", function()
+    serve { "a", "b" }
+    assert.equal(1, assert(run({ "A fox" }, { label = "one" })).made)
+    assert.equal(1, assert(run({ "A fox" }, { label = "two" })).made)
+    assert.equal(0, assert(run({ "A fox" }, { label = "one" })).made)
+  end)
+
+  it("has so many jobs under way as it may, and no more", function()
+    serve { "a", "b", "c", "d", "e" }
+    local most, active = 0, {}
+    assert(run({ "1", "2", "3", "4", "5" }, { jobs = 2, on_progress = function(item)
+      active[item.index] = item.state ~= "saved" or nil
+      local count = 0
+      for _ in pairs(active) do count = count + 1 end
+      most = math.max(most, count)
+    end }))
+    assert.equal(2, most)
+  end)
+
+  it("never makes more jobs than max_jobs, in all runs together", function()
+    serve { "a", "b", "c" }
+    local results = assert(run({ "1", "2", "3" }, { max_jobs = 2 }))
+    assert.same({ 2, 2, 1, 0 }, counts(results))
+    assert.equal("max_jobs", results[3].err.code)
+    assert.same({ 0, 2, 1, 0 }, counts(assert(run({ "1", "2", "3" }, { max_jobs = 2 }))))
+    assert.same({ 1, 3, 0, 0 }, counts(assert(run({ "1", "2", "3" }, { max_jobs = 3 }))))
+    assert.equal(3, posts())
+    assert.equal(0, assert(run({ "4" }, { max_jobs = 0 })).made)
+  end)
+
+  it("waits for a job that an earlier run made, and saves its film", function()
+    serve { "a" }
+    srv:route("GET", "^/v1/videos/a$", { status = 400 })
+    local results = assert(run { "A fox" })
+    assert.same({ 1, 0, 1, 0 }, counts(results))
+    assert.same({ "a", "a" }, { results[1].id, results[1].err.ticket.id })
+    assert.equal("a", assert(client:unfinished())[1].id)
+    serve {}
+    assert.same({ 0, 1, 0, 0 }, counts(assert(run { "A fox" })))
+  end)
+
+  it("downloads again what is no longer on disk", function()
+    serve { "a" }
+    local path = assert(run { "A fox" })[1].path
+    os.remove(path)
+    assert.same({ 0, 1, 0, 0 }, counts(assert(run { "A fox" })))
+    assert.equal(answers.MP4, process.slurp(path))
+  end)
+
+  it("asks anew, in the next run, for what was refused or failed", function()
+    srv:route("POST", "/v1/videos", { { status = 400 }, { json = { id = "a", status = "queued" } },
+      { json = { id = "b", status = "queued" } } })
+    srv:route("GET", "^/v1/videos/[%w]+/content$", answers.FILE)
+    srv:route("GET", "/v1/videos/a", answers.job "failed")
+    srv:route("GET", "/v1/videos/b", answers.DONE)
+    assert.same({ 0, 0, 1, 0 }, counts(assert(run { "A fox" })))
+    local results = assert(run { "A fox" })
+    assert.same({ { 1, 0, 1, 0 }, "failed" }, { counts(results), results[1].err.kind })
+    assert.same({ 1, 1, 0, 0 }, counts(assert(run { "A fox" })))
+    assert.equal(3, posts())
+  end)
+
+  describe("whose answer is lost", function()
+    local function lose(found)
+      srv:route("POST", "/v1/videos", { close = true })
+      srv:route("GET", "/v1/videos", { json = { object = "list", data = found, has_more = false } })
+      srv:route("GET", "^/v1/videos/[%w]+$", answers.DONE)
+      srv:route("GET", "^/v1/videos/[%w]+/content$", answers.FILE)
+    end
+
+    it("finds the job that was made, and its film is saved", function()
+      lose { { id = "x", prompt = "A fox", status = "queued" }, { id = "y", prompt = "A cat" } }
+      local results = assert(run { "A fox" })
+      assert.same({ { 1, 1, 0, 0 }, "x" }, { counts(results), results[1].id })
+      assert.same({}, assert(client:unfinished()))
+      assert.same({ 0, 1, 0, 0 }, counts(assert(run { "A fox" })))
+      assert.equal(1, posts())
+    end)
+
+    local NOT_ONE = {
+      ["none is found"] = {},
+      ["two are found"] = { { id = "x", prompt = "A fox" }, { id = "y", prompt = "A fox" } },
+      ["the server does not tell prompts"] = { { id = "x" } },
+      ["the one found has other parameters"] = { { id = "x", prompt = "A fox", seconds = "12" } },
+    }
+    for name, found in pairs(NOT_ONE) do
+      it("is unsure, and never posted again by itself, if " .. name, function()
+        lose(found)
+        local list = { { prompt = "A fox", seconds = "4" } }
+        for _ = 1, 2 do
+          local results = assert(run(list))
+          assert.same({ 0, 0, 1 }, { results.saved, results.failed, results.unsure })
+          assert.same({ "unsure", true, true }, { results[1].err.code, results[1].err.ambiguous,
+            results[1].unsure })
+        end
+        assert.equal(1, posts())
+        local tickets = assert(client:unfinished())
+        assert.same({ 1, true }, { #tickets, tickets[1].ambiguous })
+        assert(client:forget(tickets[1]))
+        serve { "b" }
+        assert.same({ 1, 1, 0, 0 }, counts(assert(run(list))))
+      end)
+    end
+  end)
+
+  it("works through a pause hook, and stops when on_progress says so", function()
+    serve { "a", "b" }
+    client.pause = function(self, seconds) self:update(math.min(seconds, 0.01)) end
+    assert.same({ 2, 2, 0, 0 }, counts(assert(run { "1", "2" })))
+    local results = assert(run({ "3" }, { on_progress = function() return false end }))
+    assert.equal("cancelled", results[1].err.kind)
+  end)
+
+  it("is refused before anything is sent without a journal, without its folder, and for misuse", function()
+    local results, err = run({ "1" }, { dir = files:at "none" })
+    assert.same({ nil, "file" }, { results, err.kind })
+    for problem, call in pairs {
+      ["option 'dir': is missing"] = function() client:batch({ "1" }, {}) end,
+      ["options: expected a table"] = function() client:batch { "1" } end,
+      ["did you mean 'jobs'"] = function() run({ "1" }, { job = 2 }) end,
+      ["option 'jobs'"] = function() run({ "1" }, { jobs = 0 }) end,
+      ["option 'label': expected a string"] = function() run({ "1" }, { label = 5 }) end,
+      ["list%[2%]: expected a prompt"] = function() run { "1", nil, "2" } end,
+      ["write { params }"] = function() run { prompt = "A fox" } end,
+      ["list%[2%].output: 'x' is that of list%[1%]"] = function()
+        run { { prompt = "1", output = "x" }, { prompt = "2", output = "x" } }
+      end,
+      ["list%[1%].output"] = function() run { { prompt = "1", output = "" } } end,
+      ["option 'interval'"] = function() run({ "1" }, { interval = -1 }) end,
+    } do
+      assert.error_matches(call, problem)
+    end
+    connect { journal = rig.NONE }
+    results, err = run { "1" }
+    assert.same({ nil, "config" }, { results, err.kind })
+    assert.equal(0, #srv:requests())
+  end)
+end)
