@@ -296,7 +296,7 @@
 ---@field saved integer items whose film is there
 ---@field failed integer items that failed
 ---@field unsure integer items that may have a job
----@field [integer] sora.BatchItem
+---@field [integer] sora.BatchItem one for each item
 
 ---The response to a call, without its body.
 ---@class sora.Response
