@@ -51,8 +51,9 @@ end
 function read.field(self, text)
   local name, mark, rest = text:match "^([%w_]+)(%??)%s+(.+)$"
   if not name then
-    if not text:find "^%[string%]%s+%S" then self:fail "a field without name and type" end
-    self.class.open = true
+    local key = text:match "^%[(%l+)%]%s+%S"
+    if not key then self:fail "a field without name and type" end
+    self.class.open = self.class.open or key == "string"
     return
   end
   local kind, words = split_type(rest)
