@@ -1,4 +1,5 @@
 -- Errors: which fields they have, what servers' refusals become, and how they read.
+local answers = require "spec.support.answers"
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
 local given = require "spec.support.given"
