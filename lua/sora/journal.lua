@@ -52,7 +52,7 @@ local function lines_of(file)
   end
 end
 
-local function no_lines() end
+local function nothing() end
 
 -- A journal in a file. An empty line before each ends one that a crash cut off.
 local function open_file(path)
@@ -63,7 +63,7 @@ local function open_file(path)
   function store.read()
     local there, err = appender:exists()
     if err then return nil, err end
-    if not there then return no_lines end
+    if not there then return nothing end
     local file, problem = io.open(path, "rb")
     if not file then return nil, problem end
     return lines_of(file)
@@ -84,7 +84,7 @@ function journal.open(given, who)
   if type(given) == "string" and given ~= "" and not given:find("%z") then
     store = open_file(given)
   elseif type(given) == "table" and type(given.append) == "function" and type(given.read) == "function" then
-    store = { append = given.append, read = given.read, close = no_lines }
+    store = { append = given.append, read = given.read, close = nothing }
   else
     core.complain(who, EXPECTED .. (given == "" and "an empty string" or type(given)))
   end
@@ -378,7 +378,7 @@ end
 
 -- Returns a function that lets others run now and then, under an adapter, where the caller may wait.
 local function breather(client)
-  if not (client._pause and client.can_wait and pcall(client.can_wait, client)) then return no_lines end
+  if not (client._pause and client.can_wait and pcall(client.can_wait, client)) then return nothing end
   local began = core.now()
   return function()
     if core.now() - began < SLICE then return end

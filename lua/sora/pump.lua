@@ -160,7 +160,7 @@ local function waker(turn, answer)
 end
 
 -- Starts a call. If that raises, as an api_key function may, nothing was sent.
-local function begin(client, start, what, opts, answer)
+local function start_recorded(client, start, what, opts, answer)
   if not answer then return start(client, what, opts) end
   local good, handle, err = pcall(start, client, what, opts)
   answer.handle = good and handle or nil
@@ -175,7 +175,7 @@ end
 local function cooperate(client, start, what, opts, answer)
   local turn, own = {}, options.copy(opts)
   own.on_done = waker(turn, answer)
-  local handle, err = begin(client, start, what, own, answer)
+  local handle, err = start_recorded(client, start, what, own, answer)
   if not handle then return nil, err end
   turn.handle = handle
   drive_quietly(client, 0)
@@ -263,7 +263,7 @@ local function start_journaled(client, spec, opts)
   if not good then return nil, key end
   local answer = expect_answer(client, spec, key)
   own.on_done = recorder(answer, on_done)
-  return begin(client, core.start, spec, own, answer)
+  return start_recorded(client, core.start, spec, own, answer)
 end
 
 --- Starts a call and returns at once. Any method that makes one call can be started:

@@ -36,8 +36,11 @@ describe("a journal", function()
     return assert(client:unfinished())
   end
 
+  -- The result of a handle or a watched job, which may be done before it is delivered.
   local function finish(handle)
-    return patience.result(client, handle)
+    patience.pump(client, function() return handle:done() end)
+    client:update(0)
+    return handle:result()
   end
 
   -- How a create may be made; each gives the results.
@@ -122,7 +125,8 @@ describe("a journal", function()
         local _, err = create({ prompt = "p" }, { idempotency_key = "k", max_retries = retries })
         assert.is_nil(err.ambiguous)
       end
-      for _, answer in ipairs { { reset = true }, { status = 500 }, { status = 408 }, { body = "no JSON" } } do
+      for _, answer in ipairs { { reset = true }, { status = 500 }, { status = 408 },
+        { body = "no JSON" } } do
         ask(answer, 0)
       end
       ask({ { status = 500 }, { status = 400 } }, 1)

@@ -164,8 +164,8 @@ describe("a journal in a table", function()
   it("needs both functions", function()
     for _, journal in ipairs { {}, { append = print }, { read = print }, { append = "x", read = print }, 5,
       "", "a\0b", true } do
-      assert.error_matches(function() sora.new { base_url = srv.url, journal = journal } end, "'new' %(option "
-        .. "'journal': expected the name of a file, or a table with the functions append and read")
+      assert.error_matches(function() sora.new { base_url = srv.url, journal = journal } end,
+        "'new' %(option 'journal': expected the name of a file, or a table with the functions append and")
     end
   end)
 
