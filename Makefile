@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all lint house memcheck asan bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house memcheck asan bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -141,6 +141,11 @@ test: ## run the specs on $(LUA); SPEC=spec/wait runs one folder or file
 
 test-all: ## run the specs on lua5.4, lua5.1 and luajit
 	@set -e; for lua in lua5.4 lua5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua; done
+
+crash: ## kill processes at random moments; a job that is lost or paid for twice fails
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) spec/crash/run.lua
 
 # Lint checks against every Lua whose headers are installed, because their C APIs differ.
 LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)

@@ -290,7 +290,7 @@
 ---@field err? sora.Error why there is no film
 ---@field unsure? boolean nobody knows whether its job was made
 
----What a batch gives: its items in order, and their counts.
+---What a batch gives: the items in order, as a list, and their counts.
 ---@class sora.BatchResults
 ---@field made integer jobs that this run made
 ---@field saved integer items whose film is there
@@ -559,7 +559,7 @@ function Client:create_and_download(params, target, opts) end
 ---Makes many films, each once, however often it is killed and run again. Needs the option `journal`.
 ---@param list (string|sora.CreateParams)[] prompts, or params with one more field, `output`
 ---@param opts sora.BatchOptions
----@return sora.BatchResults?
+---@return sora.BatchResults|sora.BatchItem[]|nil results
 ---@return sora.Error? err there is no journal, or no such folder
 function Client:batch(list, opts) end
 
@@ -695,7 +695,7 @@ function Client:close() end
 ---Creates a video, waits for it and saves it: `Client:create_and_download` of the default client.
 ---@field create_and_download fun(params: sora.CreateParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
 ---Makes many films, each once: `Client:batch` of the default client.
----@field batch fun(list: (string|sora.CreateParams)[], opts: sora.BatchOptions): sora.BatchResults?, sora.Error?
+---@field batch fun(list: (string|sora.CreateParams)[], opts: sora.BatchOptions): sora.BatchResults|sora.BatchItem[]|nil, sora.Error?
 ---Reads all jobs of the journal: `Client:journaled` of the default client.
 ---@field journaled fun(): sora.JournalTicket[]?, sora.Error?
 ---Closes a job of the journal by hand: `Client:forget` of the default client.

@@ -1,8 +1,8 @@
 --- Many films, each made once: prompts in, files in a folder out, however often the program is killed.
--- Owns the keys of a batch's items, by which the journal tells them apart, and what becomes of an item that an
--- earlier run left behind. Invariant: an item is paid for only if the journal has no job with its key, or the
--- last one was refused, failed, was cancelled or forgotten; one whose answer was lost is looked for, never
--- posted again.
+-- Owns the keys of a batch's items, by which the journal tells them apart, and what becomes of an item that
+-- an earlier run left behind. Invariant: an item is paid for only if the journal has no job with its key, or
+-- the last one was refused, failed, was cancelled or forgotten; one whose answer was lost is looked for,
+-- never posted again.
 -- @module sora.batch
 -- @local
 
@@ -23,7 +23,9 @@ local MAX_REST = 3600 -- s; whatever an item waits for wakes the batch
 local SKEW = 300      -- s; the server's clock may be so far behind
 local SLUG = 40       -- bytes of the prompt in the name of a file
 
-local WHOLE = options.rule("number", "a whole number, 1 or more", function(n) return n >= 1 and n % 1 == 0 end)
+local WHOLE = options.rule("number", "a whole number, 1 or more", function(n)
+  return n >= 1 and n % 1 == 0
+end)
 
 local RULES = {
   dir = options.rule("string", "the name of a folder", function(text) return text ~= "" end),
@@ -265,9 +267,10 @@ function steps.find(self, item)
     end
   end
   if #found ~= 1 then
-    local why = err and tostring(err) or #found == 0 and "no such job was found" or #found .. " jobs may be it"
-    local lost = problem("api", "unsure", ("nobody knows whether the job was made (%s); it is not asked for again: "
-      .. "see client:unfinished and client:forget"):format(why))
+    local why = err and tostring(err) or #found == 0 and "no such job was found"
+      or #found .. " jobs may be it"
+    local lost = problem("api", "unsure", ("nobody knows whether the job was made (%s); it is not asked for "
+      .. "again: see client:unfinished and client:forget"):format(why))
     lost.ambiguous = true
     return finish(self, item, lost)
   end
@@ -387,8 +390,8 @@ local function results_of(self)
     end
     local kind = item.err and (item.unsure and "unsure" or "failed") or "saved"
     results[kind] = results[kind] + 1
-    results[i] = { path = not item.err and item.path or nil, bytes = item.bytes, id = item.id, label = item.label,
-      had = item.had, err = item.err, unsure = item.unsure }
+    results[i] = { path = not item.err and item.path or nil, bytes = item.bytes, id = item.id,
+      label = item.label, had = item.had, err = item.err, unsure = item.unsure }
   end
   return results
 end

@@ -360,19 +360,19 @@ function Client:create_and_download(params, target, opts)
   return file
 end
 
---- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are not
--- paid for again: their jobs are waited for, and their files saved. An item whose last job was refused, failed
--- or was forgotten (`Client:forget`) is asked for anew; one whose answer was lost is looked for on the server,
--- and reported as unsure if it is not found there. One process works on a batch at a time. Needs the option
--- `journal`.
--- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name of
--- the file; two equal items are two films
--- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the items
--- may cost, in all runs together), `label` (the batch's name: another one makes all films anew),
--- `on_progress(item)` (stops the batch by returning false), interval, max_interval, timeout and max_failures as
--- for `wait`, headers and query
+--- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are
+-- not paid for again: their jobs are waited for, and their files saved. An item whose last job was refused,
+-- failed or was forgotten (`Client:forget`) is asked for anew; one whose answer was lost is looked for on the
+-- server, and reported as unsure if it is not found there. One process works on a batch at a time. Needs the
+-- option `journal`.
+-- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name
+-- of the file; two equal items are two films
+-- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the
+-- items may cost, in all runs together), `label` (the batch's name: another one makes all films anew),
+-- `on_progress(item)` (stops the batch by returning false), interval, max_interval, timeout and max_failures
+-- as for `wait`, headers and query
 -- @treturn[1] {table,...} { path =, bytes =, id =, label =, had = } or { err =, id =, label =, unsure = } for
--- each item, in order; and how many jobs were `made`, and how many items are `saved`, `failed` and `unsure`
+-- each item, in order; and how many jobs were `made`, and how many items are `saved`, `failed`, `unsure`
 -- @treturn[2] nil
 -- @treturn[2] table error: there is no journal, or no such folder
 function Client:batch(list, opts)

@@ -598,8 +598,8 @@ describe("start", function()
       for _, handle in ipairs(queued) do
         assert.is_true(handle:cancel())
         local _, err = handle:result()
-        assert.same({ kind = "cancelled", message = "the call was cancelled", attempts = 0, retryable = false },
-          answers.with(err))
+        assert.same({ kind = "cancelled", message = "the call was cancelled", attempts = 0,
+          retryable = false }, answers.with(err))
       end
       narrow:close()
     end)

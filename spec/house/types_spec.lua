@@ -134,6 +134,12 @@ describe("types/sora.lua declares the options", function()
     assert_options("sora.WatchOptions", function(opts) return client:watch("v", opts) end)
   end)
 
+  it("of a batch", function()
+    assert_options("sora.BatchOptions", function(opts)
+      return client:batch({}, answers.with({ dir = "/nowhere" }, opts))
+    end)
+  end)
+
   it("of a create that is waited for", function()
     local target = { path = "/nowhere" }
     assert_options("sora.CreateAndWaitOptions", function(opts) return client:create_and_wait({}, opts) end)
