@@ -7,6 +7,7 @@ local core = require "sora.core"
 local endpoints = require "sora.endpoints"
 local journal = require "sora.journal"
 local options = require "sora.options"
+local task = require "sora.task"
 
 core.own()
 
@@ -16,6 +17,7 @@ pump.methods = Client
 
 local MAX_PAUSE = 0.1      -- s; another waiter's update may finish our call, so no pause for a call is longer
 local MIN_INTERVAL = 0.001 -- s; between two pumps of waiters, however many there are
+local MAX_REST = 3600      -- s; a blocking wait that is woken by what it waits for
 local SPINNING = 100       -- pauses in a row that took no time: the hook does not wait
 
 -- Pumping ----------------------------------------------------------------------------
@@ -25,6 +27,8 @@ local SPINNING = 100       -- pauses in a row that took no time: the hook does n
 function pump.arm(client)
   local due, alarm = client._watched and client._watched:next_due(), client._alarm
   if alarm and not (due and due < alarm) then due = alarm end
+  local tasks = client._tasks and task.next_due(client)
+  if tasks and not (due and due < tasks) then due = tasks end
   core.wake(client, due)
 end
 
@@ -34,23 +38,36 @@ local function drive(client, seconds, calls_only)
   if calls_only then
     core.wake(client, nil) -- a job that is due would end each wait at once
     local running, problem = core.update(client, seconds)
-    return running, running or problem, running and problem
+    if not (running and client._tasks) then return running, running or problem, running and problem end
+    running = running - task.calls(client)
+    local raised = task.step(client)
+    running = running + task.calls(client)
+    if problem == nil then problem = raised end
+    return running, running, problem
   end
   local group, raised = client._watched, nil
   local alarm = client._alarm
   if alarm and alarm <= core.now() then client._alarm = nil end
   if group then raised = group:step() end
-  if group or alarm then pump.arm(client) end
+  if client._tasks then
+    local problem = task.step(client)
+    if raised == nil then raised = problem end
+  end
+  if group or alarm or client._tasks then pump.arm(client) end
   local running, problem = core.update(client, seconds)
   if not running then return nil, problem, raised end
   if raised == nil then raised = problem end
   group = client._watched -- a callback may have made it
-  if not group then return running, running, raised end
-  local calls = running - group.calling -- before the step starts polls, which `running` does not count
-  problem = group:step()
+  if not (group or client._tasks) then return running, running, raised end
+  -- Before the steps start calls, which `running` does not count.
+  local calls = running - (group and group.calling or 0) - task.calls(client)
+  problem = task.step(client)
+  if raised == nil then raised = problem end
+  problem = group and group:step()
   if raised == nil then raised = problem end
   pump.arm(client)
-  return calls + group.open, calls + group.calling, raised
+  local polls = group and group.calling or 0
+  return calls + (group and group.open or 0) + #(client._tasks or {}), calls + polls + task.calls(client), raised
 end
 
 -- Drives for a waiter, who must not be hit by an error of somebody else's callback.
@@ -72,13 +89,19 @@ end
 --- Tells whether waiting calls go through a pause hook.
 -- @local
 function pump.has_hook(client)
-  return client._pause ~= nil
+  return client._pause ~= nil or task.current() ~= nil
+end
+
+--- Tells whether a wait may be put into a pcall.
+-- @local
+function pump.can_protect(client)
+  return task.yields_through_pcall or not pump.has_hook(client)
 end
 
 --- Raises where the pause hook could not wait.
 -- @local
 function pump.check_can_wait(client)
-  if client._pause and client.can_wait then client:can_wait() end
+  if client._pause and client.can_wait and not task.current() then client:can_wait() end
 end
 
 --- Lets others run for at most `seconds`.
@@ -89,6 +112,8 @@ end
 -- is done
 -- @local
 function pump.rest(client, seconds, turn, awaits)
+  local own = task.current()
+  if own then return task.rest(own, seconds, turn) end
   if not client._pause then return drive_quietly(client, seconds) end
   local before = core.now()
   if awaits then
@@ -104,25 +129,92 @@ end
 
 -- Calls ------------------------------------------------------------------------------
 
--- Makes a call through the pause hook; `start` is the core's function that starts it.
+-- Starts a call whose end, or whose bytes, `turn` waits for. The core must not keep the turn alive: a waiter that
+-- is gone leaves a download that nobody reads, which ends when it is collected.
+local function begin(client, start, what, opts)
+  local turn, own = {}, options.copy(opts)
+  local waiter = setmetatable({ turn }, { __mode = "v" })
+  function own.on_done()
+    local awake = waiter[1]
+    if awake and awake.wake then awake.wake() end
+  end
+  local handle, err = start(client, what, own)
+  turn.handle = handle
+  return handle and turn, err
+end
+
+-- Lets others work until the waiter is woken, or for a while. What ends a blocking wait, such as Ctrl-C, ends the
+-- call, too.
+local function await(client, turn)
+  if pump.has_hook(client) then return pump.rest(client, MAX_PAUSE, turn, true) end
+  local good, problem = pcall(pump.rest, client, MAX_REST, turn, true)
+  if good then return end
+  turn.handle:cancel()
+  error(problem, 0)
+end
+
+-- Makes a call through the pause hook, or in a task; `start` is the core's function that starts it.
 local function cooperate(client, start, what, opts)
   if opts ~= nil then core.check_call(opts, type(what) == "table" and what.name or "get_video") end
   pump.check_can_wait(client)
-  local turn, own = {}, options.copy(opts)
-  function own.on_done()
-    if turn.wake then turn.wake() end
-  end
-  local handle, err = start(client, what, own)
-  if not handle then return nil, err end
-  turn.handle = handle
-  drive_quietly(client, 0)
-  while not handle:done() do pump.rest(client, MAX_PAUSE, turn, true) end
-  return handle:result()
+  local turn, err = begin(client, start, what, opts)
+  if not turn then return nil, err end
+  if not task.current() then drive_quietly(client, 0) end
+  while not turn.handle:done() do await(client, turn) end
+  return turn.handle:result()
 end
 
 local function call(client, spec, opts)
-  if client._pause then return cooperate(client, core.start, spec, opts) end
+  if pump.has_hook(client) then return cooperate(client, core.start, spec, opts) end
   return core.call(client, spec, opts)
+end
+
+--- Fetches a job, like the client's method; in a task without blocking.
+-- @local
+function pump.get_video(client, id, opts)
+  if task.current() then return cooperate(client, core.start_get_video, id, opts) end
+  return client:get_video(id, opts)
+end
+
+--- Lets others work for so long.
+-- @local
+function pump.sleep(client, seconds)
+  local till, turn = core.now() + seconds, {}
+  repeat
+    pump.rest(client, math.max(till - core.now(), MIN_INTERVAL), turn)
+  until core.now() >= till or not core.usable(client)
+end
+
+--- Makes a call that receives a file and waits for it.
+-- @tparam table client
+-- @tparam table spec from `endpoints.describe`, with `file` or `sink`
+-- @tparam ?table opts the options of a call
+-- @tparam function listen called with each chunk (nil for a file), how many bytes came in all, the length or nil,
+-- and the validator or nil; what it returns ends the call with that error; a second result `true` asks for all news
+-- @local
+function pump.receive(client, spec, opts, listen)
+  pump.check_can_wait(client)
+  local turn, err = begin(client, core.start, spec, opts)
+  if not turn then return nil, err end
+  local handle, all, seen = turn.handle, true, 0
+  if not task.current() then drive_quietly(client, 0) end
+  while true do
+    local done = handle:done()
+    local chunk, received, total, validator = core.read(handle, all)
+    if received and received ~= seen and received > 0 then
+      seen = received
+      err, all = listen(chunk, received, total, validator)
+      if err then
+        handle:cancel()
+        return nil, err
+      end
+      task.check()
+    elseif done then
+      return handle:result()
+    else
+      await(client, turn)
+    end
+  end
 end
 
 --- Makes a described call and waits for it. If it creates a job, the journal gets a line before and after.
@@ -163,7 +255,32 @@ local function start_journaled(client, spec, opts)
   return handle, err
 end
 
---- Starts a call and returns at once. Any method that makes one call can be started:
+--- Calls that take several requests and can be started: name → { prepare = function, opts_at = number }:
+-- `prepare` checks the method's arguments, of which the options are number `opts_at`, and returns the code to run.
+-- @local
+pump.composites = {}
+
+local unpack = table.unpack or unpack -- luacheck: std max
+
+local function start_composite(client, name, ...)
+  local composite, arguments = pump.composites[name], { ... }
+  local opts, on_done = arguments[composite.opts_at], nil
+  if type(opts) == "table" then
+    on_done, opts = opts.on_done, options.copy(opts)
+    opts.on_done = nil
+    arguments[composite.opts_at] = opts
+    options.expect_optional(name, "option 'on_done'", on_done, "function")
+  end
+  local code = composite.prepare(client, unpack(arguments, 1, composite.opts_at))
+  local usable, err = core.usable(client)
+  if not usable then return nil, err end
+  local handle = task.start(client, code, on_done)
+  pump.arm(client)
+  return handle
+end
+
+--- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
+-- `create_and_wait` and `create_and_download`:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
 -- @tparam string name
 -- @param ... the method's arguments; `update` calls `on_done` of the options with the results
@@ -172,6 +289,7 @@ end
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:start(name, ...)
   if name == "get_video" then return core.start_get_video(self, ...) end
+  if pump.composites[name] then return start_composite(self, name, ...) end
   local describe = endpoints.describe[name]
   if not describe then
     core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
@@ -238,6 +356,8 @@ end
 -- @tparam number seconds
 -- @tparam ?table turn
 function Client:pause(seconds, turn)
+  local own = task.current()
+  if own then return task.rest(own, seconds, turn) end
   if self._pause then return self._pause(self, seconds, turn) end
   return drive_quietly(self, seconds)
 end
