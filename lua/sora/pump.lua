@@ -48,12 +48,13 @@ local function drive(client, seconds, calls_only)
   local group, raised = client._watched, nil
   local alarm = client._alarm
   if alarm and alarm <= core.now() then client._alarm = nil end
+  local tasks = client._tasks
   if group then raised = group:step() end
-  if client._tasks then
+  if tasks then
     local problem = task.step(client)
     if raised == nil then raised = problem end
   end
-  if group or alarm or client._tasks then pump.arm(client) end
+  if group or alarm or tasks then pump.arm(client) end
   local running, problem = core.update(client, seconds)
   if not running then return nil, problem, raised end
   if raised == nil then raised = problem end
@@ -144,11 +145,16 @@ local function begin(client, start, what, opts)
 end
 
 -- Lets others work until the waiter is woken, or for a while. What ends a blocking wait, such as Ctrl-C, ends the
--- call, too.
+-- call, too. Returns an error where nothing can be waited for.
 local function await(client, turn)
-  if pump.has_hook(client) then return pump.rest(client, MAX_PAUSE, turn, true) end
+  local usable, err = core.usable(client)
+  if not usable and not turn.handle:done() then return err end -- in a forked child
+  if pump.has_hook(client) then
+    pump.rest(client, MAX_PAUSE, turn, true)
+    return nil
+  end
   local good, problem = pcall(pump.rest, client, MAX_REST, turn, true)
-  if good then return end
+  if good then return nil end
   turn.handle:cancel()
   error(problem, 0)
 end
@@ -160,7 +166,10 @@ local function cooperate(client, start, what, opts)
   local turn, err = begin(client, start, what, opts)
   if not turn then return nil, err end
   if not task.current() then drive_quietly(client, 0) end
-  while not turn.handle:done() do await(client, turn) end
+  while not turn.handle:done() do
+    err = await(client, turn)
+    if err then return nil, err end
+  end
   return turn.handle:result()
 end
 
@@ -212,7 +221,8 @@ function pump.receive(client, spec, opts, listen)
     elseif done then
       return handle:result()
     else
-      await(client, turn)
+      err = await(client, turn)
+      if err then return nil, err end
     end
   end
 end

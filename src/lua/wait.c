@@ -33,6 +33,7 @@ static int has_work(const struct loop *loop) {
 int wait_until(lua_State *L, struct client *client, int table, const struct call *call, double seconds) {
   double deadline = call == NULL ? sys_clock() + seconds : 0;
   luaL_checkstack(L, 4, NULL);
+  if (call == NULL && has_work(&client->loop)) loop_step(&client->loop, 0); /* not for ever put off by it */
   for (;;) {
     double left;
     events_deliver(L, client, table); /* before the wait: a listener may want to know what it is for */
