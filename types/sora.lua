@@ -153,10 +153,12 @@
 ---Where a download goes: `path` or `sink`.
 ---@class sora.DownloadTarget
 ---@field path? string the file; it is absent, the old one, or the whole new one
----@field sink? fun(chunk: string) gets the bytes in place of a file
+---@field sink? fun(chunk: string): boolean? gets the bytes in place of a file; it may wait, which slows the transfer; `false` stops it
 ---@field variant? "video"|"thumbnail"|"spritesheet" which of the job's files (`"video"`)
 ---@field on_progress? fun(received: integer, total: integer?): boolean? `false` stops the download
----@field resume? boolean whether a transfer that breaks off is gone on with (`true`)
+---@field resume? boolean whether an interrupted transfer resumes where it stopped (`true`), also one of another process
+---@field sync? boolean `false` does not wait until the file is on the disk (`true`)
+---@field grace? number seconds for which the file of a job that has just ended is asked for again (30; 10 where nobody knows when it ended); 0: not at all
 
 -- Results ----------------------------------------------------------------------------
 
@@ -326,8 +328,10 @@
 
 -- Calls and jobs under way -------------------------------------------------------------
 
----The methods that make one call, and so can be started.
+---The methods that can be started: those that make one call, and three that make several.
 ---@alias sora.CallName
+---| "create_and_download" # `Client:create_and_download`
+---| "create_and_wait" # `Client:create_and_wait`
 ---| "create_character" # `Client:create_character`
 ---| "create_video" # `Client:create_video`
 ---| "delete_video" # `Client:delete_video`
@@ -483,7 +487,7 @@ function Client:find_created(what, opts) end
 ---@return sora.Error? err once there is a job it has its `ticket`
 function Client:create_and_wait(params, opts) end
 
----Creates a video, waits for it and saves it.
+---Creates a video, waits for it and saves it. The target is checked and locked before anything is paid for.
 ---@param params sora.CreateParams
 ---@param target string|sora.DownloadTarget
 ---@param opts? sora.CreateAndWaitOptions

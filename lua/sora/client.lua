@@ -102,13 +102,15 @@ Client.list_videos = method "list_videos"
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
 -- @tparam string id
--- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
--- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download by
--- returning false; `sink(chunk)` gets the bytes instead of a file
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume =, sync =, grace = }, or
+-- { sink = }: `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the
+-- download by returning false; `sink(chunk)` gets the bytes instead of a file, and may wait; `sync = false` does
+-- not wait for the disk; `grace` is how many seconds the file of a job that has just ended may come late
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
--- @treturn[2] table error; its code is `not_ready` while the job has no file yet
+-- @treturn[2] table error; its code is `not_ready` while the job has no file yet, `not_fetched` where the job is
+-- completed and its file has not come
 function Client:download_video(id, target, opts)
   return download.prepare(self, id, target, opts)()
 end

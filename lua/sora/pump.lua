@@ -150,7 +150,7 @@ local function await(client, turn)
   local usable, err = core.usable(client)
   if not usable and not turn.handle:done() then return err end -- in a forked child
   if pump.has_hook(client) then
-    pump.rest(client, MAX_PAUSE, turn, true)
+    pump.rest(client, task.current() and MAX_REST or MAX_PAUSE, turn, true) -- a task misses no wake-up
     return nil
   end
   local good, problem = pcall(pump.rest, client, MAX_REST, turn, true)
