@@ -102,15 +102,15 @@ Client.list_videos = method "list_videos"
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
 -- @tparam string id
--- @tparam string|table target the path, or { path =, variant =, on_progress =, resume =, sync =, grace = }, or
--- { sink = }: `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the
--- download by returning false; `sink(chunk)` gets the bytes instead of a file, and may wait; `sync = false` does
--- not wait for the disk; `grace` is how many seconds the file of a job that has just ended may come late
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume =, sync =, grace = },
+-- or { sink = }: `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the
+-- download by returning false; `sink(chunk)` gets the bytes instead of a file, and may wait; `sync = false`
+-- does not wait for the disk; `grace` is how many seconds the file of a job that has just ended may be late
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
--- @treturn[2] table error; its code is `not_ready` while the job has no file yet, `not_fetched` where the job is
--- completed and its file has not come
+-- @treturn[2] table error; its code is `not_ready` while the job has no file yet, `not_fetched` where the job
+-- is completed and its file has not come
 function Client:download_video(id, target, opts)
   return download.prepare(self, id, target, opts)()
 end
@@ -279,8 +279,8 @@ end
 local function split_options(both, who)
   options.expect_optional(who, "options", both, "table")
   local waiting = options.copy(both)
-  local create = { headers = waiting.headers, query = waiting.query, idempotency_key = waiting.idempotency_key,
-    label = waiting.label }
+  local create = { headers = waiting.headers, query = waiting.query, label = waiting.label,
+    idempotency_key = waiting.idempotency_key }
   waiting.idempotency_key, waiting.label = nil, nil
   return create, waiting, { headers = waiting.headers, query = waiting.query }
 end
@@ -313,7 +313,8 @@ local function wait_for_job(client, job, waiting)
   local view = normalize.video(job)
   if view.state == "completed" then return job end
   if not view.id then
-    return nil, add_ticket(client, job, core.error { kind = "decode", message = "the created job has no id" })
+    local err = core.error { kind = "decode", message = "the created job has no id" }
+    return nil, add_ticket(client, job, err)
   end
   local video, err = guarded(client, job, function() return client:wait(view.id, waiting) end)
   if not video then return nil, add_ticket(client, job, err) end

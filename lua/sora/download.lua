@@ -37,7 +37,7 @@ local LATE = { [400] = true, [403] = true, [404] = true, [409] = true, [425] = t
 local function tell(self, name, ...)
   local listener = self.target[name]
   if not listener then return nil end
-  local good, result = true, nil
+  local good, result = true -- luacheck: ignore 311
   if pump.can_protect(self.client) then
     good, result = pcall(listener, ...)
   else
@@ -303,22 +303,21 @@ end
 -- The sequence -----------------------------------------------------------------------
 
 local function find_and_fetch(self, address)
-  local tries, last = 0, nil
+  local tries = 0
   while true do
     local file, err, response = fetch(self, address)
     if file or self.stuck then return file, err, response end
-    local tried, bytes, problem = address, nil, nil
-    address, bytes, problem = find_elsewhere(self, tried, err)
+    local next_address, bytes, problem = find_elsewhere(self, address, err)
     if bytes then return deliver(self, bytes, err) end
-    last, tries = problem, tries + 1
-    if address and tries >= MAX_TRIES then address = nil end
-    if not address then
-      if not wait_for_file(self, tried, last) then
-        note_gone(self, last)
-        return nil, last, response
+    tries = tries + 1
+    if not next_address or tries >= MAX_TRIES then
+      if not wait_for_file(self, address, problem) then
+        note_gone(self, problem)
+        return nil, problem, response
       end
-      address = self.content
+      next_address = self.content
     end
+    address = next_address
   end
 end
 
@@ -338,8 +337,8 @@ local function from_video(self)
 end
 
 --- Downloads the file of a job to a target that is reserved.
--- @tparam table self client, id, target, part, opts (of the calls) and who (the method's name); and where they
--- are known: `known`, the completed video, and `ended`, when this process saw it end, by `core.now()`
+-- @tparam table self client, id, target, part, opts (of the calls) and who (the method's name); and where
+-- they are known: `known`, the completed video, and `ended`, when this process saw it end, by `core.now()`
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
 -- @treturn[2] table error

@@ -68,7 +68,8 @@ local function drive(client, seconds, calls_only)
   if raised == nil then raised = problem end
   pump.arm(client)
   local polls = group and group.calling or 0
-  return calls + (group and group.open or 0) + #(client._tasks or {}), calls + polls + task.calls(client), raised
+  local open = calls + (group and group.open or 0) + #(client._tasks or {})
+  return open, calls + polls + task.calls(client), raised
 end
 
 -- Drives for a waiter, who must not be hit by an error of somebody else's callback.
@@ -130,8 +131,8 @@ end
 
 -- Calls ------------------------------------------------------------------------------
 
--- Starts a call whose end, or whose bytes, `turn` waits for. The core must not keep the turn alive: a waiter that
--- is gone leaves a download that nobody reads, which ends when it is collected.
+-- Starts a call whose end, or whose bytes, `turn` waits for. The core must not keep the turn alive: a waiter
+-- that is gone leaves a download that nobody reads, which ends when it is collected.
 local function begin(client, start, what, opts)
   local turn, own = {}, options.copy(opts)
   local waiter = setmetatable({ turn }, { __mode = "v" })
@@ -144,8 +145,8 @@ local function begin(client, start, what, opts)
   return handle and turn, err
 end
 
--- Lets others work until the waiter is woken, or for a while. What ends a blocking wait, such as Ctrl-C, ends the
--- call, too. Returns an error where nothing can be waited for.
+-- Lets others work until the waiter is woken, or for a while. What ends a blocking wait, such as Ctrl-C, ends
+-- the call, too. Returns an error where nothing can be waited for.
 local function await(client, turn)
   local usable, err = core.usable(client)
   if not usable and not turn.handle:done() then return err end -- in a forked child
@@ -198,8 +199,9 @@ end
 -- @tparam table client
 -- @tparam table spec from `endpoints.describe`, with `file` or `sink`
 -- @tparam ?table opts the options of a call
--- @tparam function listen called with each chunk (nil for a file), how many bytes came in all, the length or nil,
--- and the validator or nil; what it returns ends the call with that error; a second result `true` asks for all news
+-- @tparam function listen called with each chunk (nil for a file), how many bytes came in all, the length or
+-- nil, and the validator or nil; what it returns ends the call with that error; a second result `true` asks
+-- for all news
 -- @local
 function pump.receive(client, spec, opts, listen)
   pump.check_can_wait(client)
@@ -266,7 +268,8 @@ local function start_journaled(client, spec, opts)
 end
 
 --- Calls that take several requests and can be started: name → { prepare = function, opts_at = number }:
--- `prepare` checks the method's arguments, of which the options are number `opts_at`, and returns the code to run.
+-- `prepare` checks the method's arguments, of which the options are number `opts_at`, and returns the code to
+-- run.
 -- @local
 pump.composites = {}
 

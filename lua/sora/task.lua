@@ -10,8 +10,16 @@ core.own()
 
 local task = {}
 
+-- Lua's own: nginx has others in their place, whose coroutines belong to one request.
+-- luacheck: push ignore 143
+local create, status = coroutine._create or coroutine.create, coroutine._status or coroutine.status
+local continue, yield = coroutine._resume or coroutine.resume, coroutine._yield or coroutine.yield
+-- luacheck: pop
+
 -- PUC Lua 5.1 cannot yield across pcall.
-task.yields_through_pcall = coroutine.wrap(function() pcall(coroutine.yield, true) end)() == true
+local probe = create(function() pcall(yield) end)
+continue(probe)
+task.yields_through_pcall = status(probe) == "suspended"
 
 local unpack = table.unpack or unpack -- luacheck: std max
 
@@ -52,11 +60,11 @@ local function resume(self)
   local function take(good, ...)
     current, self.running = before, false
     if not good then return fail(self, (...)) end
-    if coroutine.status(self.co) == "dead" then return finish(self, ...) end
-    if not self.waits then self.ready = true end -- code of the user's own has yielded: it is resumed by the next step
+    if status(self.co) == "dead" then return finish(self, ...) end
+    if not self.waits then self.ready = true end -- the user's own code has yielded: the next step resumes it
     self.waits = nil
   end
-  take(coroutine.resume(self.co))
+  take(continue(self.co))
 end
 
 --- Lets others work until `turn.wake` is called, at most for `seconds`. Raises if the task was cancelled.
@@ -67,7 +75,7 @@ function task.rest(self, seconds, turn)
   if not self.stop then
     self.turn, self.due, self.waits = turn, core.now() + seconds, true
     if turn then turn.wake = function() self.ready = true end end
-    coroutine.yield()
+    yield()
     if turn then turn.wake = nil end
     self.turn = nil
   end
@@ -94,7 +102,7 @@ end
 -- @tparam ?function on_done called from `update` with the results
 -- @treturn Handle
 function task.start(client, code, on_done)
-  local self = setmetatable({ client = client, co = coroutine.create(code), held = {}, on_done = on_done }, Task)
+  local self = setmetatable({ client = client, co = create(code), held = {}, on_done = on_done }, Task)
   client._tasks = client._tasks or {}
   table.insert(client._tasks, self)
   resume(self)
@@ -118,7 +126,7 @@ local function stop(self, err)
   if self.results then return false end
   self.stop = self.stop or err
   if not self.running then resume(self) end
-  if not self.running and not self.results then fail(self, err) end -- it catches errors, and waits again
+  if not (self.running or self.results) then fail(self, err) end -- it caught the error, and waits again
   return true
 end
 
@@ -138,7 +146,8 @@ function task.step(client)
   local now, i = core.now(), 1
   while list[i] do
     local self = list[i]
-    if not self.results and not self.running and (self.ready or self.due and self.due <= now) then resume(self) end
+    local due = self.ready or self.due and self.due <= now
+    if due and not self.results and not self.running then resume(self) end
     if self.results and list[i] == self then
       table.remove(list, i)
       if self.on_done then

@@ -1,5 +1,5 @@
--- download_video where the file comes late, or at another place than /content: after any answer that is no file the
--- job is asked, once; for some seconds after its end its file is asked for again.
+-- download_video where the file comes late, or at another place than /content: after any answer that is no file
+-- the job is asked, once; for some seconds after its end its file is asked for again.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
@@ -27,7 +27,7 @@ describe("download_video", function()
   local NO_FILES = {
     ["a JSON error with status 200"] = { json = { error = { message = "No file here." } } },
     ["401"] = { status = 401 }, ["500"] = { status = 500 }, ["502"] = { status = 502, body = "<html>" },
-    ["a web page"] = { headers = { ["Content-Type"] = "text/html" }, body = "<html><title>Welcome</title></html>" },
+    ["a web page"] = { headers = { ["Content-Type"] = "text/html" }, body = "<html>Welcome</html>" },
     ["nothing"] = { body = "", headers = answers.TYPE },
   }
   for name, answer in pairs(NO_FILES) do
@@ -80,7 +80,8 @@ describe("download_video", function()
   end)
 
   it("does not wait for a file that is gone, or is long completed, or with grace = 0", function()
-    srv:route("GET", CONTENT, { { status = 404 }, { status = 404 }, { status = 410 }, { status = 404 } })
+    local missing = { status = 404 }
+    srv:route("GET", CONTENT, { missing, missing, { status = 410 }, missing })
     srv:route("GET", JOB, { answers.job("completed", { completed_at = os.time() - 100 }), just_completed(),
       just_completed(), answers.job("completed", { completed_at = os.time() - 9, expires_at = os.time() - 1 }) })
     for _, target in ipairs{ {}, { grace = 0 }, {}, {} } do assert.is_nil((download(target))) end
@@ -116,7 +117,8 @@ describe("download_video", function()
     it("knows it by its first bytes, whatever its length", function()
       client:close()
       client = rig.client(srv, { max_response_bytes = 10 })
-      srv:reply({ body = MP4 }, { steps = { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\0\0", 0.05, "\0\24ftypx" } })
+      local head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+      srv:reply({ body = MP4 }, { steps = { head .. "\0\0", 0.05, "\0\24ftypx" } })
       assert.equal(MP4, assert(client:create_video{ prompt = "p" }).data)
       local job = client:create_and_download({ prompt = "p" }, dir:at("a.mp4"))
       assert.equal("\0\0\0\24ftypx", dir:read("a.mp4"))

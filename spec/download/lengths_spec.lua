@@ -1,5 +1,5 @@
--- download_video and the length of a file: what is known of the whole is demanded, a part is what it says, and a
--- download that brings nothing new ends. A validator names what the length belongs to.
+-- download_video and the length of a file: what is known of the whole is demanded, a part is what it says, and
+-- a download that brings nothing new ends. A validator names what the length belongs to.
 local answers = require "spec.support.answers"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
@@ -67,7 +67,8 @@ describe("download_video", function()
   end)
 
   it("does not take a part that is shorter than it says", function()
-    gives(whole(CUT), part(FILE:sub(CUT + 1, 300), "bytes 100-623/624"), part(FILE:sub(301), "bytes 300-623/624"))
+    gives(whole(CUT), part(FILE:sub(CUT + 1, 300), "bytes 100-623/624"),
+      part(FILE:sub(301), "bytes 300-623/624"))
     assert.same({ "", "bytes=100-", "bytes=300-" }, ranges())
   end)
 
