@@ -25,10 +25,10 @@ local unpack = table.unpack or unpack -- luacheck: std max
 
 local current -- the task that is being resumed
 
---- A started call, as `Client:start` returns it.
+--- A started call, as `Client:start` returns it. It does not keep the client alive.
 -- @type Handle
-local Task = {}
-Task.__index = Task
+local Handle = {}
+Handle.__index = Handle
 
 --- Returns the task whose code this is, or nil.
 function task.current()
@@ -41,7 +41,7 @@ end
 
 -- Ends a task with these results.
 local function finish(self, ...)
-  self.results = { n = select("#", ...), ... }
+  self.state.results = { n = select("#", ...), ... }
   for _, resource in ipairs(self.held) do resource:close() end
   self.held, self.turn, self.co = {}, nil, nil
 end
@@ -102,40 +102,45 @@ end
 -- @tparam ?function on_done called from `update` with the results
 -- @treturn Handle
 function task.start(client, code, on_done)
-  local self = setmetatable({ client = client, co = create(code), held = {}, on_done = on_done }, Task)
+  local self = { client = client, co = create(code), state = {}, held = {}, on_done = on_done }
   client._tasks = client._tasks or {}
   table.insert(client._tasks, self)
   resume(self)
-  return self
+  return setmetatable({ state = self.state, task = setmetatable({ self }, { __mode = "v" }) }, Handle)
 end
 
 --- Tells whether it is done.
 -- @treturn boolean
-function Task:done()
-  return self.results ~= nil
+function Handle:done()
+  if not (self.state.results or self.task[1]) then -- the client was collected, and the task with it
+    self.state.results = { n = 2, nil, core.error { kind = "closed", message = "the client was closed" } }
+  end
+  return self.state.results ~= nil
 end
 
 --- Returns the results; raises while it is running.
-function Task:result()
-  if not self.results then error("the call is not done yet: ask handle:done() first", 2) end
-  return unpack(self.results, 1, self.results.n)
+function Handle:result()
+  if not self:done() then error("the call is not done yet: ask handle:done() first", 2) end
+  return unpack(self.state.results, 1, self.state.results.n)
 end
 
 -- Ends a task with an error, at once unless its own code asks for it.
 local function stop(self, err)
-  if self.results then return false end
+  if self.state.results then return false end
   self.stop = self.stop or err
   if not self.running then resume(self) end
-  if not (self.running or self.results) then fail(self, err) end -- it caught the error, and waits again
+  if not (self.running or self.state.results) then fail(self, err) end -- it caught the error, and waits again
   return true
 end
 
 --- Ends it.
 -- @treturn boolean whether it was running
-function Task:cancel()
-  local usable, err = core.usable(self.client)
+function Handle:cancel()
+  local own = self.task[1]
+  if not own or self:done() then return false end
+  local usable, err = core.usable(own.client)
   if not usable and err.kind == "forked" then return false end
-  return stop(self, stopped "the call was cancelled")
+  return stop(own, stopped "the call was cancelled")
 end
 
 --- Resumes the tasks that have something to do and calls the callbacks of those that have ended.
@@ -147,11 +152,12 @@ function task.step(client)
   while list[i] do
     local self = list[i]
     local due = self.ready or self.due and self.due <= now
-    if due and not self.results and not self.running then resume(self) end
-    if self.results and list[i] == self then
+    local state = self.state
+    if due and not (state.results or self.running) then resume(self) end
+    if state.results and list[i] == self then
       table.remove(list, i)
       if self.on_done then
-        local good, raised = pcall(self.on_done, self:result())
+        local good, raised = pcall(self.on_done, unpack(state.results, 1, state.results.n))
         if not good and problem == nil then problem = raised == nil and "a callback raised nil" or raised end
       end
     else
@@ -166,7 +172,7 @@ end
 function task.next_due(client)
   local first
   for _, self in ipairs(client._tasks or {}) do
-    if self.results or self.ready then return 0 end
+    if self.state.results or self.ready then return 0 end
     if not self.running and self.due and (not first or self.due < first) then first = self.due end
   end
   return first

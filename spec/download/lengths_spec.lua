@@ -1,5 +1,5 @@
--- download_video and the length of a file: what is known of the whole is demanded, a part is what it says, and
--- a download that brings nothing new ends. A validator names what the length belongs to.
+-- download_video and the length of a file: what is known of the whole is demanded, a part is what it says,
+-- and a download that brings nothing new ends. A validator names what the length belongs to.
 local answers = require "spec.support.answers"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"

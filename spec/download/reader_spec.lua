@@ -1,5 +1,5 @@
--- download_video with a sink that waits, or that uses its own client: it runs in the caller's own coroutine, a
--- slow one slows the transfer, and nobody else's call is touched. The same code downloads when it is started.
+-- download_video with a sink that waits, or that uses its own client: it runs in the caller's own coroutine,
+-- a slow one slows the transfer, and nobody else's call is touched. The same code downloads when it is started.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
@@ -72,7 +72,7 @@ describe("download_video", function()
       assert.is_true(table.concat(pieces) == BIG)
     end)
 
-    it("slows the transfer with a slow sink, for longer than the timeout, which is for standing still", function()
+    it("slows the transfer with a slow sink, for longer than the timeout", function()
       srv:route("GET", "/v1/videos/v/content", answers.file(BIG:rep(8)))
       local largest, count, waited, result, err = 0, 0, false, nil, nil
       local thread = coroutine.create(function()
@@ -241,7 +241,8 @@ describe("download_video", function()
       assert.equal("a.mp4", dir:list())
     end)
 
-    for name, how in pairs{ ["another job"] = { "w" }, ["another variant"] = { "v", { variant = "thumbnail" } },
+    for name, how in pairs{ ["another job"] = { "w" },
+      ["another variant"] = { "v", { variant = "thumbnail" } },
       ["resume = false"] = { "v", { resume = false } } } do
       it("starts over for " .. name, function()
         killed_after(100)
