@@ -190,10 +190,12 @@
 ---Where a download goes: either `path` or `sink`.
 ---@class sora.DownloadTarget
 ---@field path? string the file to write; at any time it is missing, the old file, or the complete new one
----@field sink? fun(chunk: string) receives the bytes instead of a file
+---@field sink? fun(chunk: string): boolean? receives the bytes instead of a file; a slow sink slows the transfer; `false` stops it
 ---@field variant? "video"|"thumbnail"|"spritesheet" which file of the job (`"video"`)
 ---@field on_progress? fun(received: integer, total: integer?): boolean? `false` stops the download
----@field resume? boolean whether an interrupted transfer resumes where it stopped (`true`)
+---@field resume? boolean whether an interrupted transfer resumes where it stopped, also in another process (`true`)
+---@field sync? boolean `false` does not wait until the file is on the disk (`true`)
+---@field grace? number how many seconds the file of a job that has just ended may be late (30; 10 if nobody knows when it ended); 0: not at all
 
 -- Results ----------------------------------------------------------------------------
 
@@ -391,8 +393,10 @@
 
 -- Started calls and watched jobs -----------------------------------------------------
 
----The methods that make a single call, so that `start` accepts them.
+---The methods that can be started: those that make one call, and three that make several.
 ---@alias sora.CallName
+---| "create_and_download" # `Client:create_and_download`
+---| "create_and_wait" # `Client:create_and_wait`
 ---| "create_character" # `Client:create_character`
 ---| "create_video" # `Client:create_video`
 ---| "delete_video" # `Client:delete_video`
@@ -548,7 +552,7 @@ function Client:find_created(what, opts) end
 ---@return sora.Error? err with a `ticket` once the job is created
 function Client:create_and_wait(params, opts) end
 
----Creates a video, waits for it and saves it.
+---Creates a video, waits for it and saves it. The target is checked and locked before anything is paid for.
 ---@param params sora.CreateParams
 ---@param target string|sora.DownloadTarget
 ---@param opts? sora.CreateAndWaitOptions

@@ -18,6 +18,7 @@ local normalize = require "sora.normalize"
 local options = require "sora.options"
 local pages = require "sora.pages"
 local pump = require "sora.pump"
+local task = require "sora.task"
 
 core.own()
 core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints.find_id, endpoints.flaw)
@@ -108,17 +109,19 @@ Client.list_videos = method "list_videos"
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
 -- @tparam string|table id
--- @tparam string|table target the path, or { path =, variant =, on_progress =, resume = }, or { sink = }:
--- `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the download by
--- returning false; `sink(chunk)` gets the bytes instead of a file
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume =, sync =, grace = },
+-- or { sink = }: `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the
+-- download by returning false; `sink(chunk)` gets the bytes instead of a file, and may wait; `sync = false`
+-- does not wait for the disk; `grace` is how many seconds the file of a job that has just ended may be late
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
--- @treturn[2] table error; its code is `not_ready` while the job has no file yet
+-- @treturn[2] table error; its code is `not_ready` while the job has no file yet, `not_fetched` where the job
+-- is completed and its file has not come
 function Client:download_video(id, target, opts)
-  id = endpoints.id_of(id, "download_video", self)
-  return pump.written(self, download.run(self, id, target, opts))
+  return pump.written(self, download.prepare(self, id, target, opts)())
 end
+pump.composites.download_video = { prepare = download.prepare, opts_at = 3 }
 
 --- Returns the timeout of one attempt, in seconds.
 function Client:attempt_timeout()
@@ -271,59 +274,117 @@ end
 
 -- Creating and waiting -----------------------------------------------------------------
 
--- Splits options into those of the create and those of the wait.
-local function split_options(both)
-  options.expect_optional("create_and_wait", "options", both, "table")
+-- Splits options into those of the create, those of the wait and those of the download.
+local function split_options(both, who)
+  options.expect_optional(who, "options", both, "table")
   local waiting = options.copy(both)
+  local create = { headers = waiting.headers, query = waiting.query, label = waiting.label,
+    idempotency_key = waiting.idempotency_key }
   waiting.idempotency_key, waiting.label = nil, nil
-  local create = { headers = waiting.headers, query = waiting.query,
-    idempotency_key = both and both.idempotency_key, label = both and both.label }
-  return create, waiting
+  return create, waiting, { headers = waiting.headers, query = waiting.query }
 end
 
--- Returns nil and the error, with a ticket that `watch` can resume from.
-local function with_ticket(client, job, err, latest)
+-- Adds a ticket to an error, with which `watch` can resume.
+local function add_ticket(client, job, err, latest)
   local view = normalize.video(err.video or latest or job)
   local made = normalize.video(job)
   err.ticket = { id = made.id or view.id, base_url = client.base_url, state = view.state,
     created = made.created_at or view.created_at or os.time() }
-  return nil, err
+  return err
 end
 
--- PUC Lua 5.1 can't yield through pcall.
-local PCALL_YIELDS = _VERSION ~= "Lua 5.1" or type(rawget(_G, "jit")) == "table"
-
--- Turns what is raised (Ctrl-C, a callback's error) into an error with the ticket. It propagates as it is
--- through a pause hook on PUC Lua 5.1; the journal has the job.
+-- Turns what a hook raises (Ctrl-C) into an error with the ticket, wherever Lua can catch it. Elsewhere it
+-- propagates as it is; the journal has the job.
 local function guarded(client, job, wait_for)
-  if pump.has_hook(client) and not PCALL_YIELDS then return wait_for() end
+  local own = task.current()
+  if own then own.on_fail = function(err) add_ticket(client, job, err) end end
+  if not pump.can_protect(client) then return wait_for() end
   local good, result, err = pcall(wait_for)
   if good then return result, err end
   if type(result) ~= "table" or not result.kind then
     result = core.error { kind = "cancelled", message = tostring(result) }
   end
-  with_ticket(client, job, result)
-  error(result, 0)
+  error(add_ticket(client, job, result), 0)
 end
 
 local function no_id(view)
   return "the created job has no id; the answer says: " .. ((view.error or {}).message or view.state)
 end
 
--- Returns the completed video and the create's answer, because only that may have an id; or nil, err.
-local function make_and_wait(client, params, opts)
-  local create, waiting = split_options(opts)
-  machine.rules(waiting, "create_and_wait")
-  local job, err = client:create_video(params, create)
-  if not job then return nil, err end
+-- Waits for a job that was just created. Returns the completed video, or nil, err.
+local function wait_for_job(client, job, waiting)
   local view = normalize.video(job)
-  if view.state == "completed" then return job, nil, job end
+  if view.state == "completed" then return job end
   if not view.id then
-    return with_ticket(client, job, core.error { kind = "decode", message = no_id(view) })
+    local err = core.error { kind = "decode", message = no_id(view) }
+    return nil, add_ticket(client, job, err)
   end
-  local video, problem = guarded(client, job, function() return client:wait(view.id, waiting) end)
-  if not video then return with_ticket(client, job, problem) end
-  return video, nil, job
+  local video, err = guarded(client, job, function() return client:wait(view.id, waiting) end)
+  if not video then return nil, add_ticket(client, job, err) end
+  return video
+end
+
+-- Checks the arguments; returns a function that creates the job, and the other options.
+local function prepare_create(client, params, opts, who)
+  local create, waiting, downloading = split_options(opts, who)
+  machine.rules(waiting, who)
+  local spec = endpoints.describe.create_video(client, params)
+  options.expect_optional(who, "option 'label'", create.label, "string")
+  local sent = options.copy(create)
+  sent.label = nil
+  core.check_call(sent, who)
+  return function(part)
+    spec.file = part
+    return pump.call(client, spec, create)
+  end, waiting, downloading
+end
+
+local function prepare_create_and_wait(client, params, opts)
+  local create, waiting = prepare_create(client, params, opts, "create_and_wait")
+  return function()
+    local job, err = create()
+    if not job then return nil, err end
+    return wait_for_job(client, job, waiting)
+  end
+end
+
+-- Only the create's answer may have an id, and only the last snapshot may say where the file is.
+local function prepare_create_and_download(client, params, target, opts)
+  local who = "create_and_download"
+  target = endpoints.target(target, who)
+  local create, waiting, downloading = prepare_create(client, params, opts, who)
+
+  local function run(part)
+    local job, err = create(part)
+    if not job then return nil, err end
+    local file, problem
+    if part and type(job.bytes) == "number" and job.id == nil and job.status == "completed" then
+      file, problem = download.finish(client, target, part, job)
+      if file then file.video = job end
+      return file, problem
+    end
+    local video
+    video, err = wait_for_job(client, job, waiting)
+    if not video then return nil, err end
+    local ended = core.now()
+    file, problem = guarded(client, job, function()
+      return download.fetch { client = client, id = normalize.video(video).id or normalize.video(job).id,
+        target = target, part = part or nil, opts = downloading, who = who, known = video, job = job,
+        ended = ended }
+    end)
+    if not file then return nil, add_ticket(client, job, problem, video) end
+    file.video = video
+    return file
+  end
+
+  return function()
+    local usable, err = core.usable(client)
+    if not usable then return nil, err end
+    local part
+    part, err = download.reserve(target) -- before anything is paid for
+    if part == nil then return nil, err end
+    return download.with(client, part, function() return run(part or nil) end)
+  end
 end
 
 --- Creates a video and waits for it.
@@ -333,11 +394,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; if the job was created it has a `ticket`, for `watch`
 function Client:create_and_wait(params, opts)
-  local video, err = make_and_wait(self, params, opts)
-  return video, err
+  return prepare_create_and_wait(self, params, opts)()
 end
+pump.composites.create_and_wait = { prepare = prepare_create_and_wait, opts_at = 2 }
 
---- Creates a video, waits for it and downloads it.
+--- Creates a video, waits for it and downloads it. Checks and locks the target before anything is paid for.
 -- @tparam table params as for `create_video`
 -- @tparam string|table target as for `download_video`
 -- @tparam ?table opts as for `create_and_wait`
@@ -345,20 +406,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error; if the job was created it has a `ticket`
 function Client:create_and_download(params, target, opts)
-  endpoints.target(target, "create_and_download")
-  local create = split_options(opts)
-  create.idempotency_key, create.label = nil, nil
-  local video, err, job = make_and_wait(self, params, opts)
-  if not video then return nil, err end
-  local file, problem = guarded(self, job, function()
-    local id = normalize.video(video).id or normalize.video(job).id
-    return download.run(self, id, target, create, video, job)
-  end)
-  pump.written(self)
-  if not file then return with_ticket(self, job, problem, video) end
-  file.video = video
-  return file
+  return pump.written(self, prepare_create_and_download(self, params, target, opts)())
 end
+pump.composites.create_and_download = { prepare = prepare_create_and_download, opts_at = 3 }
 
 --- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are
 -- not paid for again: their jobs are waited for, and their files saved. An item whose last job was refused,
@@ -435,6 +485,7 @@ function Client:close()
   core.close(self)
   if self._watched then self._watched:check_client() end
   if usable or err.kind ~= "forked" then journal.close(self) end -- a child leaves the lines to its parent
+  task.close(self)
 end
 
 function class.__tostring(client)

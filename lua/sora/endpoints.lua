@@ -446,7 +446,8 @@ end
 
 local VARIANTS = { video = true, thumbnail = true, spritesheet = true }
 local TARGET_RULES = { path = true, variant = true, sink = options.FUNCTION, on_progress = options.FUNCTION,
-  resume = options.FLAG }
+  resume = options.FLAG, sync = options.FLAG,
+  grace = options.rule("number", "a number of seconds, 0 or more", function(n) return n >= 0 end) }
 
 -- Raises unless `target` says where a file goes.
 local function check_target(target, who)
@@ -476,14 +477,14 @@ end
 -- @tparam string who
 function endpoints.file(target, from, who)
   return { name = who, method = "GET", path = from.path, query = from.query, url = from.url,
-    file = target.path, sink = target.sink, on_progress = target.on_progress, resume = target.resume }
+    sink = target.sink ~= nil, resume = target.resume }
 end
 
-function describe.download_video(client, id, target, opts)
-  target = endpoints.target(target, "download_video")
-  local path, query = endpoints.address(client._paths.content, id, "download_video")
+--- Returns the address of a job's file below the base URL: { path =, query = }.
+function endpoints.content(client, id, target, who)
+  local path, query = endpoints.address(client._paths.content, id, who)
   if target.variant then query = (query and query .. "&" or "") .. "variant=" .. target.variant end
-  return endpoints.file(target, { path = path, query = query }, "download_video"), opts
+  return { path = path, query = query }
 end
 
 endpoints.describe = describe

@@ -7,6 +7,7 @@ local core = require "sora.core"
 local endpoints = require "sora.endpoints"
 local journal = require "sora.journal"
 local options = require "sora.options"
+local task = require "sora.task"
 
 core.own()
 
@@ -16,6 +17,7 @@ pump.methods = Client
 
 local MAX_PAUSE = 0.1      -- s; another waiter's update may finish our call, so no pause for a call is longer
 local MIN_INTERVAL = 0.001 -- s; between two pumps of waiters, however many there are
+local MAX_REST = 3600      -- s; a blocking wait that is woken by what it waits for
 local SPINNING = 100       -- pauses in a row that took no time: the hook does not wait
 
 -- Pumping ----------------------------------------------------------------------------
@@ -25,6 +27,8 @@ local SPINNING = 100       -- pauses in a row that took no time: the hook does n
 function pump.arm(client)
   local due, alarm = client._watched and client._watched:next_due(), client._alarm
   if alarm and not (due and due < alarm) then due = alarm end
+  local tasks = client._tasks and task.next_due(client)
+  if tasks and not (due and due < tasks) then due = tasks end
   core.wake(client, due)
 end
 
@@ -33,23 +37,38 @@ local function work(client, seconds, calls_only)
   if calls_only then
     core.wake(client, nil) -- a job that is due would end each wait at once
     local running, problem = core.update(client, seconds)
-    return running, running or problem, running and problem
+    if not (running and client._tasks) then return running, running or problem, running and problem end
+    running = running - task.calls(client)
+    local raised = task.step(client)
+    running = running + task.calls(client)
+    if problem == nil then problem = raised end
+    return running, running, problem
   end
   local group, raised = client._watched, nil
   local alarm = client._alarm
   if alarm and alarm <= core.now() then client._alarm = nil end
+  local tasks = client._tasks
   if group then raised = group:step() end
-  if group or alarm then pump.arm(client) end
+  if tasks then
+    local problem = task.step(client)
+    if raised == nil then raised = problem end
+  end
+  if group or alarm or tasks then pump.arm(client) end
   local running, problem = core.update(client, seconds)
   if not running then return nil, problem, raised end
   if raised == nil then raised = problem end
   group = client._watched -- a callback may have made it
-  if not group then return running, running, raised end
-  local calls = running - group.calling -- before the step starts polls, which `running` does not count
-  problem = group:step()
+  if not (group or client._tasks) then return running, running, raised end
+  -- Before the steps start calls, which `running` does not count.
+  local calls = running - (group and group.calling or 0) - task.calls(client)
+  problem = task.step(client)
+  if raised == nil then raised = problem end
+  problem = group and group:step()
   if raised == nil then raised = problem end
   pump.arm(client)
-  return calls + group.open, calls + group.calling, raised
+  local polls = group and group.calling or 0
+  local open = calls + (group and group.open or 0) + #(client._tasks or {})
+  return open, calls + polls + task.calls(client), raised
 end
 
 -- Drives all that was started and, unless `calls_only`, watched, and writes the journal's lines. Returns how
@@ -81,13 +100,19 @@ end
 --- Tells whether waiting calls go through a pause hook.
 -- @local
 function pump.has_hook(client)
-  return client._pause ~= nil
+  return client._pause ~= nil or task.current() ~= nil
+end
+
+--- Tells whether a wait may be put into a pcall.
+-- @local
+function pump.can_protect(client)
+  return task.yields_through_pcall or not pump.has_hook(client)
 end
 
 --- Raises where the pause hook could not wait.
 -- @local
 function pump.check_can_wait(client)
-  if client._pause and client.can_wait then client:can_wait() end
+  if client._pause and client.can_wait and not task.current() then client:can_wait() end
 end
 
 --- Lets others run for at most `seconds`.
@@ -98,6 +123,8 @@ end
 -- is done
 -- @local
 function pump.rest(client, seconds, turn, awaits)
+  local own = task.current()
+  if own then return task.rest(own, seconds, turn) end
   if not client._pause then return drive_quietly(client, seconds) end
   local before = core.now()
   if awaits then
@@ -152,10 +179,11 @@ local function recorder(answer, on_done)
   end
 end
 
-local function waker(turn, answer)
+local function waker(waiter, answer)
   return function(video, err)
     if answer then record(answer, video, err) end
-    if turn.wake then turn.wake() end
+    local awake = waiter[1]
+    if awake and awake.wake then awake.wake() end
   end
 end
 
@@ -170,17 +198,98 @@ local function start_recorded(client, start, what, opts, answer)
   return nil, err
 end
 
--- Makes a call through the pause hook; `start` is the core's function that starts it, `answer` is what the
--- journal expects.
-local function cooperate(client, start, what, opts, answer)
+-- Starts a call whose end, or whose bytes, a turn waits for; `answer` is what the journal expects. Returns
+-- the turn, or nil, err. The core must not keep it alive: a waiter that is gone leaves a download that nobody
+-- reads, which ends when it is collected.
+local function begin(client, start, what, opts, answer)
   local turn, own = {}, options.copy(opts)
-  own.on_done = waker(turn, answer)
+  own.on_done = waker(setmetatable({ turn }, { __mode = "v" }), answer)
   local handle, err = start_recorded(client, start, what, own, answer)
-  if not handle then return nil, err end
   turn.handle = handle
-  drive_quietly(client, 0)
-  while not handle:done() do pump.rest(client, MAX_PAUSE, turn, true) end
-  return handle:result()
+  return handle and turn, err
+end
+
+-- Lets others work until the waiter is woken, or for a while. What ends a blocking wait, such as Ctrl-C, ends
+-- the call, too. Returns an error where nothing can be waited for.
+local function await(client, turn)
+  local usable, err = core.usable(client)
+  if not usable and not turn.handle:done() then return err end -- in a forked child
+  if pump.has_hook(client) then
+    pump.rest(client, task.current() and MAX_REST or MAX_PAUSE, turn, true) -- a task misses no wake-up
+    return nil
+  end
+  local good, problem = pcall(pump.rest, client, MAX_REST, turn, true)
+  if good then return nil end
+  turn.handle:cancel()
+  error(problem, 0)
+end
+
+-- Makes a call through the pause hook, or in a task; `start` is the core's function that starts it.
+local function cooperate(client, start, what, opts, answer)
+  local turn, err = begin(client, start, what, opts, answer)
+  if not turn then return nil, err end
+  if not task.current() then drive_quietly(client, 0) end
+  while not turn.handle:done() do
+    err = await(client, turn)
+    if err then return nil, err end
+  end
+  return turn.handle:result()
+end
+
+local function cooperate_get_video(client, id, opts)
+  if opts ~= nil then core.check_call(opts, "get_video") end
+  pump.check_can_wait(client)
+  return cooperate(client, core.start_get_video, id, opts)
+end
+
+--- Fetches a job, like the client's method; in a task without blocking.
+-- @local
+function pump.get_video(client, id, opts)
+  if task.current() then return cooperate_get_video(client, id, opts) end
+  return client:get_video(id, opts)
+end
+
+--- Lets others work for so long.
+-- @local
+function pump.sleep(client, seconds)
+  local till, turn = core.now() + seconds, {}
+  repeat
+    pump.rest(client, math.max(till - core.now(), MIN_INTERVAL), turn)
+  until core.now() >= till or not core.usable(client)
+end
+
+--- Makes a call that receives a file and waits for it.
+-- @tparam table client
+-- @tparam table spec from `endpoints.describe`, with `file` or `sink`
+-- @tparam ?table opts the options of a call
+-- @tparam function listen called with each chunk (nil for a file), how many bytes came in all, the length or
+-- nil, and the validator or nil; what it returns ends the call with that error; a second result `true` asks
+-- for all news
+-- @local
+function pump.receive(client, spec, opts, listen)
+  pump.check_can_wait(client)
+  local turn, err = begin(client, core.start, spec, opts)
+  if not turn then return nil, err end
+  local handle, all, seen = turn.handle, true, 0
+  if not task.current() then drive_quietly(client, 0) end
+  while true do
+    local done = handle:done()
+    local chunk, received, total, validator = core.read(handle, all)
+    if received and received ~= seen and received > 0 then
+      seen = received
+      err, all = listen(chunk, received, total, validator)
+      if err then
+        handle:cancel()
+        return nil, err
+      end
+      task.check()
+    elseif done then
+      return handle:result()
+    else
+      err = await(client, turn)
+      if err then return nil, err end
+    end
+  end
 end
 
 -- Takes the label out of the options of a call that makes a job: it is for the journal alone.
@@ -208,7 +317,7 @@ function pump.written(client, ...)
   if not client._journal then return ... end
   local is_written = journal.mark(client)
   journal.flush(client)
-  while client._pause and not is_written() and core.usable(client) do
+  while client._pause and not task.current() and not is_written() and core.usable(client) do
     client:pause(MIN_INTERVAL)
     journal.flush(client)
   end
@@ -228,7 +337,7 @@ end
 -- @tparam ?table opts the options of a call
 -- @local
 function pump.call(client, spec, opts)
-  local hooked, journaled = client._pause, client._journal and (spec.creates or spec.deletes)
+  local hooked, journaled = pump.has_hook(client), client._journal and (spec.creates or spec.deletes)
   if not (hooked or spec.creates or journaled) then return core.call(client, spec, opts) end
   local own = take_label(spec, opts)
   if own ~= nil then core.check_call(own, spec.name) end
@@ -243,12 +352,6 @@ function pump.call(client, spec, opts)
   end
   if not answer then return core.call(client, spec, own) end
   return recorded(answer, core.call(client, spec, own))
-end
-
-local function get_video_through_hook(client, id, opts)
-  if opts ~= nil then core.check_call(opts, "get_video") end
-  pump.check_can_wait(client)
-  return cooperate(client, core.start_get_video, id, opts)
 end
 
 -- Starts a call of which the journal gets the outcome when its answer comes.
@@ -266,7 +369,33 @@ local function start_journaled(client, spec, opts)
   return start_recorded(client, core.start, spec, own, answer)
 end
 
---- Starts a call and returns at once. Any method that makes one call can be started:
+--- Calls that take several requests and can be started: name → { prepare = function, opts_at = number }:
+-- `prepare` checks the method's arguments, of which the options are number `opts_at`, and returns the code to
+-- run.
+-- @local
+pump.composites = {}
+
+local unpack = table.unpack or unpack -- luacheck: std max
+
+local function start_composite(client, name, ...)
+  local composite, arguments = pump.composites[name], { ... }
+  local opts, on_done = arguments[composite.opts_at], nil
+  if type(opts) == "table" then
+    on_done, opts = opts.on_done, options.copy(opts)
+    opts.on_done = nil
+    arguments[composite.opts_at] = opts
+    options.expect_optional(name, "option 'on_done'", on_done, "function")
+  end
+  local code = composite.prepare(client, unpack(arguments, 1, composite.opts_at))
+  local usable, err = core.usable(client)
+  if not usable then return nil, err end
+  local handle = task.start(client, code, on_done)
+  pump.arm(client)
+  return handle
+end
+
+--- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
+-- `create_and_wait` and `create_and_download`:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
 -- @tparam string name
 -- @param ... the method's arguments; `update` calls `on_done` of the options with the results
@@ -275,6 +404,7 @@ end
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:start(name, ...)
   if name == "get_video" then return core.start_get_video(self, ...) end
+  if pump.composites[name] then return start_composite(self, name, ...) end
   local describe = endpoints.describe[name]
   if not describe then
     core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
@@ -341,6 +471,8 @@ end
 -- @tparam number seconds
 -- @tparam ?table turn
 function Client:pause(seconds, turn)
+  local own = task.current()
+  if own then return task.rest(own, seconds, turn) end
   if self._pause then return self._pause(self, seconds, turn) end
   return drive_quietly(self, seconds)
 end
@@ -354,7 +486,7 @@ function pump.set_field(client, name, value)
     error("client.pause: expected a function or nil, got " .. type(value), 2)
   end
   rawset(client, "_pause", value)
-  rawset(client, "get_video", value and get_video_through_hook or nil)
+  rawset(client, "get_video", value and cooperate_get_video or nil)
   if client._hooked then client._hooked(value) end
 end
 

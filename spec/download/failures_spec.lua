@@ -11,7 +11,10 @@ describe("download_video", function()
   local srv, dir = given.server(), given.folder()
   local client
 
-  before_each(function() client = rig.client(srv) end)
+  before_each(function()
+    client = rig.client(srv)
+    srv:route("GET", "/v1/videos/v", { status = 404 }) -- the job, which is asked where the file may be
+  end)
   after_each(function() client:close() end)
 
   local function download(target, opts)

@@ -419,7 +419,7 @@ describe("download_video finds the bytes", function()
       srv:route("GET", CONTENT, { status = 401, body = dialects.read "litellm-error-upstream-key.json" })
       local err = fails()
       assert.same({ 401, "invalid_api_key" }, { err.status, err.code })
-      assert.same({ CONTENT }, targets())
+      assert.same({ CONTENT, JOB }, targets())
     end)
 
     it("the request for the job fails", function()

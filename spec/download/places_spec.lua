@@ -146,11 +146,69 @@ describe("download_video", function()
       assert.equal("a.mp4.part", dir:list())
     end)
 
-    it("is on a full disk is an error, and leaves the old file", function()
+    it("has a symbolic link in place of its part file is an error, and what that leads to stays", function()
       dir:write("a.mp4", "old")
-      dir:run("ln -s /dev/full a.mp4.part")
-      refused(dir:at("a.mp4"))
-      assert.equal("old", dir:read("a.mp4"))
+      dir:write("other", "mine")
+      dir:run("ln -s other a.mp4.part")
+      assert.matches("a.mp4.part: it is a symbolic link", refused(dir:at("a.mp4")).message)
+      assert.same({ "old", "mine" }, { dir:read("a.mp4"), dir:read("other") })
+      assert.equal("a.mp4 a.mp4.part other", dir:list())
+    end)
+
+    for _, make in ipairs{ "mkfifo a.mp4", "ln -s /dev/null a.mp4" } do
+      it("exists and is no regular file is an error (" .. make .. ")", function()
+        dir:run(make)
+        assert.matches("cannot replace .*: it is not a regular file", refused(dir:at("a.mp4")).message)
+        assert.equal("a.mp4", dir:list())
+        assert.equal(0, #srv:requests())
+      end)
+    end
+
+    it("is a symbolic link leads to the file that is replaced, with its permissions", function()
+      dir:run("mkdir sub && echo old >sub/b.mp4 && chmod 640 sub/b.mp4 && ln -s sub/b.mp4 a.mp4")
+      srv:reply(FILE)
+      assert.equal(dir:at("a.mp4"), assert(download()).path)
+      assert.equal(MP4, dir:read("sub/b.mp4"))
+      assert.equal("640\n", process.output("stat -c %a " .. dir:at("sub/b.mp4")))
+      assert.equal("a.mp4 sub", dir:list())
+    end)
+
+    it("another download writes is an error for the second", function()
+      srv:reply(answers.HALF, FILE)
+      local first = client:start("download_video", "v", dir:at("a.mp4"))
+      srv:wait_requests(1)
+      assert.equal("a.mp4.part", dir:list())
+      local result, err = client:download_video("w", dir:at("a.mp4"))
+      assert.same({ nil, "file" }, { result, err.kind })
+      assert.matches("cannot open .*a%.mp4%.part: another download is writing it", err.message)
+      assert.equal("a.mp4.part", dir:list())
+      first:cancel()
+      assert.equal("", dir:list())
+      assert.equal(#MP4, assert(client:download_video("w", dir:at("a.mp4"))).bytes)
+    end)
+
+    -- Each pair: two processes, one target; each says what it saved, and the file is one of the two.
+    it("two processes download to at once is the file of one that said so", function()
+      for i, bytes in ipairs{ ("1"):rep(300000), ("2"):rep(200000) } do
+        srv:route("GET", "/v1/videos/" .. i .. "/content", answers.file("\0\0\0\24ftyp" .. bytes))
+      end
+      local code = ([[
+        local client = require("sora").new{ base_url = "%s/v1", max_retries = 0 }
+        for _ = 1, 20 do
+          local file, err = client:download_video("%%d", "%s")
+          if not file then assert(err.message:find("another download", 1, true), err) end
+          local saved = io.open("%s", "rb"):read("*a")
+          if file then assert(#saved == 300008 or #saved == 200008, #saved) end
+          assert(saved:sub(9, 9):rep(#saved - 8) == saved:sub(9))
+        end
+        print "good"]]):format(srv.url, dir:at("a.mp4"), dir:at("a.mp4"))
+      dir:write("a.mp4", "\0\0\0\24ftyp1")
+      local first = rig.spawn(code:format(1))
+      local second = rig.spawn(code:format(2))
+      assert.equal("good\n", first:read("*a"))
+      assert.equal("good\n", second:read("*a"))
+      first:close()
+      second:close()
       assert.equal("a.mp4", dir:list())
     end)
 

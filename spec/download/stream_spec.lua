@@ -145,6 +145,7 @@ describe("download_video", function()
 
       it("never passes on a body that is not a file", function()
         local function never() error("called") end
+        srv:route("GET", "/v1/videos/v", { status = 404 }) -- the job, which is asked where the file may be
         local html = "<!DOCTYPE html><html><title>Sign in</title></html>"
         for kind, body in pairs{ api = '{"error":{"message":"No."}}', decode = html } do
           for _, typed in ipairs{ "video/mp4", "binary/octet-stream", "text/html", "application/json" } do

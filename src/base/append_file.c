@@ -10,7 +10,7 @@ void append_file_init(struct append_file *f) {
 }
 
 void append_file_close(struct append_file *f) {
-  if (f->fd >= 0) sys_file_close(f->fd);
+  if (f->fd >= 0) sys_file_drop(f->fd);
   f->fd = -1;
 }
 

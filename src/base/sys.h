@@ -40,11 +40,16 @@ void sys_stay_loaded(const void *address);
 
 /* --- files: 0, or -1 with errno set --------------------------------------------------------------------------------- */
 
-/* Opens a file for writing, made if it is missing; a descriptor, or -1. */
-int sys_file_open(const char *path);
+/* Where a path leads: symbolic links followed, also one to a file that is missing. The caller frees it; NULL: errno. */
+char *sys_file_resolve(const char *path);
 
-/* Whether the path is a folder. */
-int sys_is_folder(const char *path);
+/* What is at a path, and the permissions of a regular file. */
+enum sys_kind { SYS_MISSING, SYS_REGULAR, SYS_FOLDER, SYS_OTHER /* a device, a pipe … */ };
+enum sys_kind sys_file_kind(const char *path, unsigned *mode);
+
+/* Opens a regular file for writing, made if it is missing, and locks it where the file system can. Never follows a
+ * symbolic link (ELOOP), never waits; EWOULDBLOCK: another process or descriptor has the lock. A descriptor, or -1. */
+int sys_file_own(const char *path);
 
 /* Whether the path can be opened for reading and is not a folder. */
 int sys_file_check(const char *path);
@@ -52,15 +57,32 @@ int sys_file_check(const char *path);
 /* Writes all bytes; *written says how many were, also after a failure. */
 int sys_file_write(int fd, const char *data, size_t size, long long *written);
 
+/* Reads the beginning of a regular file; how many bytes, or -1. Never waits. */
+long sys_file_read(const char *path, char *data, size_t size);
+
+/* The file's length, or -1. */
+long long sys_file_size(int fd);
+
 /* Cuts the file to `size` bytes; the next write appends to them. */
 int sys_file_cut(int fd, long long size);
 
+int sys_file_set_mode(int fd, unsigned mode);
+
+/* Begins to write a range of the file to the disk, and does not wait for it. */
+void sys_file_start_sync(int fd, long long from, long long size);
 int sys_file_sync(int fd);
-int sys_file_close(int fd);
+
+/* Reports what a close would, and keeps the descriptor and its lock. */
+int sys_file_flush(int fd);
+
+/* Closes a descriptor of sys_file_own, and unlocks the file for all copies of it. sys_file_drop only closes: in a forked
+ * child the lock stays with the parent. */
+void sys_file_release(int fd);
+void sys_file_drop(int fd);
 void sys_file_remove(const char *path);
 
-/* Renames `from` to `to`, which it replaces, and makes that durable where the file system can. */
-int sys_file_replace(const char *from, const char *to);
+/* Renames `from` to `to`, which it replaces; `durable`: and makes that durable where the file system can. */
+int sys_file_replace(const char *from, const char *to, int durable);
 
 /* Which file it is, whatever it is called. */
 struct sys_file_id {

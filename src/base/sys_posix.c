@@ -1,5 +1,5 @@
 /* sys_posix.c - sys.h for POSIX: Linux, macOS, the BSDs. */
-#define _GNU_SOURCE /* O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE */
+#define _GNU_SOURCE /* O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE, flock, sync_file_range */
 #include "base/sys.h"
 
 #include <dlfcn.h>
@@ -11,12 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#define MAX_LINKS 40       /* symbolic links in a row, as the kernel has it */
+#define MAX_LINK 4096      /* bytes of one */
+#define MAX_REPLACED 100   /* times that a file is renamed while it is being opened */
 #define RESERVED_DESCRIPTORS 32 /* left for files, the resolver and the rest of the process */
 
 /* --- time and chance ---------------------------------------------------------------------------------------------- */
@@ -70,13 +74,71 @@ void sys_stay_loaded(const void *address) {
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
-int sys_file_open(const char *path) {
-  return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+/* The path of a symbolic link's target: `link`, beside `path` unless it is absolute. */
+static char *beside(const char *path, const char *link) {
+  const char *slash = link[0] == '/' ? NULL : strrchr(path, '/');
+  size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0, len = strlen(link) + 1;
+  char *both = malloc(folder + len);
+  if (both == NULL) return NULL;
+  memcpy(both, path, folder);
+  memcpy(both + folder, link, len);
+  return both;
 }
 
-int sys_is_folder(const char *path) {
+char *sys_file_resolve(const char *path) {
+  char *at = strdup(path), *next;
+  int links;
+  for (links = 0; at != NULL; links++) {
+    char link[MAX_LINK];
+    ssize_t len = readlink(at, link, sizeof link - 1);
+    if (len < 0 && (errno == EINVAL || errno == ENOENT)) return at; /* no link, or nothing there */
+    if (len >= 0 && links == MAX_LINKS) errno = ELOOP;
+    if (len < 0 || links == MAX_LINKS) break;
+    link[len] = '\0';
+    next = beside(at, link);
+    free(at);
+    at = next;
+  }
+  free(at);
+  return NULL;
+}
+
+enum sys_kind sys_file_kind(const char *path, unsigned *mode) {
   struct stat info;
-  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+  if (stat(path, &info) != 0) return SYS_MISSING;
+  *mode = (unsigned)info.st_mode & 0777;
+  return S_ISREG(info.st_mode) ? SYS_REGULAR : S_ISDIR(info.st_mode) ? SYS_FOLDER : SYS_OTHER;
+}
+
+/* Locks the file; 0, or -1 with EWOULDBLOCK. File systems without locks (some of NFS) go on without. */
+static int lock(int fd) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    return errno == EWOULDBLOCK ? -1 : 0;
+  }
+  return 0;
+}
+
+/* Whether the descriptor's file is the one that has this name now. */
+static int is_named(const char *path, const struct stat *own) {
+  struct stat named;
+  return lstat(path, &named) == 0 && named.st_dev == own->st_dev && named.st_ino == own->st_ino;
+}
+
+int sys_file_own(const char *path) {
+  int tries, code;
+  for (tries = 0; tries < MAX_REPLACED; tries++) {
+    struct stat info;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd < 0) return -1;
+    code = fstat(fd, &info) != 0 ? errno : !S_ISREG(info.st_mode) ? EEXIST : lock(fd) != 0 ? EWOULDBLOCK : 0;
+    if (code == 0 && is_named(path, &info)) return fd;
+    close(fd); /* the owner before renamed or removed it */
+    errno = code;
+    if (code != 0) return -1;
+  }
+  errno = EWOULDBLOCK;
+  return -1;
 }
 
 int sys_file_check(const char *path) {
@@ -103,16 +165,53 @@ int sys_file_write(int fd, const char *data, size_t size, long long *written) {
   return 0;
 }
 
+long sys_file_read(const char *path, char *data, size_t size) {
+  struct stat info;
+  ssize_t len = -1;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return -1;
+  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) len = read(fd, data, size);
+  close(fd);
+  return (long)len;
+}
+
+long long sys_file_size(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 ? (long long)info.st_size : -1;
+}
+
 int sys_file_cut(int fd, long long size) {
   return ftruncate(fd, size) == 0 && lseek(fd, size, SEEK_SET) == size ? 0 : -1;
+}
+
+int sys_file_set_mode(int fd, unsigned mode) {
+  return fchmod(fd, (mode_t)mode);
+}
+
+void sys_file_start_sync(int fd, long long from, long long size) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  (void)sync_file_range(fd, from, size, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)fd, (void)from, (void)size;
+#endif
 }
 
 int sys_file_sync(int fd) {
   return fsync(fd);
 }
 
-int sys_file_close(int fd) {
-  return close(fd);
+int sys_file_flush(int fd) {
+  int copy = dup(fd);
+  return copy < 0 ? 0 : close(copy);
+}
+
+void sys_file_release(int fd) {
+  (void)flock(fd, LOCK_UN);
+  close(fd);
+}
+
+void sys_file_drop(int fd) {
+  close(fd);
 }
 
 void sys_file_remove(const char *path) {
@@ -137,9 +236,9 @@ static void sync_folder(const char *path) {
   free(folder);
 }
 
-int sys_file_replace(const char *from, const char *to) {
+int sys_file_replace(const char *from, const char *to, int durable) {
   if (rename(from, to) != 0) return -1;
-  sync_folder(to);
+  if (durable) sync_folder(to);
   return 0;
 }
 

@@ -102,13 +102,13 @@ static CURLcode set_body(struct request *r) {
   return code;
 }
 
-/* Sets the options of this attempt. A file may take as long as it takes: receive.c ends a transfer that stands still.
+/* Sets the options of this attempt. A file may take as long as it moves: receive.c ends a transfer that stands still.
  * libcurl resends by itself on a kept connection that turns out dead, so a request that may be paid for takes a new
  * connection. */
 static CURLcode set_options(struct request *r) {
   CURL *handle = r->easy->handle;
   CURLcode code = set_method(r);
-  EASY_SET(CURLOPT_TIMEOUT_MS, r->file.expected ? 0L : easy_milliseconds(r->timeout));
+  EASY_SET(CURLOPT_TIMEOUT_MS, request_is_stream(r) ? 0L : easy_milliseconds(r->timeout));
   EASY_SET(CURLOPT_FRESH_CONNECT, r->repeatable ? 0L : 1L);
   EASY_SET(CURLOPT_PRIVATE, r);
   if (code == CURLE_OK) code = receive_set_options(r);
@@ -169,7 +169,7 @@ static void release(struct request *r) {
 /* Takes a handle for a new attempt and gives it the request's address. */
 static CURLcode take_handle(struct request *r, struct easy_pool *pool) {
   r->pool = pool;
-  r->easy = easy_take(pool, r->file.expected);
+  r->easy = easy_take(pool, request_is_stream(r));
   r->cross_origin = r->redirects = 0;
   r->verb = r->method;
   r->attempts++;
@@ -270,13 +270,22 @@ static int never_left(const struct request *r, const struct failure *failure) {
          (endpoint_is_scheme(r->easy->url, "https") == 1 && time_of(r, CURLINFO_APPCONNECT_TIME_T) == 0);
 }
 
+/* Forgets what names the part that we have. The first time, the attempt that found that out does not count: none has
+ * been made for the new version yet. */
+static void start_over(struct file *f, struct retry_facts *facts) {
+  f->validator.len = 0;
+  f->total = -1;
+  if (!f->restarted) facts->attempts = --f->failures;
+  f->restarted = 1;
+}
+
 static void read_transport(struct request *r, struct retry_facts *facts) {
   const struct failure *failure = failure_of(r->outcome.code);
   facts->unsent = never_left(r, failure);
   facts->transient = r->outcome.kind == KIND_NONE && failure->transient;
-  if (r->file.outdated) { /* the next attempt is the first one for this version of the file */
+  if (r->file.outdated) {
     facts->transient = 1;
-    facts->attempts = --r->file.failures;
+    start_over(&r->file, facts);
   }
   if (r->outcome.kind == KIND_NONE)
     request_fail(r, failure->kind,
@@ -291,28 +300,28 @@ static void read_status(struct request *r, struct retry_facts *facts) {
   r->outcome.retry_after = facts->retry_after = read_after(r, "retry-after-ms");
   if (r->outcome.kind == KIND_NONE) r->outcome.kind = KIND_API;
   if (r->outcome.status == 416 && r->file.ranged) { /* the part that we have is of no use: start over */
-    r->file.validator.len = 0;
-    facts->attempts = --r->file.failures; /* it has not been tried from the beginning yet */
+    start_over(&r->file, facts);
     facts->advice = 1;
   }
 }
 
-/* Counts attempts in a row that brought a download no further. */
+/* Counts attempts in a row that brought a download no further than it has ever been. */
 static void count_failures(struct file *f) {
-  f->failures = f->received > f->before && f->validator.len != 0 ? 1 : f->failures + 1;
+  f->failures = f->received > f->furthest && f->validator.len != 0 ? 1 : f->failures + 1;
+  if (f->received > f->furthest) f->furthest = f->received;
 }
 
-/* Whether the file ends before its announced length. */
+/* Whether the file ends before its known length, or the part before its announced end. */
 static int is_short(const struct request *r) {
   const struct file *f = &r->file;
-  return f->expected && is_success(r->outcome.status) && f->content == CONTENT_FILE && f->total >= 0 &&
-         f->received < f->total;
+  return f->expected && is_success(r->outcome.status) && f->content == CONTENT_FILE &&
+         (f->skip > 0 || f->received < f->total || f->received < f->end);
 }
 
 /* What libcurl said of the transfer, or what it could not know. */
 static CURLcode true_code(struct request *r, CURLcode code) {
-  if (r->file.stalled) {
-    snprintf(r->easy->error, sizeof r->easy->error, "no byte came for %g s", r->timeout);
+  if (r->motion.stalled) {
+    snprintf(r->easy->error, sizeof r->easy->error, "no byte came or went for %g s", r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
   if (code != CURLE_OK) return code;

@@ -2,6 +2,7 @@
 #include "http/receive.h"
 
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@
 #define MAX_HEADERS (256 * 1024)   /* bytes of an answer's headers */
 #define MAX_ERROR_BODY (64 * 1024) /* bytes kept of an answer that is not a 2xx */
 #define MAX_PENDING (256 * 1024)   /* bytes queued for a sink before the transfer is paused */
+#define FILM_HEAD 8                /* bytes that tell a film */
+#define NEVER 1000000L             /* s */
+#define CHANGED "the file changed in the middle of the download"
 
 /* "HTTP/1.1 200 OK" begins a new header block: the last one was a 1xx, or a proxy's own. */
 static void start_headers(struct request *r, const char *line, size_t len) {
@@ -53,6 +57,17 @@ static enum content sniff(const struct request *r, const char *data, size_t len)
   return memchr("{[<", *data, 3) != NULL ? CONTENT_TEXT : CONTENT_FILE;
 }
 
+/* Whether the answer to a create is the film itself: only what surely is one, because anything else is an error. */
+static enum content sniff_film(const struct request *r, const char *data, size_t len) {
+  char type[64] = "";
+  enum content plain = sniff(r, data, len);
+  if (plain != CONTENT_FILE) return plain;
+  headers_copy(&r->outcome.headers, "content-type", type, sizeof type);
+  if (headers_same(type, "video/", 6)) return CONTENT_FILE;
+  if (len < FILM_HEAD) return CONTENT_UNKNOWN;
+  return memcmp(data + 4, "ftyp", 4) == 0 || memcmp(data, "\x1A\x45\xDF\xA3", 4) == 0 ? CONTENT_FILE : CONTENT_TEXT;
+}
+
 static int fail(struct request *r, enum failure_kind kind, const char *message) {
   request_fail(r, kind, message);
   return -1;
@@ -65,16 +80,20 @@ static int fail_file(struct request *r) {
   return fail(r, KIND_FILE, text);
 }
 
-/* Reads "bytes 100-199/1000" (RFC 9110, 14.4) into *start and *total (-1 for "*"); returns whether it is that. */
-static int read_range(const struct request *r, long long *start, long long *total) {
-  char text[80], *end;
+/* Reads "bytes 100-199/1000" (RFC 9110, 14.4) into *start, *end (200) and *total (-1 for "*"); returns whether it is
+ * that. */
+static int read_range(const struct request *r, long long *start, long long *stop, long long *total) {
+  char text[80], *at, *end;
   if (!headers_copy(&r->outcome.headers, "content-range", text, sizeof text) || !headers_same(text, "bytes ", 6))
     return 0;
   *start = strtoll(text + 6, &end, 10);
   if (end == text + 6 || *end != '-') return 0;
-  end = strchr(end, '/');
-  *total = end == NULL || end[1] == '*' ? -1 : strtoll(end + 1, NULL, 10);
-  return 1;
+  at = end + 1;
+  *stop = strtoll(at, &end, 10) + 1;
+  if (end == at || *end != '/' || *start < 0 || *stop <= *start) return 0;
+  at = end + 1;
+  *total = *at == '*' ? -1 : strtoll(at, &end, 10);
+  return *total < 0 ? *at == '*' : end != at && *stop <= *total;
 }
 
 /* Reads into `out` what a later attempt can name this version of the file by; empty: nothing (a weak ETag can't be used
@@ -93,11 +112,12 @@ static int is_same(const struct buffer *a, const struct buffer *b) {
   return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-/* The server has another version of the file now. A part file is started over by another attempt; a sink can't be. */
-static int fail_changed(struct request *r) {
-  if (r->file.target == NULL) return fail(r, KIND_API, "the file changed in the middle of the download");
+/* What comes is not of the version that we have a part of, or not its length. A part file is started over by another
+ * attempt; a sink can't be. */
+static int fail_changed(struct request *r, const char *message) {
+  if (r->file.target == NULL) return fail(r, KIND_API, message);
   r->file.outdated = 1;
-  return fail(r, KIND_TRANSPORT, "the file changed in the middle of the download");
+  return fail(r, KIND_TRANSPORT, message);
 }
 
 /* The whole file comes, though we have a part of it: rewinds the part file, or drops the bytes that the sink has had. */
@@ -105,21 +125,38 @@ static int start_over(struct request *r, const struct buffer *validator) {
   struct file *f = &r->file;
   if (f->received == 0) return 0;
   if (f->target == NULL) {
-    if (validator->len == 0 || !is_same(validator, &f->validator)) return fail_changed(r);
+    if (validator->len == 0 || !is_same(validator, &f->validator)) return fail_changed(r, CHANGED);
     f->skip = f->received;
     return 0;
   }
   f->received = 0;
-  return part_file_rewind(f->target) == 0 ? 0 : fail_file(r);
+  return part_file_cut(f->target, 0) == 0 ? 0 : fail_file(r);
 }
 
-/* Checks a partial answer (206): it must continue the part that we have. */
-static int check_part(struct request *r, const struct buffer *validator) {
+/* Reads the headers of a whole file. */
+static int start_whole(struct request *r, const struct buffer *validator, long long total) {
   struct file *f = &r->file;
-  long long start = 0;
-  if (!f->ranged || !read_range(r, &start, &f->total) || start != f->received)
+  int same = validator->len != 0 && is_same(validator, &f->validator);
+  if (total < 0 && same) total = f->total;
+  if (start_over(r, validator) != 0) return -1;
+  if (f->skip > 0 && f->total >= 0 && total != f->total) return fail_changed(r, CHANGED);
+  f->total = total;
+  return 0;
+}
+
+/* Reads the headers of a partial answer (206): it must continue the part that we have, or be the whole file. */
+static int start_part(struct request *r, const struct buffer *validator) {
+  struct file *f = &r->file;
+  long long start = 0, total = -1;
+  int known = read_range(r, &start, &f->end, &total);
+  if (known && !f->ranged && start == 0 && f->end == total) return start_whole(r, validator, total);
+  if (!known || !f->ranged || start != f->received)
     return fail(r, KIND_API, "the server sent a part of the file that nobody asked for");
-  if (validator->len != 0 && !is_same(validator, &f->validator)) return fail_changed(r); /* If-Range was ignored */
+  if (validator->len != 0 && !is_same(validator, &f->validator)) return fail_changed(r, CHANGED); /* If-Range ignored */
+  if (total < 0) total = f->total;
+  if (total < 0) return fail_changed(r, "the server sent a part of a file whose length it does not say");
+  if (f->total >= 0 && total != f->total) return fail_changed(r, CHANGED);
+  f->total = total;
   return 0;
 }
 
@@ -129,14 +166,13 @@ static int start_file(struct request *r) {
   struct buffer validator = {0};
   char length[32];
   int result = read_validator(r, &validator);
-  f->total = -1;
+  f->news = 1;
   if (result == 0 && r->outcome.status == 206) {
-    result = check_part(r, &validator);
-    if (result == 0 && validator.len == 0) return 0; /* the one that we have still names this version */
-  } else if (result == 0 && r->outcome.status == 200) {
-    if (headers_copy(&r->outcome.headers, "content-length", length, sizeof length))
-      f->total = strtoll(length, NULL, 10);
-    result = start_over(r, &validator);
+    result = start_part(r, &validator);
+    if (result == 0 && validator.len == 0 && f->ranged) return 0; /* ours still names this version */
+  } else if (result == 0 && (r->outcome.status == 200 || r->takes_film)) {
+    int has_length = headers_copy(&r->outcome.headers, "content-length", length, sizeof length);
+    result = start_whole(r, &validator, has_length ? strtoll(length, NULL, 10) : -1);
   } else if (result == 0) {
     result = fail(r, KIND_API, "the server answered with a status that no file has");
   }
@@ -147,6 +183,7 @@ static int start_file(struct request *r) {
 
 static int keep_bytes(struct request *r, const char *data, size_t len) {
   struct file *f = &r->file;
+  long long most = f->end >= 0 ? f->end : f->total;
   if (len == 0) return 0;
   if (f->skip > 0) {
     size_t known = (long long)len < f->skip ? len : (size_t)f->skip;
@@ -154,10 +191,12 @@ static int keep_bytes(struct request *r, const char *data, size_t len) {
     data += known;
     len -= known;
   }
+  if (most >= 0 && (long long)len > most - f->received)
+    return fail_changed(r, "the server sent more bytes than the file has");
   if (f->target == NULL && buffer_add(&f->pending, data, len) != 0) return -1;
   if (f->target != NULL && part_file_write(f->target, data, len) != 0) return fail_file(r);
   f->received += (long long)len;
-  f->updated = 1;
+  if (f->listened) f->news = 1;
   return 0;
 }
 
@@ -166,27 +205,45 @@ static int keep_bytes(struct request *r, const char *data, size_t len) {
 static size_t keep_answer(struct request *r, const char *data, size_t len) {
   size_t most = r->endpoint->limits.max_response_bytes;
   char text[80];
+  if (r->takes_film && r->file.content == CONTENT_FILE) most = SIZE_MAX;
   if (len <= most - r->outcome.body.len) return buffer_add(&r->outcome.body, data, len) == 0 ? len : 0;
   snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
   request_fail(r, KIND_TOO_LARGE, text);
   return 0;
 }
 
+/* Keeps the answer to a create, which may be the film. */
+static size_t keep_created(struct request *r, const char *data, size_t len) {
+  if (r->takes_film && r->file.content == CONTENT_UNKNOWN) {
+    const struct buffer *body = &r->outcome.body;
+    r->file.content = body->len >= FILM_HEAD ? sniff_film(r, body->data, body->len) : sniff_film(r, data, len);
+  }
+  return keep_answer(r, data, len);
+}
+
 /* Keeps bytes where a file is expected. Until its content is known, they are in the outcome's body. */
 static size_t keep_file(struct request *r, const char *data, size_t len) {
   struct file *f = &r->file;
   struct buffer *body = &r->outcome.body;
+  size_t taken = 0;
   if (f->pending.len >= MAX_PENDING) {
     f->paused = 1;
     return CURL_WRITEFUNC_PAUSE;
   }
   if (f->content == CONTENT_UNKNOWN) {
-    f->content = sniff(r, data, len);
+    if (r->takes_film && body->len > 0) { /* the first bytes came alone */
+      if (keep_answer(r, data, len) == 0) return 0;
+      data = "", taken = len, len = 0;
+    }
+    f->content = !r->takes_film ? sniff(r, data, len)
+                 : taken > 0    ? sniff_film(r, body->data, body->len)
+                                : sniff_film(r, data, len);
     if (f->content == CONTENT_FILE) {
       if (start_file(r) != 0 || keep_bytes(r, body->data, body->len) != 0) return 0;
       body->len = 0;
     }
   }
+  if (len == 0) return taken;
   if (f->content != CONTENT_FILE) return keep_answer(r, data, len);
   return keep_bytes(r, data, len) == 0 ? len : 0;
 }
@@ -195,25 +252,25 @@ static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct request *r = context;
   size_t len = size * count, left;
   if (r->outcome.status >= 200 && r->outcome.status < 300)
-    return r->file.expected ? keep_file(r, data, len) : keep_answer(r, data, len);
+    return r->file.expected ? keep_file(r, data, len) : keep_created(r, data, len);
   left = r->outcome.body.len < MAX_ERROR_BODY ? MAX_ERROR_BODY - r->outcome.body.len : 0;
   return buffer_add(&r->outcome.body, data, len < left ? len : left) == 0 ? len : 0;
 }
 
-/* Ends a transfer that stands still. libcurl's own test is late, because it takes the mean of five seconds; but while
- * one is set, libcurl calls this each second. */
+/* Ends a transfer that stands still, but not one that waits for its own reader. libcurl's test is late, because it takes
+ * the mean of five seconds; but while one is set, libcurl calls this each second. */
 static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
   struct request *r = context;
-  struct file *f = &r->file;
+  struct motion *m = &r->motion;
   double time = sys_clock();
   (void)total;
   (void)up_total;
-  if (now + up != f->progress) {
-    f->progress = now + up;
-    f->progress_at = time;
+  if (now + up != m->bytes || r->file.paused) {
+    m->bytes = now + up;
+    m->at = time;
   }
-  f->stalled = time - f->progress_at > r->timeout;
-  return f->stalled;
+  m->stalled = time - m->at > r->timeout;
+  return m->stalled;
 }
 
 /* --- attempts ------------------------------------------------------------------- */
@@ -226,35 +283,38 @@ CURLcode receive_set_options(struct request *r) {
   EASY_SET(CURLOPT_HEADERDATA, r);
   EASY_SET(CURLOPT_WRITEFUNCTION, on_body);
   EASY_SET(CURLOPT_WRITEDATA, r);
-  if (!r->file.expected) return code;
-  snprintf(range, sizeof range, "%lld-", r->file.received);
+  if (!request_is_stream(r)) return code;
   EASY_SET(CURLOPT_XFERINFOFUNCTION, on_progress);
   EASY_SET(CURLOPT_XFERINFODATA, r);
   EASY_SET(CURLOPT_NOPROGRESS, 0L);
   EASY_SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  EASY_SET(CURLOPT_LOW_SPEED_TIME, (easy_milliseconds(r->timeout) + 999) / 1000);
+  EASY_SET(CURLOPT_LOW_SPEED_TIME, NEVER);
+  snprintf(range, sizeof range, "%lld-", r->file.received);
   EASY_SET(CURLOPT_RANGE, r->file.ranged ? range : NULL);
   return code;
 }
 
 int receive_begin(struct request *r) {
   struct file *f = &r->file;
-  if (!f->expected) return 0;
+  r->motion.bytes = -1;
+  r->motion.stalled = 0;
   f->content = CONTENT_UNKNOWN;
-  f->progress = -1;
-  f->stalled = 0;
-  f->skip = 0;
-  if (f->outdated) f->validator.len = 0;
-  f->outdated = 0;
+  if (!f->expected) return 0;
+  f->skip = f->outdated = f->paused = 0;
+  f->end = -1;
   f->ranged = f->received > 0 && f->validator.len != 0 && f->may_resume;
-  f->before = f->received;
   if (f->ranged || f->received == 0 || f->target == NULL) return 0;
-  f->received = f->before = 0;
-  return part_file_rewind(f->target) == 0 ? 0 : fail_file(r);
+  f->received = 0;
+  return part_file_cut(f->target, 0) == 0 ? 0 : fail_file(r);
+}
+
+int receive_is_film(const struct request *r) {
+  return r->takes_film && r->file.content == CONTENT_FILE;
 }
 
 void receive_resume(struct request *r) {
   if (!r->file.paused || r->easy == NULL) return;
   r->file.paused = 0;
+  r->motion.at = sys_clock();
   (void)curl_easy_pause(r->easy->handle, CURLPAUSE_CONT); /* the transfer's own result tells of a failure */
 }

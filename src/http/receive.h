@@ -10,9 +10,12 @@
 /* Sets the callbacks, and the range that the attempt asks for. */
 CURLcode receive_set_options(struct request *r);
 
-/* Before each attempt of a download: resumes the part that we have if the server may be able to, else drops it. 0, or
- * -1: the request has failed. */
+/* Before each attempt: resumes the part that we have of a file if the server may be able to, else drops it. 0, or -1:
+ * the request has failed. */
 int receive_begin(struct request *r);
+
+/* Whether the answer to a create is the film itself. */
+int receive_is_film(const struct request *r);
 
 /* Lets a paused transfer continue, once `pending` is taken. */
 void receive_resume(struct request *r);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define LARGE_BODY (64 * 1024)  /* bytes of JSON that may take a while to send: a data URL is in it */
 #define KEPT_MEMORY (8 * 1024) /* bytes a buffer keeps between two calls: hundreds of requests may wait for reuse */
 
 void request_init(struct request *r, struct endpoint *endpoint) {
@@ -32,7 +33,11 @@ static void clear_file(struct file *f) {
   pending.len = validator.len = 0;
   f->pending = pending;
   f->validator = validator;
-  f->total = -1;
+  f->total = f->end = -1;
+}
+
+int request_is_stream(const struct request *r) {
+  return r->file.expected || r->form.count != 0 || r->body.len > LARGE_BODY;
 }
 
 int request_reset(struct request *r, const char *method) {
@@ -47,7 +52,7 @@ int request_reset(struct request *r, const char *method) {
   r->repeatable = strcmp(method, "POST") != 0;
   r->path.len = r->query.len = r->url.len = r->body.len = r->secrets.len = r->content_type.len = 0;
   r->state = REQUEST_IDLE;
-  r->attempts = r->redirects = r->cross_origin = r->announced = 0;
+  r->attempts = r->redirects = r->cross_origin = r->announced = r->takes_film = 0;
   r->started = r->ended = 0;
   return buffer_puts(&r->path, r->endpoint->path);
 }

@@ -49,20 +49,27 @@ struct file {
   struct part_file *target; /* where the bytes go; NULL: to `pending`, for a sink */
   struct buffer pending;    /* bytes for the owner to take */
   int paused;               /* libcurl waits until `pending` is taken */
-  int updated;              /* bytes came since the owner last looked */
+  int listened;             /* the owner wants to know of all bytes, not only of the first ones of an attempt */
+  int news;                 /* what it wants to know, it has not been told yet */
   int may_resume;           /* a broken transfer may be resumed */
   int outdated;             /* the part that we have belongs to another version: start over */
+  int restarted;            /* it has been started over, which is granted once */
   int ranged;               /* this attempt asked for the rest only */
   int failures;             /* attempts in a row without bytes that can be resumed from */
   long long received;       /* bytes that we have, over all attempts */
-  long long before;         /* the same when the attempt began */
-  long long total;          /* of the whole file, or -1 */
+  long long furthest;       /* the most that `received` has ever been when an attempt ended */
+  long long total;          /* of the version that `validator` names, or -1 */
+  long long end;            /* where this attempt's part ends, or -1 */
   long long skip;           /* bytes to drop: the sink has had them */
   struct buffer validator;  /* for If-Range (RFC 9110, 13.1.5): a strong ETag, or Last-Modified */
   enum content content;
-  long long progress; /* bytes when the transfer last moved, and when that was */
-  double progress_at;
-  int stalled; /* no byte came for longer than the timeout */
+};
+
+/* How a transfer moves whose timeout is for standing still. */
+struct motion {
+  long long bytes; /* in both directions when it last moved, and when that was */
+  double at;
+  int stalled; /* no byte came or went for longer than the timeout */
 };
 
 struct request {
@@ -80,7 +87,9 @@ struct request {
   struct buffer secrets;       /* of this call alone */
   double timeout;              /* s, one attempt */
   int max_retries, repeatable; /* see struct retry_facts */
+  int takes_film;              /* a POST that some servers answer with the film itself */
   struct file file;
+  struct motion motion;
 
   /* how far it is */
   enum request_state state;
@@ -111,6 +120,9 @@ void request_init(struct request *r, struct endpoint *endpoint);
 /* Prepares a request for another call with `method`: memory is kept, options are the endpoint's, the path is the base
  * path. 0, or -1: memory is out. */
 int request_reset(struct request *r, const char *method);
+
+/* Whether it may take as long as it moves: files in either direction, and large bodies. */
+int request_is_stream(const struct request *r);
 
 /* Clears what the last attempt found out. */
 void request_clear_outcome(struct request *r);

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "base/part_file.h"
 #include "base/sys.h"
 #include "http/attempt.h"
 
@@ -34,6 +35,7 @@ static void move(struct request *r, struct list *to) {
 }
 
 static void finish(struct loop *loop, struct request *r) {
+  if (r->file.expected) loop->files--;
   move(r, r->announced ? &loop->done : NULL);
   r->state = REQUEST_DONE;
   r->ended = sys_clock();
@@ -80,6 +82,11 @@ void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, c
     attempt_end(r, CURLE_ABORTED_BY_CALLBACK, 0, &delay);
   }
   finish(loop, r);
+}
+
+void loop_drop(struct loop *loop, struct request *r) {
+  if (r->state != REQUEST_DONE) loop_cancel(loop, r, KIND_CANCELLED, "nobody waits for the call any more");
+  move(r, NULL);
 }
 
 static void pause_request(struct loop *loop, struct request *r, double delay) {
@@ -165,6 +172,7 @@ static void settle(struct loop *loop) {
 void loop_add(struct loop *loop, struct request *r) {
   r->started = sys_clock();
   r->state = REQUEST_QUEUED;
+  if (r->file.expected) loop->files++;
   move(r, &loop->queued);
   settle(loop);
 }
@@ -177,7 +185,7 @@ static void earlier(double *until, double time) {
 double loop_timeout(const struct loop *loop) {
   const struct request *first = timers_first(&loop->timers);
   double until, now;
-  if (loop->done.first != NULL || has_capacity(loop)) return 0;
+  if (loop->done.first != NULL || has_capacity(loop) || loop_next_news(loop) != NULL) return 0;
   until = pool_next_alarm(&loop->pool, loop->queued.first != NULL);
   if (first != NULL) earlier(&until, first->due);
   earlier(&until, loop->wake);
@@ -211,6 +219,14 @@ struct request *loop_take_done(struct loop *loop) {
   struct request *r = loop->done.first;
   if (r != NULL) move(r, NULL);
   return r;
+}
+
+struct request *loop_next_news(const struct loop *loop) {
+  struct request *r;
+  if (loop->files == 0) return NULL;
+  for (r = loop->running.first; r != NULL; r = r->next)
+    if (r->file.news) return r;
+  return NULL;
 }
 
 size_t loop_active(const struct loop *loop) {
@@ -247,6 +263,7 @@ static void close_all(struct loop *loop, struct list *list, int forked) {
   while ((r = list->first) != NULL) {
     if (forked) { /* the parent's transfer still uses the handle */
       r->easy = NULL;
+      if (r->file.target != NULL) part_file_close(r->file.target);
       request_fail(r, KIND_FORKED, "the client belongs to the process that made it");
       r->state = REQUEST_DONE;
     } else if (r->state != REQUEST_DONE) {

@@ -32,6 +32,7 @@ struct loop {
   struct list done;     /* announced and not yet taken */
   struct timers timers; /* of the paused */
   double wake;          /* monotonic: when the owner has work of its own, or -1 */
+  size_t files;         /* requests that receive a file */
   int new_connections;  /* that may still be opened in this step */
   uint64_t seed;        /* of the jitter */
   loop_observer *observer;
@@ -51,6 +52,9 @@ void loop_step(struct loop *loop, double seconds);
 /* The next announced request that is done, or NULL. */
 struct request *loop_take_done(struct loop *loop);
 
+/* A running request with news of its file (see struct file) that its owner has not been told, or NULL. */
+struct request *loop_next_news(const struct loop *loop);
+
 /* Requests that are not done. */
 size_t loop_active(const struct loop *loop);
 
@@ -64,6 +68,9 @@ double loop_timeout(const struct loop *loop);
 
 /* Ends a request before it is done, with this reason. */
 void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, const char *message);
+
+/* Takes a request out of the loop, wherever it is, because its owner is gone. */
+void loop_drop(struct loop *loop, struct request *r);
 
 /* Ends all requests as `closed` and frees everything. In a forked child it ends them as `forked` and closes only the
  * child's own descriptors: handles and connections are the parent's. Idempotent. */

@@ -7,7 +7,6 @@
 #ifndef SORA_BINDING_H
 #define SORA_BINDING_H
 
-#include "base/part_file.h"
 #include "http/request.h"
 #include "loop/loop.h"
 #include "lua/compat.h"
@@ -23,7 +22,6 @@ struct client {
   unsigned generation;      /* of the process that may use it */
   int asks_key;             /* api_key is a function, in the client's table */
   int listened;             /* on_event is there, in the client's table */
-  int listening;            /* running calls that have a sink or on_progress */
   int spares;               /* calls in FIELD_SPARES */
   struct buffer get_path;   /* a C string: where get_video finds a job, perhaps with a query, with "{id}" in it */
   struct events *events;    /* that on_event has yet to receive */
@@ -35,18 +33,16 @@ struct client {
 struct call {
   struct request request;
   struct client *client;
-  struct part_file part;
   struct buffer lines; /* headers of this call */
   struct buffer scratch;
   const char *idempotency_key; /* only while options are read */
   int wants_response;
-  int keeps_part; /* a part file stays on disk if the download fails */
-  int listens;    /* sink and on_progress are in the call's table */
   int creates;    /* the answer has to be a job */
   int polls;      /* it asks about a watched job: see result_push_poll */
   double seen;    /* the digest of the answer before, or -1 */
   /* References in FIELD_STARTED, or LUA_NOREF: to the call, its on_done and its handle. Numbers, because a table whose
-   * keys are addresses is rehashed again and again while calls come and go. */
+   * keys are addresses is rehashed again and again while calls come and go. A call that receives a file has none: see
+   * handle.c. */
   int anchor, on_done, handle;
 };
 
@@ -55,6 +51,7 @@ struct call {
 #define FIELD_KEY 2     /* the function that gives the api_key */
 #define FIELD_EVENT 3   /* on_event */
 #define FIELD_STARTED 4 /* keeps running calls alive: they, their on_done and their handles */
+#define FIELD_FILES 5   /* address -> call that receives a file; does not keep it alive */
 
 static inline int raise_memory(lua_State *L) {
   return luaL_error(L, "out of memory");
@@ -65,7 +62,6 @@ static inline int raise_memory(lua_State *L) {
 /* From box.c: pushes a userdata that frees what is in it when it is collected. */
 struct box {
   struct buffer buffer;
-  struct part_file part;
 };
 struct box *box_push(lua_State *L);
 void box_open(lua_State *L);
@@ -75,6 +71,10 @@ void util_open(lua_State *L);
 
 /* From append.c: files that lines are appended to. */
 void append_open(lua_State *L);
+
+/* From part.c: the part file at `index`, or NULL if that is none. */
+struct part_file *part_at(lua_State *L, int index);
+void part_open(lua_State *L);
 
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
@@ -115,12 +115,7 @@ void client_open(lua_State *L);
 /* From stream.c: bytes for and from calls. stream_read takes the fields of a description that concern files, for the
  * call on top of the stack: 1, or pushes nil, err and returns 0. */
 int stream_read(lua_State *L, int spec, struct call *call);
-
-/* Calls sink and on_progress of the running calls with what came. */
-void stream_deliver(lua_State *L, struct client *client, int table);
-
-/* Calls them with the rest, once the call at `index` is done. */
-void stream_finish(lua_State *L, struct call *call, int index);
+void stream_open(lua_State *L);
 
 /* From wait.c. Works until the call is done; or, where that is NULL, for `seconds` or until a started call is done.
  * Runs signal handlers and hooks in between. 0, or 1 with what a hook raised on the stack. */
@@ -147,6 +142,7 @@ void call_recycle(lua_State *L, struct client *client, int table, int index);
 /* Keeps the call at `index` in the client's table of running calls; 0: no longer. */
 void call_anchor(lua_State *L, int table, struct call *call, int index);
 
+int call_is_read(const struct call *call);   /* whether its owner reads what comes, and takes its results */
 int call_is_active(const struct call *call); /* whether the loop has it */
 int call_is_forked(const struct call *call); /* and belongs to another process */
 void call_open(lua_State *L);
@@ -154,6 +150,13 @@ void call_open(lua_State *L);
 /* From handle.c: started calls. handle_start starts the call on top of the stack, with on_done from the options at
  * `opts` (0: none), and pushes its handle; or nil, err. */
 int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts);
+
+/* Calls the function that wants to know of news of a call that receives a file. 0, or 1 with what it raised on the
+ * stack. */
+int handle_tell(lua_State *L, int table, struct call *call);
+
+/* The call of the handle at `index`; NULL: its results have been taken. */
+struct call *handle_call(lua_State *L, int index);
 
 /* Pushes on_done or nil, the call and its handle, and forgets them: the call is being delivered. */
 void handle_take(lua_State *L, int table, struct call *call);

@@ -1,4 +1,4 @@
-/* box.c - memory with an owner: a userdata that frees a buffer and closes a part file when Lua collects it. */
+/* box.c - memory with an owner: a userdata that frees a buffer when Lua collects it. */
 #include <string.h>
 
 #include "lua/binding.h"
@@ -8,14 +8,12 @@
 static int collect(lua_State *L) {
   struct box *box = lua_touserdata(L, 1);
   buffer_free(&box->buffer);
-  part_file_close(&box->part);
   return 0;
 }
 
 struct box *box_push(lua_State *L) {
   struct box *box = compat_newuserdata(L, sizeof *box);
   memset(box, 0, sizeof *box);
-  part_file_init(&box->part);
   luaL_getmetatable(L, BOX_TYPE);
   lua_setmetatable(L, -2);
   return box;

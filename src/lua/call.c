@@ -11,22 +11,24 @@
 #define CALL_TYPE "sora.call"
 #define MAX_SPARES 256 /* as many as may end in one step */
 
+int call_is_read(const struct call *call) {
+  return call->request.file.expected && !call->request.takes_film;
+}
+
 int call_is_active(const struct call *call) {
   enum request_state state = call->request.state;
   return state == REQUEST_QUEUED || state == REQUEST_RUNNING || state == REQUEST_PAUSED;
 }
 
 int call_is_forked(const struct call *call) {
-  return call_is_active(call) && call->client->generation != sys_generation();
+  return call->request.list != NULL && call->client->generation != sys_generation();
 }
 
 static int collect(lua_State *L) {
   struct call *call = lua_touserdata(L, 1);
   struct request *r = &call->request;
   if (call_is_forked(call)) return 0;
-  if (call->listens && call_is_active(call)) call->client->listening--;
-  if (call_is_active(call)) loop_cancel(&call->client->loop, r, KIND_CANCELLED, "the call was collected");
-  part_file_close(&call->part);
+  if (r->list != NULL) loop_drop(&call->client->loop, r);
   request_free(r);
   buffer_free(&call->lines);
   buffer_free(&call->scratch);
@@ -40,7 +42,6 @@ static struct call *push_call(lua_State *L) {
   struct call *call = compat_newuserdata(L, sizeof *call);
   memset(call, 0, sizeof *call);
   call->anchor = call->on_done = call->handle = LUA_NOREF;
-  part_file_init(&call->part);
   luaL_getmetatable(L, CALL_TYPE);
   lua_setmetatable(L, -2);
   return call;
@@ -93,7 +94,7 @@ struct call *call_new(lua_State *L, struct client *client, int table, const char
     call->client = client;
   }
   call->lines.len = 0;
-  call->wants_response = call->keeps_part = call->listens = call->creates = call->polls = 0;
+  call->wants_response = call->creates = call->polls = 0;
   if (request_reset(&call->request, method) != 0) raise_memory(L);
   return call;
 }
@@ -137,13 +138,11 @@ int call_prepare(lua_State *L, struct client *client, int table, struct call *ca
   if ((!(client->asks_key || call->lines.len != 0) || make_headers(L, client, table, call)) &&
       client_is_usable(L, client))
     return 1;
-  part_file_close(&call->part);
   return 0;
 }
 
 void call_anchor(lua_State *L, int table, struct call *call, int index) {
   luaL_checkstack(L, 3, NULL);
-  if (call->listens) call->client->listening += index != 0 ? 1 : -1;
   lua_rawgeti(L, table, FIELD_STARTED);
   if (index != 0) {
     lua_pushvalue(L, index);
@@ -158,23 +157,19 @@ void call_anchor(lua_State *L, int table, struct call *call, int index) {
 /* Ends a call in whose wait a hook raised what is on the stack, and raises that. */
 static int interrupt(lua_State *L, struct client *client, struct call *call) {
   if (call_is_active(call)) loop_cancel(&client->loop, &call->request, KIND_CANCELLED, "the call was interrupted");
-  part_file_close(&call->part);
   return lua_error(L);
 }
 
 int call_run(lua_State *L, struct client *client, int table, struct call *call) {
   int self = lua_gettop(L), raised, results;
   if (!call_prepare(L, client, table, call)) return 2;
-  if (call->listens) call_anchor(L, table, call, self);
   if (client->endpoint != NULL) {
     loop_add(&client->loop, &call->request);
   } else { /* a finalizer has closed it since */
     request_fail(&call->request, KIND_CLOSED, "the client was closed");
   }
   raised = wait_until(L, client, table, call, 0);
-  if (call->listens) call_anchor(L, table, call, 0);
   if (raised) return interrupt(L, client, call);
-  stream_finish(L, call, self);
   if (client->endpoint != NULL) loop_arm(&client->loop); /* other calls may have moved on */
   results = result_push(L, call);
   call_recycle(L, client, table, self);

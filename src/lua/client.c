@@ -96,6 +96,11 @@ static struct client *push_client(lua_State *L) {
   lua_rawseti(L, -2, FIELD_SPARES);
   lua_newtable(L);
   lua_rawseti(L, -2, FIELD_STARTED);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  set_string(L, "__mode", "v");
+  lua_setmetatable(L, -2);
+  lua_rawseti(L, -2, FIELD_FILES);
   lua_pushvalue(L, -1);
   compat_settable(L, -3);
   luaL_getmetatable(L, CLIENT_TYPE);

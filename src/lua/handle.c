@@ -1,5 +1,8 @@
 /* handle.c - handles: what a script gets for a call that it started.
  *
+ * The client keeps a started call alive until it is delivered; but one that receives a file only as long as somebody has
+ * its handle, because nobody else could read its bytes. Its on_done only says that there is something to read.
+ *
  * Invariant: a handle has no __gc, and refers to nothing that has one once it holds the results: Lua keeps an object with
  * a finalizer, and everything it refers to, for one more cycle of the collector. */
 #include "lua/binding.h"
@@ -24,11 +27,66 @@ static struct handle *push_handle(lua_State *L, struct call *call, int index) {
   return handle;
 }
 
-int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts) {
+/* Keeps on_done in the table of the call on top of the stack, whose first handle_tell is to find it. */
+static void keep_listener(lua_State *L, int table, struct call *call, int opts) {
+  lua_rawgeti(L, table, FIELD_FILES);
+  lua_pushlightuserdata(L, call);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  compat_gettable(L, -1);
+  lua_getfield(L, opts, "on_done");
+  lua_rawseti(L, -2, 1);
+  lua_pop(L, 1);
+}
+
+int handle_tell(lua_State *L, int table, struct call *call) {
+  lua_rawgeti(L, table, FIELD_FILES);
+  lua_pushlightuserdata(L, call);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (lua_isnil(L, -1)) { /* it is being collected */
+    lua_pop(L, 1);
+    return 0;
+  }
+  compat_gettable(L, -1);
+  lua_remove(L, -2);
+  lua_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+  if (lua_isfunction(L, -1)) return lua_pcall(L, 0, 0, 0) != 0;
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Gives the call at `self` to the loop. */
+static void run(struct client *client, struct call *call) {
+  if (client->endpoint == NULL) { /* a finalizer has closed it since */
+    request_fail(&call->request, KIND_CLOSED, "the client was closed");
+    call->request.state = REQUEST_DONE;
+    return;
+  }
+  call->request.announced = 1;
+  loop_add(&client->loop, &call->request);
+  loop_arm(&client->loop);
+}
+
+/* The same for a call that receives a file. */
+static int start_file(lua_State *L, struct client *client, int table, struct call *call, int opts) {
   int self = lua_gettop(L);
   if (!call_prepare(L, client, table, call)) return 2;
+  lua_pushvalue(L, self);
+  if (opts != 0) keep_listener(L, table, call, opts);
+  push_handle(L, call, self);
+  run(client, call);
+  return 1;
+}
+
+int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts) {
+  int self = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
+  if (call_is_read(call)) return start_file(L, client, table, call, opts);
+  if (!call_prepare(L, client, table, call)) return 2;
   call_anchor(L, table, call, self);
-  luaL_checkstack(L, 6, NULL);
   push_handle(L, call, self);
   lua_rawgeti(L, table, FIELD_STARTED);
   lua_pushvalue(L, -2);
@@ -38,14 +96,7 @@ int handle_start(lua_State *L, struct client *client, int table, struct call *ca
     call->on_done = luaL_ref(L, -2);
   }
   lua_pop(L, 1);
-  if (client->endpoint == NULL) { /* a finalizer has closed it since */
-    request_fail(&call->request, KIND_CLOSED, "the client was closed");
-    call->request.state = REQUEST_DONE;
-    return 1;
-  }
-  call->request.announced = 1;
-  loop_add(&client->loop, &call->request);
-  loop_arm(&client->loop);
+  run(client, call);
   return 1;
 }
 
@@ -68,7 +119,6 @@ static void take_results(lua_State *L, struct handle *handle) {
   struct call *call = handle->call;
   int table = lua_gettop(L), i;
   lua_rawgeti(L, table, 1);
-  stream_finish(L, call, table + 1);
   handle->count = result_push(L, call);
   for (i = handle->count; i >= 1; i--) lua_rawseti(L, table, i);
   handle->call = NULL;
@@ -83,6 +133,10 @@ int handle_push_results(lua_State *L, int index) {
   if (handle->call != NULL) take_results(L, handle);
   for (i = 1; i <= handle->count; i++) lua_rawgeti(L, -i, i);
   return handle->count;
+}
+
+struct call *handle_call(lua_State *L, int index) {
+  return ((struct handle *)luaL_checkudata(L, index, HANDLE_TYPE))->call;
 }
 
 void handle_detach(lua_State *L, int index) {

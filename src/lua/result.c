@@ -7,6 +7,7 @@
 
 #include "http/attempt.h"
 #include "http/headers.h"
+#include "http/receive.h"
 #include "lua/binding.h"
 
 /* Fails a call whose transfer succeeded; returns 0. */
@@ -89,46 +90,54 @@ static int push_json(lua_State *L, struct call *call) {
 
 /* --- files ----------------------------------------------------------------------- */
 
-/* Pushes { path =, bytes =, content_type = } for a file that is in place now, or that the sink has, and returns 1; 0:
- * the request has failed after all. */
+static void set_type(lua_State *L, const struct request *r) {
+  char type[128];
+  if (headers_copy(&r->outcome.headers, "content-type", type, sizeof type)) set_string(L, "content_type", type);
+}
+
+/* Pushes { bytes =, content_type = } for a file that has come, and returns 1; 0: the request has failed after all. */
 static int push_file(lua_State *L, struct call *call) {
   struct request *r = &call->request;
-  struct file *f = &r->file;
-  char type[128], text[512];
-  if (f->received == 0) return fail(r, KIND_DECODE, "the file is empty");
-  if (f->target != NULL && part_file_commit(f->target) != 0) {
-    part_file_explain(f->target, text, sizeof text);
-    return fail(r, KIND_FILE, text);
-  }
+  if (r->file.received == 0) return fail(r, KIND_DECODE, "the file is empty");
   lua_newtable(L);
-  if (f->target != NULL) set_string(L, "path", f->target->path);
-  set_count(L, "bytes", f->received);
-  if (headers_copy(&r->outcome.headers, "content-type", type, sizeof type)) set_string(L, "content_type", type);
+  set_count(L, "bytes", r->file.received);
+  set_type(L, r);
+  if (r->takes_film) set_string(L, "status", "completed");
   return 1;
 }
 
-/* Says in the error on top how far a failed download has come: { bytes =, validator = }. A part file stays only if it
- * can be resumed; what a sink has had can't be taken back, so that is said in any case. */
+/* Pushes the job that a create stands for whose answer is the film itself: it is in the field `data`. */
+static int push_film(lua_State *L, struct call *call) {
+  const struct buffer *body = &call->request.outcome.body;
+  lua_newtable(L);
+  set_string(L, "status", "completed");
+  set_type(L, &call->request);
+  set_bytes(L, "data", body->data, body->len);
+  return 1;
+}
+
+/* Says in the error on top how far a failed download has come, for another call that resumes it. */
 static void set_partial(lua_State *L, struct call *call) {
   struct file *f = &call->request.file;
-  if (f->received == 0 || (f->target != NULL && (!call->keeps_part || f->validator.len == 0))) return;
-  call->part.kept = f->target != NULL;
+  if (f->received == 0) return;
   lua_newtable(L);
   set_count(L, "bytes", f->received);
+  if (f->total >= 0) set_count(L, "total", f->total);
   if (f->validator.len != 0) set_bytes(L, "validator", f->validator.data, f->validator.len);
   lua_setfield(L, -2, "partial");
 }
 
-/* Pushes the answer of a download; 1, or nil, err and 2. Text in place of the file is an error that carries the text's
- * table as `answer`, for whoever knows where else the file may be. */
+/* Pushes the answer of a download; 1, or nil, err and 2. Text in place of the file is the answer of a create; otherwise
+ * an error that carries the text's table as `answer`, for whoever knows where else the file may be. */
 static int push_download(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   int top = lua_gettop(L), has_answer = 0;
   if (r->outcome.kind == KIND_NONE) {
-    if (r->file.content == CONTENT_FILE || r->outcome.body.len == 0) {
+    if (r->file.content == CONTENT_FILE || (r->outcome.body.len == 0 && !r->takes_film)) {
       if (push_file(L, call)) return 1;
     } else {
       has_answer = push_json(L, call);
+      if (has_answer && r->takes_film) return 1;
       if (has_answer) fail(r, KIND_API, "the server answered JSON in place of the file");
     }
   }
@@ -226,14 +235,14 @@ int result_push(lua_State *L, struct call *call) {
   if (is_puzzling(&call->request)) fail(&call->request, KIND_DECODE, "the server answered a POST with a status for a GET");
   if (call->request.file.expected) {
     pushed = push_download(L, call);
-  } else if (call->request.outcome.kind == KIND_NONE && push_json(L, call)) {
+  } else if (call->request.outcome.kind == KIND_NONE &&
+             (receive_is_film(&call->request) ? push_film(L, call) : push_json(L, call))) {
     pushed = 1;
   } else {
     lua_pushnil(L);
     error_push_call(L, call);
     pushed = 2;
   }
-  part_file_close(&call->part);
   if (!call->wants_response) return pushed;
   if (pushed == 1) lua_pushnil(L);
   push_response(L, call);

@@ -4,15 +4,13 @@
  * does, the others are delivered too. */
 #include "lua/binding.h"
 
-/* Calls on_done with the results. Called protected, with on_done, the call, its handle and the client's table. Runs
- * even if nobody listens, because it puts a download's file in place. */
+/* Calls on_done with the results. Called protected, with on_done, the call, its handle and the client's table. */
 static int call_on_done(lua_State *L) {
   struct call *call = lua_touserdata(L, 2);
   int count;
   if (call->polls) handle_detach(L, 3);
   count = call->polls ? result_push_poll(L, call) : handle_push_results(L, 3);
   call_recycle(L, call->client, 4, 2);
-  if (lua_isnil(L, 1)) return 0;
   lua_pushvalue(L, 1);
   lua_insert(L, -count - 1);
   lua_call(L, count, 0);
@@ -32,16 +30,29 @@ static void keep_first(lua_State *L, int first) {
   }
 }
 
+/* Says where there is something to read. */
+static void tell_news(lua_State *L, struct client *client, int table, int first) {
+  struct request *r;
+  while (client->endpoint != NULL && (r = loop_next_news(&client->loop)) != NULL) {
+    r->file.news = 0;
+    if (handle_tell(L, table, (struct call *)r) != 0) keep_first(L, first);
+  }
+}
+
 /* Delivers finished calls. The first error that an on_done raises goes to the stack index `first`. */
 static void deliver(lua_State *L, struct client *client, int table, int first) {
   struct request *r;
   luaL_checkstack(L, 10, NULL);
+  tell_news(L, client, table, first);
   while (client->endpoint != NULL && (r = loop_take_done(&client->loop)) != NULL) {
     struct call *call = (struct call *)r;
+    if (call_is_read(call)) { /* its owner takes the results */
+      if (handle_tell(L, table, call) != 0) keep_first(L, first);
+      continue;
+    }
     lua_pushcfunction(L, call_on_done);
     handle_take(L, table, call);
-    if (call->listens) client->listening--;
-    if (lua_isnil(L, -3) && !r->file.expected) { /* the handle will be asked */
+    if (lua_isnil(L, -3)) { /* the handle will be asked */
       lua_pop(L, 4);
       continue;
     }
@@ -50,8 +61,8 @@ static void deliver(lua_State *L, struct client *client, int table, int first) {
   }
 }
 
-/* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or the time of core.wake
- * has come; then delivers what is done. Returns how many calls are running, and what the first on_done raised or nil; or
+/* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or has bytes to read,
+ * or the time of core.wake has come; then delivers what is done. Returns how many calls are running, and what the first on_done raised or nil; or
  * nil, err where the client can't be used. */
 static int update(lua_State *L) {
   struct client *client = client_check(L, 1);
@@ -68,7 +79,6 @@ static int update(lua_State *L) {
   } else {
     loop_step(&client->loop, 0);
     events_deliver(L, client, table);
-    stream_deliver(L, client, table);
   }
   deliver(L, client, table, first);
   if (client->endpoint != NULL) loop_arm(&client->loop);

@@ -33,21 +33,6 @@ static int equal(lua_State *L) {
   return 1;
 }
 
-/* core.save(path, bytes): true, or nil, err. Saves as a download of these bytes would. */
-static int save(lua_State *L) {
-  size_t len;
-  const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &len);
-  struct part_file *part = &box_push(L)->part;
-  char message[512];
-  if (part_file_open(part, path, 0) == 0 && part_file_write(part, bytes, len) == 0 && part_file_commit(part) == 0) {
-    lua_pushboolean(L, 1);
-    return 1;
-  }
-  part_file_explain(part, message, sizeof message);
-  part_file_close(part);
-  return error_return(L, KIND_FILE, message);
-}
-
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
   lua_pushnumber(L, sys_clock());
@@ -71,7 +56,7 @@ static int isyieldable(lua_State *L) {
 
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"save", save},
+      {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal},
       {"now", now},           {"isyieldable", isyieldable}, {NULL, NULL},
   };
   uint64_t *seed;

@@ -25,23 +25,23 @@ static int run_hooks(lua_State *L) {
   return failed;
 }
 
-/* Whether the time of core.wake has come. */
-static int is_woken(const struct loop *loop) {
-  return loop->wake >= 0 && loop->wake <= sys_clock();
+/* Whether there is something to deliver, or the time of core.wake has come. */
+static int has_work(const struct loop *loop) {
+  return loop->done.first != NULL || loop_next_news(loop) != NULL || (loop->wake >= 0 && loop->wake <= sys_clock());
 }
 
 int wait_until(lua_State *L, struct client *client, int table, const struct call *call, double seconds) {
   double deadline = call == NULL ? sys_clock() + seconds : 0;
   luaL_checkstack(L, 4, NULL);
+  if (call == NULL && has_work(&client->loop)) loop_step(&client->loop, 0); /* not for ever put off by it */
   for (;;) {
     double left;
     events_deliver(L, client, table); /* before the wait: a listener may want to know what it is for */
-    stream_deliver(L, client, table);
     if (run_hooks(L) != 0) return 1;
     if (client->endpoint == NULL) return 0;
     left = call != NULL ? SLICE : deadline - sys_clock();
     if (call != NULL && call->request.state == REQUEST_DONE) return 0;
-    if (call == NULL && (left <= 0 || client->loop.done.first != NULL || is_woken(&client->loop))) return 0;
+    if (call == NULL && (left <= 0 || has_work(&client->loop))) return 0;
     loop_step(&client->loop, left < SLICE ? left : SLICE);
   }
 }
