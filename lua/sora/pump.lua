@@ -305,8 +305,9 @@ function Client:start(name, ...)
   if pump.composites[name] then return start_composite(self, name, ...) end
   local describe = endpoints.describe[name]
   if not describe then
+    local known = options.copy(endpoints.describe, options.copy(pump.composites, { get_video = true }))
     core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
-      options.suggest(name, options.copy(endpoints.describe, options.copy(pump.composites, { get_video = true })))))
+      options.suggest(name, known)))
   end
   local spec, opts = describe(self, ...)
   if self._journal and spec.creates then return start_journaled(self, spec, opts) end
