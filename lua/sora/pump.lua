@@ -389,9 +389,9 @@ local function start_composite(client, name, ...)
   local code = composite.prepare(client, unpack(arguments, 1, composite.opts_at))
   local usable, err = core.usable(client)
   if not usable then return nil, err end
-  local handle = task.start(client, code, on_done)
+  local handle, problem = task.start(client, code, on_done)
   pump.arm(client)
-  return handle
+  return handle, problem
 end
 
 --- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
@@ -407,8 +407,9 @@ function Client:start(name, ...)
   if pump.composites[name] then return start_composite(self, name, ...) end
   local describe = endpoints.describe[name]
   if not describe then
+    local known = options.copy(endpoints.describe, options.copy(pump.composites, { get_video = true }))
     core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
-      options.suggest(name, options.copy(endpoints.describe, { get_video = true }))))
+      options.suggest(name, known)))
   end
   local spec, opts = describe(self, ...)
   if self._journal and (spec.creates or spec.deletes) then return start_journaled(self, spec, opts) end

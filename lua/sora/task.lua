@@ -96,22 +96,42 @@ function task.hold(resource)
   if self then table.insert(self.held, resource) end
 end
 
+-- Errors of calls that were not even sent.
+local UNSENT = { file = true, config = true, closed = true, forked = true }
+
 --- Runs `code` as a task of the client, until it waits.
 -- @tparam table client
 -- @tparam function code
 -- @tparam ?function on_done called from `update` with the results
--- @treturn Handle
+-- @treturn[1] Handle
+-- @treturn[2] nil
+-- @treturn[2] table error of what could not be begun
 function task.start(client, code, on_done)
   local self = { client = client, co = create(code), state = {}, held = {}, on_done = on_done }
   client._tasks = client._tasks or {}
   table.insert(client._tasks, self)
   resume(self)
+  local results = self.state.results
+  if results and not results[1] and UNSENT[results[2].kind] then
+    for i, other in ipairs(client._tasks) do
+      if other == self then table.remove(client._tasks, i) end
+    end
+    return nil, results[2]
+  end
   return setmetatable({ state = self.state, task = setmetatable({ self }, { __mode = "v" }) }, Handle)
+end
+
+-- Whether what a task waits for is there, though nobody has updated the client since.
+local function is_awake(self)
+  local awaited = self.turn and self.turn.handle
+  return awaited and not self.running and awaited:done()
 end
 
 --- Tells whether it is done.
 -- @treturn boolean
 function Handle:done()
+  local own = self.task[1]
+  if own and not self.state.results and is_awake(own) then resume(own) end
   if not (self.state.results or self.task[1]) then -- the client was collected, and the task with it
     self.state.results = { n = 2, nil, core.error { kind = "closed", message = "the client was closed" } }
   end

@@ -524,7 +524,7 @@ describe("start", function()
       assert.error_matches(function() client:start(word) end,
         ("no method '%s' makes one call; did you mean '%s'%%?"):format(word, near))
     end
-    for _, name in ipairs { "wait", "videos", "create_and_wait", "find_created", "unfinished" } do
+    for _, name in ipairs { "wait", "videos", "wait_all", "find_created", "unfinished" } do
       assert.error_matches(function() client:start(name) end, "no method '" .. name .. "' makes one call")
     end
     assert.error_matches(function() client:start(nil) end, "no method 'nil' makes one call")

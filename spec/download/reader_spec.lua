@@ -1,5 +1,6 @@
 -- download_video with a sink that waits, or that uses its own client: it runs in the caller's own coroutine,
--- a slow one slows the transfer, and nobody else's call is touched. The same code downloads when it is started.
+-- a slow one slows the transfer, and nobody else's call is touched. The same code downloads when it is
+-- started.
 local answers = require "spec.support.answers"
 local core = require "sora.core"
 local given = require "spec.support.given"
