@@ -173,9 +173,9 @@ end
 
 -- Bodies -----------------------------------------------------------------------------
 
--- { path = } or { data =, filename =, content_type = }; not the envelope of an answer, { data = { … } }
+-- { path = } or { data =, filename =, content_type = }
 local function is_file(value)
-  return type(value) == "table" and (value.path ~= nil or value.data ~= nil and type(value.data) ~= "table")
+  return type(value) == "table" and (value.path ~= nil or value.data ~= nil)
 end
 
 local FILE_RULES = { path = true, data = true, filename = true, content_type = true }
@@ -304,7 +304,7 @@ local BODY = "; a field of that name goes into extra_body = { %s = … }"
 
 -- Tells whether a table stands for a job, and is not a reference or a file already.
 local function is_job(value)
-  if holds_video(value) then return endpoints.find_id(value) ~= nil end
+  if holds_video(value) or type(value.data) == "table" then return endpoints.find_id(value) ~= nil end
   if is_file(value) or value[1] ~= nil or value.file_id ~= nil or value.image_url ~= nil then return false end
   if type(value.id) ~= "string" or type(value.raw) == "table" or type(value.ticket) == "function" then
     return endpoints.find_id(value) ~= nil
