@@ -93,6 +93,7 @@ describe("a heap", function()
     local items, all, jit = heap.new(), {}, rawget(_G, "jit")
     if jit then -- its traces count as memory
       jit.off()
+      jit.flush()
       finally(function() jit.on() end)
     end
     heap.reserve(items, 100)
