@@ -147,7 +147,7 @@ end
 -- Appends a finished poll to the list of answers.
 local function put_answer(self, poll, video, err, hint, seen, response)
   poll.handle, poll.video, poll.err = false, video, err
-  poll.hint, poll.seen, poll.response = hint, seen, response
+  poll.hint, poll.seen, poll.response = hint or false, seen or false, response or false
   if self.first then
     self.last.next = poll
   else
@@ -161,19 +161,13 @@ local function release(self, poll)
   poll.next, self.spare = self.spare, poll
 end
 
--- Takes a poll that is free, or makes one.
-local function take_poll(self)
-  local poll = self.spare
-  if poll then
-    self.spare, poll.next = poll.next, false
-    return poll
-  end
-  poll = { options = {}, call = false, job = false, handle = false, next = false,
+local function new_poll(self)
+  local poll = { options = {}, call = false, job = false, handle = false, next = false,
     video = false, err = false, hint = false, seen = false, response = false }
   function poll.options.on_done(video, err, hint, seen, response)
     if not poll.handle then return release(self, poll) end -- the poll was given up
     self.calling = self.calling - 1
-    put_answer(self, poll, video or false, err or false, hint or false, seen or false, response or false)
+    put_answer(self, poll, video or false, err or false, hint, seen, response)
     if self.turn.wake then self.turn.wake() end
   end
   self.polls[#self.polls + 1] = poll
@@ -248,7 +242,7 @@ local function start(self, poll, job, now)
   if handle then
     poll.handle, self.calling = handle, self.calling + 1
   else
-    put_answer(self, poll, false, err, false, false, false)
+    put_answer(self, poll, false, err)
   end
 end
 
@@ -259,8 +253,14 @@ end
 
 local function start_due(self, now)
   while can_start(self, now) do
-    local got, poll = pcall(take_poll, self)
-    if not got then return fail(self, poll) end
+    local poll = self.spare
+    if not poll then
+      local got, problem = pcall(new_poll, self)
+      if not got then return fail(self, problem) end
+      release(self, problem)
+      poll = self.spare
+    end
+    self.spare, poll.next = poll.next, false
     local job = heap.pop(self.waiting)
     local good, problem = pcall(start, self, poll, job, now)
     if not good then

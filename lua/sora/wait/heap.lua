@@ -27,8 +27,10 @@ end
 function heap.push(items, item)
   local dues, due = items.dues, item.due
   local at = items.count + 1
-  dues[at] = due
-  items[at] = item
+  if items[at] == nil then -- there may be no memory for it
+    dues[at] = due
+    items[at] = item
+  end
   items.count = at
   while at > 1 do
     local parent = floor(at / 2)
