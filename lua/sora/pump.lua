@@ -60,15 +60,18 @@ local function work(client, seconds, calls_only)
   group = client._watched -- a callback may have made it
   if not (group or client._tasks) then return running, running, raised end
   -- Before the steps start calls, which `running` does not count.
-  local calls = running - (group and group.calling or 0) - task.calls(client)
-  problem = task.step(client)
-  if raised == nil then raised = problem end
+  local calls, open, on_wire = running - (group and group.calling or 0), 0, 0
+  if client._tasks then
+    calls = calls - task.calls(client)
+    problem = task.step(client)
+    if raised == nil then raised = problem end
+    open, on_wire = #(client._tasks or {}), task.calls(client)
+  end
   problem = group and group:step()
   if raised == nil then raised = problem end
   pump.arm(client)
-  local polls = group and group.calling or 0
-  local open = calls + (group and group.open or 0) + #(client._tasks or {})
-  return open, calls + polls + task.calls(client), raised
+  if not group then return calls + open, calls + on_wire, raised end
+  return calls + open + group.open, calls + on_wire + group.calling, raised
 end
 
 -- Drives all that was started and, unless `calls_only`, watched, and writes the journal's lines. Returns how
