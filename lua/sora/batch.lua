@@ -306,7 +306,6 @@ function steps.download(self, item)
   local opts = pick(self.opts, CALL)
   local function done(file, err)
     if not file then return finish(self, item, err) end
-    if not pump.composites then journal.saved(self.client, item.id or item.video, file.path, file.bytes) end
     item.bytes = file.bytes
     finish(self, item)
   end

@@ -292,10 +292,11 @@ local function wait_for_file(self, tried, err)
   return true
 end
 
--- Tells the journal that a job is over because its file is gone.
+-- Tells the journal that a job is over because its file is gone. 400 and 403 may have another reason, such as
+-- the key, so they close nothing.
 local function note_gone(self, err)
   if not self.completed or self.id == nil or self.target.variant then return end
-  if is_gone(self, err) or err.code == "not_fetched" and not self.ended then
+  if is_gone(self, err) or err.code == "not_fetched" and err.status == 404 and not self.ended then
     journal.ended(self.client, self.id, "expired")
   end
 end

@@ -95,7 +95,7 @@ describe("the journal", function()
     it("and not by a download that failed", function()
       assert(client:create_video { prompt = "p" })
       srv:route("GET", CONTENT, { status = 403 })
-      assert.is_nil((client:download_video("v", files:at "film.mp4")))
+      assert.is_nil((client:download_video("v", { path = files:at "film.mp4", grace = 0 })))
       assert.same({ "queued" }, states())
     end)
 
@@ -203,7 +203,7 @@ describe("the journal", function()
       for _, label in ipairs { 5, true, {} } do
         local function check(call)
           assert.error_matches(call,
-            "'create_video' %(option 'label': expected a string, got " .. type(label))
+            "'create_%l+[_%l]*' %(option 'label': expected a string, got " .. type(label))
         end
         check(function() one:create_video({ prompt = "p" }, { label = label }) end)
         check(function() one:start("create_video", { prompt = "p" }, { label = label }) end)
