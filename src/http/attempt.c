@@ -31,26 +31,17 @@ static CURLcode set_method(struct request *r) {
   return code;
 }
 
-/* Appends "name: value" to a list that may be NULL; 0 or -1. */
-static int add_header(struct curl_slist **list, const char *name, const struct buffer *value) {
-  struct buffer line = {0};
-  struct curl_slist *longer = NULL;
-  if (buffer_puts(&line, name) == 0 && buffer_add(&line, value->data, value->len) == 0 && buffer_string(&line) != NULL)
-    longer = curl_slist_append(*list, line.data);
-  buffer_free(&line);
-  if (longer == NULL) return -1;
-  *list = longer;
-  return 0;
-}
-
 /* Adds the headers that belong to this attempt. "Expect:" with no value keeps libcurl from asking before it sends a
  * large body: servers that ignore the question cost a second each time. */
 static int add_extra_headers(struct request *r, struct curl_slist **list) {
-  static const struct buffer nothing = {0};
-  if (r->file.ranged && add_header(list, "If-Range: ", &r->file.validator) != 0) return -1;
+  const struct buffer *validator = &r->file.validator, *type = &r->content_type;
+  struct curl_slist *longer;
+  if (r->file.ranged && endpoint_add_header(list, "If-Range", 8, validator->data, validator->len) != 0) return -1;
   if (!is_post(r)) return 0;
-  if (add_header(list, "Expect:", &nothing) != 0) return -1;
-  return r->content_type.len == 0 ? 0 : add_header(list, "Content-Type: ", &r->content_type);
+  longer = curl_slist_append(*list, "Expect:");
+  if (longer == NULL) return -1;
+  *list = longer;
+  return type->len == 0 ? 0 : endpoint_add_header(list, "Content-Type", 12, type->data, type->len);
 }
 
 /* Chooses the header list: another origin sees nothing of the user's. 0, or -1: memory is out. */

@@ -11,9 +11,9 @@ static const char out_of_memory[] = "out of memory";
 
 /* --- headers ------------------------------------------------------------ */
 
-/* Appends "name: value"; an empty value is written "name;", which makes libcurl send an empty header. */
-static int add_header(struct curl_slist **list, const char *name, size_t name_len, const char *value,
-                      size_t value_len) {
+/* An empty value is written "name;", which makes libcurl send an empty header. */
+int endpoint_add_header(struct curl_slist **list, const char *name, size_t name_len, const char *value,
+                        size_t value_len) {
   struct buffer line = {0};
   struct curl_slist *longer = NULL;
   if (buffer_add(&line, name, name_len) == 0 && buffer_puts(&line, value_len != 0 ? ": " : ";") == 0 &&
@@ -31,7 +31,7 @@ static int add_lines(struct curl_slist **list, const struct buffer *lines, const
   size_t at = 0;
   while (headers_next(lines, &at, &field)) {
     if (over != NULL && headers_find(over, field.name, field.name_len, &other)) continue;
-    if (add_header(list, field.name, field.name_len, field.value, field.value_len) != 0) return -1;
+    if (endpoint_add_header(list, field.name, field.name_len, field.value, field.value_len) != 0) return -1;
   }
   return 0;
 }
@@ -42,7 +42,7 @@ static int add_own(struct curl_slist **list, const struct buffer *lines, const s
   struct header field;
   if (headers_find(lines, name, strlen(name), &field)) return 0;
   if (more != NULL && headers_find(more, name, strlen(name), &field)) return 0;
-  return add_header(list, name, strlen(name), value, strlen(value));
+  return endpoint_add_header(list, name, strlen(name), value, strlen(value));
 }
 
 static int add_key(struct curl_slist **list, const struct endpoint *endpoint, const struct buffer *more,
@@ -228,6 +228,7 @@ static int keep_options(struct endpoint *endpoint, const struct endpoint_options
 }
 
 struct endpoint *endpoint_new(const struct endpoint_options *options, const char **why, int *config) {
+  static const struct buffer nothing = {0};
   struct endpoint *endpoint = calloc(1, sizeof *endpoint);
   *why = out_of_memory;
   *config = 0;
@@ -237,7 +238,7 @@ struct endpoint *endpoint_new(const struct endpoint_options *options, const char
   *config = *why != NULL && *why != out_of_memory;
   if (*why == NULL && keep_options(endpoint, options) == 0 && collect_secrets(endpoint) == 0 &&
       (endpoint->headers = endpoint_make_headers(endpoint, NULL, NULL)) != NULL &&
-      add_header(&endpoint->public_headers, "User-Agent", 10, endpoint->user_agent, strlen(endpoint->user_agent)) == 0)
+      add_own(&endpoint->public_headers, &nothing, NULL, "User-Agent", endpoint->user_agent) == 0)
     return endpoint;
   if (*why == NULL) *why = out_of_memory;
   endpoint_drop(endpoint);

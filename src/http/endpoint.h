@@ -56,6 +56,10 @@ struct endpoint *endpoint_new(const struct endpoint_options *options, const char
 void endpoint_hold(struct endpoint *endpoint);
 void endpoint_drop(struct endpoint *endpoint);
 
+/* Appends "name: value" to a list that may be NULL; 0, or -1: memory is out, and the list is as it was. */
+int endpoint_add_header(struct curl_slist **list, const char *name, size_t name_len, const char *value,
+                        size_t value_len);
+
 /* Makes a header list of `lines` (may be NULL), those of the client's own headers that they don't replace, and `key`, or
  * the client's key if that is NULL. NULL when memory is out. Free it with curl_slist_free_all. */
 struct curl_slist *endpoint_make_headers(const struct endpoint *endpoint, const struct buffer *lines, const char *key);
