@@ -10,8 +10,9 @@ local nginx = require "spec.support.nginx"
 local APP = [[require("spec.support.nginx_app")]]
 
 -- A location for each of these answers with the function of its name.
-local LOCATIONS = { "get", "say", "get_in_timer", "make", "make_many", "download", "get_two", "abandon",
-  "watch", "watched", "get_beside_error", "tried", "forked", "worker", "create", "journaled", "inside_c" }
+local LOCATIONS = { "get", "say", "get_in_timer", "make", "make_many", "download", "stream", "get_two",
+  "abandon", "watch", "watched", "get_beside_error", "tried", "forked", "worker", "create", "journaled",
+  "inside_c" }
 
 local SERVER = [[
   location = /plain { return 200 "plain"; }
@@ -133,6 +134,13 @@ describe("sora.loop.openresty", function()
     end)
 
     it("for a download", function() assert.equal("4000", get("/download")) end)
+
+    it("for a sink that writes 20 MB to its own request", function()
+      local answer = get("/stream?id=long")
+      assert.equal(" whole", answer:sub(-6))
+      assert.equal(20e6 + 6, #answer)
+      assert.equal(("film"):rep(10), answer:sub(-46, -7))
+    end)
 
     it("while another's callback raises, which is logged", function()
       assert.equal("v1", get("/get_beside_error?id=v1"))

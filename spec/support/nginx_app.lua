@@ -55,7 +55,7 @@ function app.upstream()
   repeat ngx.sleep(0.05) until not id:find("held") or notes:get("released")
   if below == "/content" then
     ngx.header["Content-Type"] = "video/mp4"
-    return ngx.print(("film"):rep(1000))
+    return ngx.print(("film"):rep(id == "long" and 5e6 or 1000))
   end
   ngx.header["Content-Type"] = "application/json"
   ngx.print(cjson.encode { id = id, status = created and "queued" or state_of(id) })
@@ -124,6 +124,18 @@ function app.make_many()
   for _, result in ipairs(get_client():wait_all(ids, { interval = 0.05 })) do
     ngx.say(told(result.video, result.err))
   end
+end
+
+--- Passes a video on as it comes, 20 MB of it: the sink writes to this request, and waits for its reader.
+function app.stream()
+  local bytes = 0
+  local file, err = get_client():download_video(ngx.var.arg_id, { sink = function(chunk)
+    bytes = bytes + #chunk
+    ngx.print(chunk)
+    ngx.flush(true)
+  end })
+  if not file then ngx.print("error: ", err.message) end
+  ngx.print(file and file.bytes == bytes and " whole" or " not whole")
 end
 
 function app.download()
