@@ -5,6 +5,7 @@ local answers = require "spec.support.answers"
 local dialects = require "spec.support.dialects"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local native = require "spec.support.native"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
@@ -36,6 +37,38 @@ describe("download_video finds the bytes", function()
     client = rig.client(srv)
   end)
   after_each(function() client:close() end)
+
+  -- Every allocation of Lua fails in turn while an answer that names the file is read. Not on LuaJIT, which
+  -- crashes by itself with another allocator.
+  local function starved()
+    local library = native.starve()
+    local starve = assert(package.loadlib(library, "spec_starve"))
+    finally(function()
+      starve(0)
+      os.remove(library)
+    end)
+    srv:route("GET", "/v1/videos/a/content", { json = { status = "completed", url = "/a.mp4" } })
+    srv:route("GET", "/a.mp4", { status = 500 })
+    other:route("GET", "/v1/videos/b/content", { status = 404 })
+    other:route("GET", "/v1/videos/b", { json = { id = "b", status = "failed" } })
+    local elsewhere = rig.client(other)
+    local n, failed = 1
+    repeat
+      n = n + 2
+      starve(n)
+      pcall(client.download_video, client, "a", dir:at "a.mp4")
+      failed = starve(0, true)
+      rig.collect() -- what an interrupted download held
+      local file, err = elsewhere:download_video("b", dir:at "b.mp4")
+      assert.same({ nil, "failed" }, { file, err.kind }, n)
+    until not failed
+    elsewhere:close()
+    assert.is_true(n > 100, "only " .. n .. " allocations failed")
+    for _, request in ipairs(other:requests()) do assert.matches("^/v1/videos/b", request.target) end
+  end
+  if not rawget(_G, "jit") then
+    it("of its own job, even if memory ran out while another's answer was read", starved)
+  end
 
   local function use(options, server)
     client:close()
