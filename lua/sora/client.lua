@@ -117,7 +117,7 @@ Client.list_videos = method "list_videos"
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
 -- @treturn[2] table error; its code is `not_ready` while the job has no file yet, `not_fetched` where the job
--- is completed and its file has not come
+-- is completed and its file has not come, `locked` while another download writes to the target
 function Client:download_video(id, target, opts)
   return pump.written(self, download.prepare(self, id, target, opts)())
 end

@@ -115,6 +115,14 @@ local function read_note(self)
   return { validator = note.validator, total = type(note.total) == "number" and note.total or nil }
 end
 
+-- Opens a part file. An owner whose code was left by an error, and which is not collected yet, gives it up.
+local function open_part(target)
+  local part, err = core.part(target.path, target.sync)
+  if part or err.code ~= "locked" then return part, err end
+  collectgarbage()
+  return core.part(target.path, target.sync)
+end
+
 --- Opens and locks the file that a target names, so that what could not be kept is not asked for.
 -- @tparam table target from `endpoints.target`
 -- @treturn[1] table|boolean the part file; false: the target is a sink
@@ -122,7 +130,7 @@ end
 -- @treturn[2] table `file` error
 function download.reserve(target)
   if target.sink then return false end
-  local part, err = core.part(target.path, target.sync)
+  local part, err = open_part(target)
   if not part then return nil, err end
   task.hold(part)
   return part

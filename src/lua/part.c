@@ -1,6 +1,8 @@
 /* part.c - part files for Lua: a file that is being made, from its lock to its place.
  *
  * Invariant: a part file that is collected is closed, and removed unless it holds what another process left. */
+#include <errno.h>
+
 #include "base/part_file.h"
 #include "lua/binding.h"
 
@@ -43,6 +45,7 @@ static int new_part(lua_State *L) {
   code = part_file_open(part, path);
   if (code == 0) return 1;
   (void)result(L, part, code);
+  if (part->code == EWOULDBLOCK) set_string(L, "code", "locked");
   part_file_close(part);
   return 2;
 }
