@@ -69,7 +69,7 @@ function endpoints.address(template, id, who)
   return path, query ~= "" and query or nil
 end
 
--- A result of `create_and_download` or `wait_all`, which holds a job and is none.
+-- Tells whether a table is a result of `create_and_download` or `wait_all`: it holds a job in `video`.
 local function holds_video(value)
   if type(value.video) ~= "table" then return false end
   for name in pairs(value) do

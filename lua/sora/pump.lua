@@ -266,8 +266,8 @@ end
 -- @tparam table spec from `endpoints.describe`, with `file` or `sink`
 -- @tparam ?table opts the options of a call
 -- @tparam function listen called with each chunk (nil for a file), how many bytes came in all, the length or
--- nil, and the validator or nil; what it returns ends the call with that error; a second result `true` asks
--- for all news
+-- nil, and the validator or nil. An error that it returns ends the call; a second result `true` asks to be
+-- called for all bytes
 -- @local
 function pump.receive(client, spec, opts, listen)
   pump.check_can_wait(client)

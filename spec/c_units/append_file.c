@@ -1,5 +1,5 @@
-/* Specs of src/base/append_file.c, in a folder of its own that is removed at the end. `write` and `fsync` below stand in
- * for the system's, to fail as that may. */
+/* Specs of src/base/append_file.c, in a folder of its own that is removed at the end. `write` and `fsync` below stand
+ * in for the system's, to fail as that may. */
 #define _GNU_SOURCE /* mkdtemp, syscall */
 #include "base/append_file.h"
 

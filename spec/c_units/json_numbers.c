@@ -110,7 +110,7 @@ static void cases(void) {
       {"\"9007199254740993\"", NULL, NULL},
       {"{\"id\":\"9007199254740993\",\"n\":1}", NULL, NULL},
       {"{\"9007199254740993\":4.0}", NULL, "{\"9007199254740993\":<4.0>}"},
-      {"[\"a\\\"9007199254740993\",1]", NULL, NULL},   /* an escaped quote does not end a string */
+      {"[\"a\\\"9007199254740993\",1]", NULL, NULL}, /* an escaped quote does not end a string */
       {"[\"a\\\\\",9007199254740993]", "[\"a\\\\\",<9007199254740993>]", "[\"a\\\\\",<9007199254740993>]"},
       {"[\"a\\\\\\\",9007199254740993\"]", NULL, NULL},
       {"[\"\\u0022 9007199254740993\"]", NULL, NULL},
@@ -166,7 +166,8 @@ static char *without_marks(const struct buffer *marked, size_t *len) {
   while (at < marked->len) {
     if (marked->len - at >= sizeof opening - 1 && memcmp(marked->data + at, opening, sizeof opening - 1) == 0) {
       size_t digits = 0;
-      for (at += sizeof opening - 1; at < marked->len && marked->data[at] != '"'; digits++) text[(*len)++] = marked->data[at++];
+      for (at += sizeof opening - 1; at < marked->len && marked->data[at] != '"'; digits++)
+        text[(*len)++] = marked->data[at++];
       if (digits == 0 || at++ == marked->len) {
         free(text);
         return NULL;
@@ -180,8 +181,14 @@ static char *without_marks(const struct buffer *marked, size_t *len) {
 
 /* Random texts: removing the marks restores the original. */
 static void anything(void) {
-  static const char *const pieces[] = {"\"", "\\", "9007199254740993", "1", "-", "+", ".", "0", "e", "E", "4.0", "1e3",
-                                       ",",  "[",  "]",  "{",  "}", ":", " ", "\n", "true", "null", "\"a\"", "\"\\\"\"",
+  static const char *const pieces[] = {"\"",   "\\",      "9007199254740993",
+                                       "1",    "-",       "+",
+                                       ".",    "0",       "e",
+                                       "E",    "4.0",     "1e3",
+                                       ",",    "[",       "]",
+                                       "{",    "}",       ":",
+                                       " ",    "\n",      "true",
+                                       "null", "\"a\"",   "\"\\\"\"",
                                        "\xFF", "\xC3\xA9"};
   unsigned round, i;
   for (round = 0; round < 20000; round++) {

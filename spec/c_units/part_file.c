@@ -55,7 +55,8 @@ static void commit(void) {
   name("new");
   part_file_init(&s);
   CHECK(part_file_open(&s, path) == 0 && exists(part) && !exists(path));
-  CHECK(part_file_write(&s, "hello ", 6) == 0 && part_file_write(&s, "", 0) == 0 && part_file_write(&s, "world", 5) == 0);
+  CHECK(part_file_write(&s, "hello ", 6) == 0 && part_file_write(&s, "", 0) == 0 &&
+        part_file_write(&s, "world", 5) == 0);
   CHECK(s.bytes == 11 && !exists(path));
   CHECK(part_file_commit(&s) == 0 && holds(path, "hello world") && !exists(part));
   part_file_close(&s);
@@ -182,11 +183,13 @@ static void kinds_of_targets(void) {
   snprintf(other, sizeof other, "%s/link", folder);
   CHECK(symlink("real", other) == 0);
   part_file_init(&s);
-  CHECK(part_file_open(&s, other) == 0 && exists(part) && part_file_write(&s, "new", 3) == 0 && part_file_commit(&s) == 0);
+  CHECK(part_file_open(&s, other) == 0 && exists(part) && part_file_write(&s, "new", 3) == 0 &&
+        part_file_commit(&s) == 0);
   part_file_close(&s);
   CHECK(lstat(other, &info) == 0 && S_ISLNK(info.st_mode) && holds(path, "new"));
   CHECK(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640);
-  CHECK(unlink(path) == 0 && part_file_open(&s, other) == 0 && part_file_write(&s, "x", 1) == 0 && part_file_commit(&s) == 0);
+  CHECK(unlink(path) == 0 && part_file_open(&s, other) == 0 && part_file_write(&s, "x", 1) == 0 &&
+        part_file_commit(&s) == 0);
   part_file_close(&s);
   CHECK(holds(path, "x"));
   name("read-only");
@@ -256,7 +259,8 @@ static void disk_fills(void) {
   signal(SIGXFSZ, SIG_IGN);
   limit.rlim_cur = 2500;
   CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  CHECK(part_file_open(&s, path) == 0 && part_file_write(&s, block, 1000) == 0 && part_file_write(&s, block, 1000) == 0);
+  CHECK(part_file_open(&s, path) == 0 && part_file_write(&s, block, 1000) == 0 &&
+        part_file_write(&s, block, 1000) == 0);
   CHECK(part_file_write(&s, block, 1000) != 0 && s.code == EFBIG && s.bytes == 2500);
   limit.rlim_cur = limit.rlim_max;
   CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);

@@ -28,8 +28,7 @@ static int passes(int status) {
 
 static void statuses(void) {
   int status;
-  for (status = 100; status <= 599; status++)
-    CHECK_CASE(retry_is_transient(status) == passes(status), "%d", status);
+  for (status = 100; status <= 599; status++) CHECK_CASE(retry_is_transient(status) == passes(status), "%d", status);
 }
 
 /* Every status, with each value of x-should-retry (`advice`). A POST is repeated after 429, and after a 503 with a time
@@ -54,8 +53,8 @@ static void answers(double retry_after) {
           ambiguous = !repeatable && !unsent && !put_off && (status >= 500 || status == 408);
           CHECK_CASE((retry_delay(&f) >= 0) == again, "status %d repeatable %d unsent %d advice %d after %g", status,
                      repeatable, unsent, advice, retry_after);
-          CHECK_CASE(!retry_is_ambiguous(&f) == !ambiguous, "status %d repeatable %d unsent %d advice %d after %g", status,
-                     repeatable, unsent, advice, retry_after);
+          CHECK_CASE(!retry_is_ambiguous(&f) == !ambiguous, "status %d repeatable %d unsent %d advice %d after %g",
+                     status, repeatable, unsent, advice, retry_after);
           CHECK_CASE(!(again && ambiguous), "status %d is repeated though it may be paid for twice", status);
         }
 }
@@ -134,35 +133,21 @@ static void read_wishes(void) {
     const char *ms, *after;
     double date, now, wanted;
   } cases[] = {
-      {NULL, NULL, -1, 1000, -1},
-      {"1500", NULL, -1, 1000, 1.5},
-      {"0", NULL, -1, 1000, 0},
-      {"0.5", NULL, -1, 1000, 0.0005},
+      {NULL, NULL, -1, 1000, -1},      {"1500", NULL, -1, 1000, 1.5},
+      {"0", NULL, -1, 1000, 0},        {"0.5", NULL, -1, 1000, 0.0005},
       {"1500", "7", -1, 1000, 1.5}, /* retry-after-ms takes precedence */
-      {"soon", "7", -1, 1000, 7},
-      {"", "7", -1, 1000, 7},
-      {"-5", "7", -1, 1000, 7},
-      {"-5", NULL, -1, 1000, -1},
-      {NULL, "7", -1, 1000, 7},
-      {NULL, "0", -1, 1000, 0},
-      {NULL, "2.5", -1, 1000, 2.5},
-      {NULL, "", -1, 1000, -1},
-      {NULL, "-7", -1, 1000, -1},
-      {NULL, "+7", -1, 1000, -1},
-      {NULL, "7s", -1, 1000, -1},
-      {NULL, "7 ", -1, 1000, -1},
-      {NULL, "1,5", -1, 1000, -1},
-      {NULL, "1e3", -1, 1000, -1},
-      {NULL, "0x10", -1, 1000, -1},
-      {NULL, "inf", -1, 1000, -1},
-      {NULL, "nan", -1, 1000, -1},
-      {NULL, ".", -1, 1000, -1},
-      {NULL, "1.2.3", -1, 1000, -1},
-      {NULL, "a date", 1030, 1000, 30},
-      {NULL, "a date", 1000, 1000, 0},
-      {NULL, "a date", 400, 1000, 0}, /* a date in the past: no wait */
-      {NULL, "no date", -1, 1000, -1},
-      {"250", "a date", 1030, 1000, 0.25},
+      {"soon", "7", -1, 1000, 7},      {"", "7", -1, 1000, 7},
+      {"-5", "7", -1, 1000, 7},        {"-5", NULL, -1, 1000, -1},
+      {NULL, "7", -1, 1000, 7},        {NULL, "0", -1, 1000, 0},
+      {NULL, "2.5", -1, 1000, 2.5},    {NULL, "", -1, 1000, -1},
+      {NULL, "-7", -1, 1000, -1},      {NULL, "+7", -1, 1000, -1},
+      {NULL, "7s", -1, 1000, -1},      {NULL, "7 ", -1, 1000, -1},
+      {NULL, "1,5", -1, 1000, -1},     {NULL, "1e3", -1, 1000, -1},
+      {NULL, "0x10", -1, 1000, -1},    {NULL, "inf", -1, 1000, -1},
+      {NULL, "nan", -1, 1000, -1},     {NULL, ".", -1, 1000, -1},
+      {NULL, "1.2.3", -1, 1000, -1},   {NULL, "a date", 1030, 1000, 30},
+      {NULL, "a date", 1000, 1000, 0}, {NULL, "a date", 400, 1000, 0}, /* a date in the past: no wait */
+      {NULL, "no date", -1, 1000, -1}, {"250", "a date", 1030, 1000, 0.25},
   };
   char digits[400];
   size_t i;

@@ -1,7 +1,7 @@
 /* append_file.h - a file that several processes append lines to.
  *
- * Owns its descriptor, which stays open between two lines. Invariant: a line that is reported as written is whole and on
- * disk, in the file that has the path now; no line of another process is ever cut or overwritten. */
+ * Owns its descriptor, which stays open between two lines. Invariant: a line that is reported as written is whole and
+ * on disk, in the file that has the path now; no line of another process is ever cut or overwritten. */
 #ifndef SORA_APPEND_FILE_H
 #define SORA_APPEND_FILE_H
 

@@ -40,11 +40,9 @@ static char *join(const char *text, const char *suffix) {
 
 static int open_part(struct part_file *f) {
   f->fd = sys_file_own(f->part);
-  if (f->fd < 0 && errno == EWOULDBLOCK)
-    return fail_with(f, "open", EWOULDBLOCK, "another download is writing it");
+  if (f->fd < 0 && errno == EWOULDBLOCK) return fail_with(f, "open", EWOULDBLOCK, "another download is writing it");
   if (f->fd < 0 && errno == ELOOP) return fail_with(f, "open", ELOOP, "it is a symbolic link");
-  if (f->fd < 0 && (errno == EEXIST || errno == ENXIO))
-    return fail_with(f, "open", EEXIST, "it is not a regular file");
+  if (f->fd < 0 && (errno == EEXIST || errno == ENXIO)) return fail_with(f, "open", EEXIST, "it is not a regular file");
   if (f->fd < 0) return fail(f, "open", errno);
   f->generation = sys_generation();
   f->bytes = sys_file_size(f->fd);

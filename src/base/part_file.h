@@ -42,7 +42,7 @@ int part_file_write(struct part_file *f, const char *data, size_t size);
 /* Syncs the finished file and renames it to the target, whose permissions it takes. */
 int part_file_commit(struct part_file *f);
 
-/* Writes the note. Reads it into `text`: how many bytes, 0 if there is none. */
+/* Writes the note. Reads it into `text`; returns how many bytes, 0 if the file has no note. */
 int part_file_write_note(struct part_file *f, const char *text, size_t size);
 size_t part_file_read_note(const struct part_file *f, char *text, size_t size);
 

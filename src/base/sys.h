@@ -38,7 +38,8 @@ unsigned sys_generation(void);
 /* Keeps the library that `address` belongs to loaded until the process ends. */
 void sys_stay_loaded(const void *address);
 
-/* --- files: 0, or -1 with errno set --------------------------------------------------------------------------------- */
+/* --- files: 0, or -1 with errno set ---------------------------------------------------------------------------------
+ */
 
 /* Where a path leads: symbolic links followed, also one to a file that is missing. The caller frees it; NULL: errno. */
 char *sys_file_resolve(const char *path);
@@ -75,8 +76,8 @@ int sys_file_sync(int fd);
 /* Reports what a close would, and keeps the descriptor and its lock. */
 int sys_file_flush(int fd);
 
-/* Closes a descriptor of sys_file_own, and unlocks the file for all copies of it. sys_file_drop only closes: in a forked
- * child the lock stays with the parent. */
+/* Closes a descriptor of sys_file_own, and unlocks the file for all copies of it. sys_file_drop only closes: in a
+ * forked child the lock stays with the parent. */
 void sys_file_release(int fd);
 void sys_file_drop(int fd);
 void sys_file_remove(const char *path);
@@ -89,8 +90,8 @@ struct sys_file_id {
   unsigned long long device, number;
 };
 
-/* Opens a regular file for appending, made for its owner alone if it is missing; a descriptor, or -1. Never waits, as it
- * would for the reader of a FIFO: for what is no regular file errno is EINVAL, or EISDIR. */
+/* Opens a regular file for appending, made for its owner alone if it is missing; a descriptor, or -1. Never waits, as
+ * it would for the reader of a FIFO: for what is no regular file errno is EINVAL, or EISDIR. */
 int sys_file_open_append(const char *path, struct sys_file_id *id);
 
 /* Whether the path is still that of the file. */

@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_LINKS 40       /* symbolic links in a row, as the kernel has it */
-#define MAX_LINK 4096      /* bytes of one */
-#define MAX_REPLACED 100   /* times that a file is renamed while it is being opened */
+#define MAX_LINKS 40            /* symbolic links in a row, as the kernel has it */
+#define MAX_LINK 4096           /* bytes of one */
+#define MAX_REPLACED 100        /* times that a file is renamed while it is being opened */
 #define RESERVED_DESCRIPTORS 32 /* left for files, the resolver and the rest of the process */
 
 /* --- time and chance ---------------------------------------------------------------------------------------------- */

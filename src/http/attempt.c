@@ -46,7 +46,7 @@ static int add_extra_headers(struct request *r, struct curl_slist **list) {
 
 /* Chooses the header list: another origin sees nothing of the user's. 0, or -1: memory is out. */
 static int choose_headers(struct request *r, struct curl_slist **list) {
-  struct curl_slist *base = r->cross_origin ? r->endpoint->public_headers
+  struct curl_slist *base = r->cross_origin      ? r->endpoint->public_headers
                             : r->headers != NULL ? r->headers
                                                  : r->endpoint->headers;
   *list = base;
@@ -248,8 +248,8 @@ static curl_off_t time_of(const struct request *r, CURLINFO info) {
 }
 
 /* Whether an attempt that failed in the transport had sent nothing of its request: names, addresses, handshakes and
- * proxies that refuse the tunnel all come before the first byte. libcurl 8.22 sets the pretransfer time even if it never
- * connected. */
+ * proxies that refuse the tunnel all come before the first byte. libcurl 8.22 sets the pretransfer time even if it
+ * never connected. */
 static int never_left(const struct request *r, const struct failure *failure) {
   long sent = 0, tunnel = 0;
   if (failure->kind == KIND_DNS || failure->kind == KIND_CONNECT || failure->kind == KIND_TLS) return 1;
@@ -279,8 +279,7 @@ static void read_transport(struct request *r, struct retry_facts *facts) {
     start_over(&r->file, facts);
   }
   if (r->outcome.kind == KIND_NONE)
-    request_fail(r, failure->kind,
-                 r->easy->error[0] != '\0' ? r->easy->error : curl_easy_strerror(r->outcome.code));
+    request_fail(r, failure->kind, r->easy->error[0] != '\0' ? r->easy->error : curl_easy_strerror(r->outcome.code));
 }
 
 static void read_status(struct request *r, struct retry_facts *facts) {

@@ -186,8 +186,7 @@ int easy_pool_open(struct easy_pool *pool, const struct endpoint *endpoint) {
   pool->endpoint = endpoint;
   pool->reuses = can_reuse_handles();
   pool->share = curl_share_init();
-  return pool->share != NULL &&
-                 curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
+  return pool->share != NULL && curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
                  curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK
              ? 0
              : -1;

@@ -48,8 +48,8 @@ struct endpoint {
   struct curl_slist *public_headers; /* for other origins: no credential and no header of the user's */
 };
 
-/* Makes an endpoint, or returns NULL with the reason in `why`. *config: the reason is a wrong base URL, otherwise memory
- * is out. */
+/* Makes an endpoint, or returns NULL with the reason in `why`. *config: the reason is a wrong base URL, otherwise
+ * memory is out. */
 struct endpoint *endpoint_new(const struct endpoint_options *options, const char **why, int *config);
 
 /* Counts holders: the endpoint is freed when the last one drops it. The caller of endpoint_new is the first. */
@@ -60,8 +60,8 @@ void endpoint_drop(struct endpoint *endpoint);
 int endpoint_add_header(struct curl_slist **list, const char *name, size_t name_len, const char *value,
                         size_t value_len);
 
-/* Makes a header list of `lines` (may be NULL), those of the client's own headers that they don't replace, and `key`, or
- * the client's key if that is NULL. NULL when memory is out. Free it with curl_slist_free_all. */
+/* Makes a header list of `lines` (may be NULL), those of the client's own headers that they don't replace, and `key`,
+ * or the client's key if that is NULL. NULL when memory is out. Free it with curl_slist_free_all. */
 struct curl_slist *endpoint_make_headers(const struct endpoint *endpoint, const struct buffer *lines, const char *key);
 
 /* Whether a URL has this scheme, and whether it has the scheme, host and port of the base URL; -1: memory is out. */

@@ -5,7 +5,7 @@
 
 #define TRANSIENT 1
 #define LASTING 0
-#define ROW(name, kind, transient)                                                                                        \
+#define ROW(name, kind, transient)                                                                                     \
   { name, kind, transient, #name }
 
 /* CURLE_UNSUPPORTED_PROTOCOL: our URLs are http and https only, so this can only be an answer that is not HTTP

@@ -120,7 +120,8 @@ static int fail_changed(struct request *r, const char *message) {
   return fail(r, KIND_TRANSPORT, message);
 }
 
-/* The whole file comes, though we have a part of it: rewinds the part file, or drops the bytes that the sink has had. */
+/* The whole file comes, though we have a part of it: rewinds the part file, or drops the bytes that the sink has had.
+ */
 static int start_over(struct request *r, const struct buffer *validator) {
   struct file *f = &r->file;
   if (f->received == 0) return 0;
@@ -166,7 +167,7 @@ static int start_file(struct request *r) {
   struct buffer validator = {0};
   char length[32];
   int result = read_validator(r, &validator);
-  f->news = 1;
+  f->unread = 1;
   if (result == 0 && r->outcome.status == 206) {
     result = start_part(r, &validator);
     if (result == 0 && validator.len == 0 && f->ranged) return 0; /* ours still names this version */
@@ -196,7 +197,7 @@ static int keep_bytes(struct request *r, const char *data, size_t len) {
   if (f->target == NULL && buffer_add(&f->pending, data, len) != 0) return -1;
   if (f->target != NULL && part_file_write(f->target, data, len) != 0) return fail_file(r);
   f->received += (long long)len;
-  if (f->listened) f->news = 1;
+  if (f->listened) f->unread = 1;
   return 0;
 }
 
@@ -257,8 +258,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *context) {
   return buffer_add(&r->outcome.body, data, len < left ? len : left) == 0 ? len : 0;
 }
 
-/* Ends a transfer that stands still, but not one that waits for its own reader. libcurl's test is late, because it takes
- * the mean of five seconds; but while one is set, libcurl calls this each second. */
+/* Ends a transfer that stands still, but not one that waits for its own reader. libcurl's test is late, because it
+ * takes the mean of five seconds; but while one is set, libcurl calls this each second. */
 static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
   struct request *r = context;
   struct motion *m = &r->motion;

@@ -90,7 +90,8 @@ int redact_add_headers(struct buffer *secrets, const struct buffer *lines) {
 int redact_add_query(struct buffer *secrets, const char *query) {
   while (query != NULL && *query != '\0') {
     size_t len = strcspn(query, "&"), name = strcspn(query, "=&");
-    if (name < len && is_credential(query, name) && redact_add(secrets, query + name + 1, len - name - 1) != 0) return -1;
+    if (name < len && is_credential(query, name) && redact_add(secrets, query + name + 1, len - name - 1) != 0)
+      return -1;
     query += len + (query[len] == '&');
   }
   return 0;

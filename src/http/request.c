@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LARGE_BODY (64 * 1024)  /* bytes of JSON that may take a while to send: a data URL is in it */
+#define LARGE_BODY (64 * 1024) /* bytes of JSON that may take a while to send: a data URL is in it */
 #define KEPT_MEMORY (8 * 1024) /* bytes a buffer keeps between two calls: hundreds of requests may wait for reuse */
 
 void request_init(struct request *r, struct endpoint *endpoint) {

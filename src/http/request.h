@@ -49,8 +49,8 @@ struct file {
   struct part_file *target; /* where the bytes go; NULL: to `pending`, for a sink */
   struct buffer pending;    /* bytes for the owner to take */
   int paused;               /* libcurl waits until `pending` is taken */
-  int listened;             /* the owner wants to know of all bytes, not only of the first ones of an attempt */
-  int news;                 /* what it wants to know, it has not been told yet */
+  int listened;             /* the owner is notified of all bytes, not only of the first ones of an attempt */
+  int unread;               /* bytes came that the owner has not been notified of */
   int may_resume;           /* a broken transfer may be resumed */
   int outdated;             /* the part that we have belongs to another version: start over */
   int restarted;            /* it has been started over, which is granted once */

@@ -32,8 +32,8 @@ int retry_is_transient(int status);
 int retry_is_ambiguous(const struct retry_facts *facts);
 
 /* Reads how long a server asks to wait, in seconds, or -1. `ms` is the text of a header in milliseconds
- * (retry-after-ms, openai-poll-after-ms), `after` that of Retry-After (RFC 9110, 10.2.3), `date` the time it names if it
- * is a date (seconds since 1970, else -1), `now` the current time on the same clock. NULL: not sent. */
+ * (retry-after-ms, openai-poll-after-ms), `after` that of Retry-After (RFC 9110, 10.2.3), `date` the time it names if
+ * it is a date (seconds since 1970, else -1), `now` the current time on the same clock. NULL: not sent. */
 double retry_read_after(const char *ms, const char *after, double date, double now);
 
 #endif

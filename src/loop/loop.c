@@ -63,8 +63,7 @@ static int has_capacity(const struct loop *loop) {
 
 static void start_queued(struct loop *loop) {
   const struct request *first = loop->running.first;
-  if (loop->queued.first != NULL && first != NULL && first->next != NULL)
-    pool_observe(&loop->pool, first, first->next);
+  if (loop->queued.first != NULL && first != NULL && first->next != NULL) pool_observe(&loop->pool, first, first->next);
   while (has_capacity(loop)) {
     struct request *r = loop->queued.first;
     if (pool_needs_connection(&loop->pool, r) && loop->new_connections-- <= 0) return;
@@ -185,7 +184,7 @@ static void earlier(double *until, double time) {
 double loop_timeout(const struct loop *loop) {
   const struct request *first = timers_first(&loop->timers);
   double until, now;
-  if (loop->done.first != NULL || has_capacity(loop) || loop_next_news(loop) != NULL) return 0;
+  if (loop->done.first != NULL || has_capacity(loop) || loop_next_unread(loop) != NULL) return 0;
   until = pool_next_alarm(&loop->pool, loop->queued.first != NULL);
   if (first != NULL) earlier(&until, first->due);
   earlier(&until, loop->wake);
@@ -221,11 +220,11 @@ struct request *loop_take_done(struct loop *loop) {
   return r;
 }
 
-struct request *loop_next_news(const struct loop *loop) {
+struct request *loop_next_unread(const struct loop *loop) {
   struct request *r;
   if (loop->files == 0) return NULL;
   for (r = loop->running.first; r != NULL; r = r->next)
-    if (r->file.news) return r;
+    if (r->file.unread) return r;
   return NULL;
 }
 

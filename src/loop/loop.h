@@ -52,8 +52,8 @@ void loop_step(struct loop *loop, double seconds);
 /* The next announced request that is done, or NULL. */
 struct request *loop_take_done(struct loop *loop);
 
-/* A running request with news of its file (see struct file) that its owner has not been told, or NULL. */
-struct request *loop_next_news(const struct loop *loop);
+/* A running request whose owner has to be notified of bytes (see struct file), or NULL. */
+struct request *loop_next_unread(const struct loop *loop);
 
 /* Requests that are not done. */
 size_t loop_active(const struct loop *loop);

@@ -14,7 +14,7 @@
 #define POLLER_KQUEUE
 #elif defined(__linux__)
 #define POLLER_EPOLL
-#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) ||                     \
     defined(__DragonFly__)
 #define POLLER_KQUEUE
 #else

@@ -15,7 +15,7 @@
 
 #include "base/sys.h"
 
-#define TIMER_ID 1 /* timers and descriptors are numbered apart */
+#define TIMER_ID 1   /* timers and descriptors are numbered apart */
 #define LONGEST 3600 /* s */
 
 int poller_open(struct poller *p) {

@@ -5,7 +5,7 @@
 
 #include "base/sys.h"
 
-#define STREAMS 100         /* requests that one HTTP/2 connection carries: libcurl's limit, and no usual server's is lower */
+#define STREAMS 100 /* requests that one HTTP/2 connection carries: libcurl's limit, and no usual server's is lower */
 #define MULTI_SIZE 250      /* HTTP/1 requests in one multi handle */
 #define EMPTY_SECONDS 60    /* a further multi handle keeps its idle connections so long, as many servers do */
 #define SPARE_CONNECTIONS 3 /* idle ones kept beyond as many as requests ever ran at once */
@@ -20,8 +20,9 @@
 /* `known` is not NULL once the socket is set in the poller. */
 static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, void *known) {
   struct multi *multi = context;
-  int mask = what == CURL_POLL_REMOVE ? 0
-                                      : (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
+  int mask = what == CURL_POLL_REMOVE
+                 ? 0
+                 : (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
   int result = poller_set(multi->pool->poller, fd, mask, multi->index, known != NULL);
   (void)handle;
   if (mask == 0) return 0; /* the socket may be closed already */

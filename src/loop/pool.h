@@ -19,12 +19,12 @@ struct multi {
   CURLM *handle;
   struct pool *pool;
   unsigned index;
-  size_t running, peak;     /* requests now, and at most so far */
-  size_t limit;             /* connections that it may have */
-  double alarm;             /* monotonic: when libcurl wants to be called, or -1 */
-  double emptied;           /* monotonic: when its last request left */
-  int worked;               /* libcurl was called, so requests may have finished */
-  CURLMcode failure;        /* libcurl can no longer drive it */
+  size_t running, peak; /* requests now, and at most so far */
+  size_t limit;         /* connections that it may have */
+  double alarm;         /* monotonic: when libcurl wants to be called, or -1 */
+  double emptied;       /* monotonic: when its last request left */
+  int worked;           /* libcurl was called, so requests may have finished */
+  CURLMcode failure;    /* libcurl can no longer drive it */
 };
 
 struct pool {
@@ -32,12 +32,12 @@ struct pool {
   struct poller *poller;
   struct multi **multi;
   unsigned count, capacity;
-  size_t max_connections;   /* to one host */
-  size_t running;           /* requests in all multi handles */
-  size_t exclusive;         /* of those: with a connection each, whatever the protocol */
-  enum protocol protocol;   /* of the endpoint */
-  size_t scarce_limit;      /* connections there may be until `scarce_until` */
-  double scarce_until;      /* monotonic: descriptors had run out; or 0 */
+  size_t max_connections; /* to one host */
+  size_t running;         /* requests in all multi handles */
+  size_t exclusive;       /* of those: with a connection each, whatever the protocol */
+  enum protocol protocol; /* of the endpoint */
+  size_t scarce_limit;    /* connections there may be until `scarce_until` */
+  double scarce_until;    /* monotonic: descriptors had run out; or 0 */
 };
 
 /* Opens a pool whose fields are zero; 0, or -1. */

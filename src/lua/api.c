@@ -25,8 +25,8 @@ static int replace_by_id(lua_State *L, int index) {
   return found;
 }
 
-/* The id at `index`: a string; an integer, as some servers number their jobs; or a table that JSON_ID finds one in, which
- * it replaces. NULL: pushes what is wrong with it. */
+/* The id at `index`: a string; an integer, as some servers number their jobs; or a table that JSON_ID finds one in,
+ * which it replaces. NULL: pushes what is wrong with it. */
 static const char *read_id(lua_State *L, int index, size_t *len) {
   const char *id;
   if (lua_istable(L, index) && !replace_by_id(L, index)) {

@@ -19,12 +19,12 @@ struct events;
 struct client {
   struct endpoint *endpoint; /* NULL: closed */
   struct loop loop;
-  unsigned generation;      /* of the process that may use it */
-  int asks_key;             /* api_key is a function, in the client's table */
-  int listened;             /* on_event is there, in the client's table */
-  int spares;               /* calls in FIELD_SPARES */
-  struct buffer get_path;   /* a C string: where get_video finds a job, perhaps with a query, with "{id}" in it */
-  struct events *events;    /* that on_event has yet to receive */
+  unsigned generation;    /* of the process that may use it */
+  int asks_key;           /* api_key is a function, in the client's table */
+  int listened;           /* on_event is there, in the client's table */
+  int spares;             /* calls in FIELD_SPARES */
+  struct buffer get_path; /* a C string: where get_video finds a job, perhaps with a query, with "{id}" in it */
+  struct events *events;  /* that on_event has yet to receive */
   struct endpoint_options options; /* only while the client is made */
 };
 
@@ -37,9 +37,9 @@ struct call {
   struct buffer scratch;
   const char *idempotency_key; /* only while options are read */
   int wants_response;
-  int creates;    /* the answer has to be a job */
-  int polls;      /* it asks about a watched job: see result_push_poll */
-  double seen;    /* the digest of the answer before, or -1 */
+  int creates; /* the answer has to be a job */
+  int polls;   /* it asks about a watched job: see result_push_poll */
+  double seen; /* the digest of the answer before, or -1 */
   /* References in FIELD_STARTED, or LUA_NOREF: to the call, its on_done and its handle. Numbers, because a table whose
    * keys are addresses is rehashed again and again while calls come and go. A call that receives a file has none: see
    * handle.c. */
@@ -72,15 +72,15 @@ void util_open(lua_State *L);
 /* From append.c: files that lines are appended to. */
 void append_open(lua_State *L);
 
-/* From part.c: the part file at `index`, or NULL if that is none. */
+/* From part.c: the part file at `index`, or NULL for any other value. */
 struct part_file *part_at(lua_State *L, int index);
 void part_open(lua_State *L);
 
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
-int error_return(lua_State *L, enum failure_kind kind, const char *message);     /* nil, err */
-int error_misuse(lua_State *L, const char *who, int arg, const char *text);      /* arg 0: not named */
+int error_return(lua_State *L, enum failure_kind kind, const char *message); /* nil, err */
+int error_misuse(lua_State *L, const char *who, int arg, const char *text);  /* arg 0: not named */
 void error_open(lua_State *L);
 
 /* From json.c. json_decode pushes the table and returns 1, or pushes the reason and returns 0. */
@@ -151,9 +151,9 @@ void call_open(lua_State *L);
  * `opts` (0: none), and pushes its handle; or nil, err. */
 int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts);
 
-/* Calls the function that wants to know of news of a call that receives a file. 0, or 1 with what it raised on the
+/* Calls the on_done of a call that receives a file: there are bytes to read. 0, or 1 with what it raised on the
  * stack. */
-int handle_tell(lua_State *L, int table, struct call *call);
+int handle_notify(lua_State *L, int table, struct call *call);
 
 /* The call of the handle at `index`; NULL: its results have been taken. */
 struct call *handle_call(lua_State *L, int index);

@@ -125,8 +125,7 @@ static int new_client(lua_State *L) {
   set_path(L, client, "/videos/{id}");
   client->endpoint = endpoint_new(&client->options, &why, &config);
   buffer_free(&client->options.headers);
-  if (client->endpoint == NULL && config)
-    return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
+  if (client->endpoint == NULL && config) return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
   if (client->endpoint == NULL) return raise_memory(L);
   if (loop_open(&client->loop, client->endpoint) != 0 || (client->listened && events_start(client) != 0))
     return luaL_error(L, "out of memory or file descriptors");

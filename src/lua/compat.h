@@ -1,8 +1,8 @@
 /* compat.h - Lua 5.1 to 5.5 and LuaJIT behind one small shim.
  *
- * Owns every `#if LUA_VERSION_NUM` of the project. Invariant: the rest of the binding is written once, against the names
- * below and the part of the C API that all versions share. The names have a prefix of their own because LuaJIT ships
- * some of the 5.2 functions and not others. */
+ * Owns every `#if LUA_VERSION_NUM` of the project. Invariant: the rest of the binding is written once, against the
+ * names below and the part of the C API that all versions share. The names have a prefix of their own because LuaJIT
+ * ships some of the 5.2 functions and not others. */
 #ifndef SORA_COMPAT_H
 #define SORA_COMPAT_H
 

@@ -237,13 +237,15 @@ void error_push_call(lua_State *L, struct call *call) {
   set_count(L, "attempts", r->attempts);
   set_flag(L, "retryable", out->retryable);
   if (out->ambiguous) set_flag(L, "ambiguous", 1);
-  if (out->body.len != 0)
-    set_bytes(L, "body", out->body.data, out->body.len < SHOWN_BODY ? out->body.len : SHOWN_BODY);
+  if (out->body.len != 0) set_bytes(L, "body", out->body.data, out->body.len < SHOWN_BODY ? out->body.len : SHOWN_BODY);
 }
 
 void error_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"own", own}, {"complain", complain}, {"error", make_error}, {NULL, NULL},
+      {"own", own},
+      {"complain", complain},
+      {"error", make_error},
+      {NULL, NULL},
   };
   luaL_newmetatable(L, ERROR_TYPE);
   lua_pushcfunction(L, error_tostring);

@@ -1,10 +1,10 @@
 /* handle.c - handles: what a script gets for a call that it started.
  *
- * The client keeps a started call alive until it is delivered; but one that receives a file only as long as somebody has
- * its handle, because nobody else could read its bytes. Its on_done only says that there is something to read.
+ * The client keeps a started call alive until it is delivered; but one that receives a file only as long as somebody
+ * has its handle, because nobody else could read its bytes. Its on_done only says that there is something to read.
  *
- * Invariant: a handle has no __gc, and refers to nothing that has one once it holds the results: Lua keeps an object with
- * a finalizer, and everything it refers to, for one more cycle of the collector. */
+ * Invariant: a handle has no __gc, and refers to nothing that has one once it holds the results: Lua keeps an object
+ * with a finalizer, and everything it refers to, for one more cycle of the collector. */
 #include "lua/binding.h"
 
 #define HANDLE_TYPE "sora.handle"
@@ -27,7 +27,7 @@ static struct handle *push_handle(lua_State *L, struct call *call, int index) {
   return handle;
 }
 
-/* Keeps on_done in the table of the call on top of the stack, whose first handle_tell is to find it. */
+/* Keeps on_done in the table of the call on top of the stack, whose first handle_notify is to find it. */
 static void keep_listener(lua_State *L, int table, struct call *call, int opts) {
   lua_rawgeti(L, table, FIELD_FILES);
   lua_pushlightuserdata(L, call);
@@ -40,7 +40,7 @@ static void keep_listener(lua_State *L, int table, struct call *call, int opts) 
   lua_pop(L, 1);
 }
 
-int handle_tell(lua_State *L, int table, struct call *call) {
+int handle_notify(lua_State *L, int table, struct call *call) {
   lua_rawgeti(L, table, FIELD_FILES);
   lua_pushlightuserdata(L, call);
   lua_rawget(L, -2);

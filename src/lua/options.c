@@ -1,7 +1,7 @@
 /* options.c - option tables, checked and read by one table of rules.
  *
- * Owns the names, types and bounds of every option that C reads. Invariant: misuse raises and names the option, what was
- * given and what was expected; a value is never shown, because it may be a key. */
+ * Owns the names, types and bounds of every option that C reads. Invariant: misuse raises and names the option, what
+ * was given and what was expected; a value is never shown, because it may be a key. */
 #include <string.h>
 
 #include "lua/binding.h"

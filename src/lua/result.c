@@ -232,7 +232,8 @@ int result_push_poll(lua_State *L, struct call *call) {
 
 int result_push(lua_State *L, struct call *call) {
   int pushed;
-  if (is_puzzling(&call->request)) fail(&call->request, KIND_DECODE, "the server answered a POST with a status for a GET");
+  if (is_puzzling(&call->request))
+    fail(&call->request, KIND_DECODE, "the server answered a POST with a status for a GET");
   if (call->request.file.expected) {
     pushed = push_download(L, call);
   } else if (call->request.outcome.kind == KIND_NONE &&

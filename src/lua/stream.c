@@ -118,14 +118,14 @@ int stream_read(lua_State *L, int spec, struct call *call) {
 }
 
 /* core.read(handle [, all]): the bytes that came for a sink, or nil; how many came in all; the file's length, or nil;
- * and what names its version, or nil. Lets the transfer continue. `all`: the call's on_done is called for all bytes that
- * come; otherwise only for the first ones of each attempt, and at the end. */
+ * and what names its version, or nil. Lets the transfer continue. `all`: the call's on_done is called for all bytes
+ * that come; otherwise only for the first ones of each attempt, and at the end. */
 static int read_bytes(lua_State *L) {
   struct call *call = handle_call(L, 1);
   struct file *f;
   if (call == NULL) return 0;
   f = &call->request.file;
-  f->news = 0;
+  f->unread = 0;
   f->listened = lua_toboolean(L, 2);
   if (f->pending.len != 0) {
     lua_pushlstring(L, f->pending.data, f->pending.len);

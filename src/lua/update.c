@@ -30,12 +30,12 @@ static void keep_first(lua_State *L, int first) {
   }
 }
 
-/* Says where there is something to read. */
-static void tell_news(lua_State *L, struct client *client, int table, int first) {
+/* Notifies the owners of calls that have bytes to read. */
+static void notify_readers(lua_State *L, struct client *client, int table, int first) {
   struct request *r;
-  while (client->endpoint != NULL && (r = loop_next_news(&client->loop)) != NULL) {
-    r->file.news = 0;
-    if (handle_tell(L, table, (struct call *)r) != 0) keep_first(L, first);
+  while (client->endpoint != NULL && (r = loop_next_unread(&client->loop)) != NULL) {
+    r->file.unread = 0;
+    if (handle_notify(L, table, (struct call *)r) != 0) keep_first(L, first);
   }
 }
 
@@ -43,11 +43,11 @@ static void tell_news(lua_State *L, struct client *client, int table, int first)
 static void deliver(lua_State *L, struct client *client, int table, int first) {
   struct request *r;
   luaL_checkstack(L, 10, NULL);
-  tell_news(L, client, table, first);
+  notify_readers(L, client, table, first);
   while (client->endpoint != NULL && (r = loop_take_done(&client->loop)) != NULL) {
     struct call *call = (struct call *)r;
     if (call_is_read(call)) { /* its owner takes the results */
-      if (handle_tell(L, table, call) != 0) keep_first(L, first);
+      if (handle_notify(L, table, call) != 0) keep_first(L, first);
       continue;
     }
     lua_pushcfunction(L, call_on_done);
@@ -62,8 +62,8 @@ static void deliver(lua_State *L, struct client *client, int table, int first) {
 }
 
 /* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or has bytes to read,
- * or the time of core.wake has come; then delivers what is done. Returns how many calls are running, and what the first on_done raised or nil; or
- * nil, err where the client can't be used. */
+ * or the time of core.wake has come; then delivers what is done. Returns how many calls are running, and what the first
+ * on_done raised or nil; or nil, err where the client can't be used. */
 static int update(lua_State *L) {
   struct client *client = client_check(L, 1);
   double seconds = luaL_optnumber(L, 2, 0);

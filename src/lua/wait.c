@@ -27,7 +27,7 @@ static int run_hooks(lua_State *L) {
 
 /* Whether there is something to deliver, or the time of core.wake has come. */
 static int has_work(const struct loop *loop) {
-  return loop->done.first != NULL || loop_next_news(loop) != NULL || (loop->wake >= 0 && loop->wake <= sys_clock());
+  return loop->done.first != NULL || loop_next_unread(loop) != NULL || (loop->wake >= 0 && loop->wake <= sys_clock());
 }
 
 int wait_until(lua_State *L, struct client *client, int table, const struct call *call, double seconds) {

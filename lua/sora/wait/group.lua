@@ -100,7 +100,7 @@ end
 function Group:add(id, rules, on_done, created)
   local job = setmetatable(machine.start(id, rules, core.now()), Job)
   job.on_done, job.created = on_done, created
-  heap.reserve(self.waiting, self.open + 1) -- so that whoever is put back later finds room
+  heap.reserve(self.waiting, self.open + 1) -- so that putting a job back allocates nothing
   heap.push(self.waiting, job)
   self.open = self.open + 1
   self.next_sweep = math.min(self.next_sweep, machine.limit(job, false))

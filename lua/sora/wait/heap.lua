@@ -15,7 +15,7 @@ function heap.new()
   return { dues = {}, count = 0 }
 end
 
---- Makes room for so many items: until there are more, `push` allocates nothing.
+--- Reserves memory for so many items: until there are more, `push` allocates nothing.
 function heap.reserve(items, count)
   for at = items.count + 1, count do
     if items[at] == nil then items[at] = false end
