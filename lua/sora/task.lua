@@ -25,8 +25,7 @@ local unpack = table.unpack or unpack -- luacheck: std max
 
 local current -- the task that is being resumed
 
---- A started call, as `Client:start` returns it. It does not keep the client alive.
--- @type Handle
+-- A started call, as `Client:start` returns it. It does not keep the client alive.
 local Handle = {}
 Handle.__index = Handle
 
@@ -127,8 +126,7 @@ local function is_awake(self)
   return awaited and not self.running and awaited:done()
 end
 
---- Tells whether it is done.
--- @treturn boolean
+-- Tells whether it is done.
 function Handle:done()
   local own = self.task[1]
   if own and not self.state.results and is_awake(own) then resume(own) end
@@ -138,7 +136,7 @@ function Handle:done()
   return self.state.results ~= nil
 end
 
---- Returns the results; raises while it is running.
+-- Returns the results; raises while it is running.
 function Handle:result()
   if not self:done() then error("the call is not done yet: ask handle:done() first", 2) end
   return unpack(self.state.results, 1, self.state.results.n)
@@ -153,8 +151,7 @@ local function stop(self, err)
   return true
 end
 
---- Ends it.
--- @treturn boolean whether it was running
+-- Ends it; returns whether it was running.
 function Handle:cancel()
   local own = self.task[1]
   if not own or self:done() then return false end
