@@ -96,4 +96,9 @@ function loads.jobs(bench)
   return require("bench.jobs")(bench)
 end
 
+--- Makes the section of frames, which bench/frames.lua measures.
+function loads.frames(bench)
+  return require("bench.frames")(bench)
+end
+
 return loads

@@ -10,7 +10,7 @@ local machine = require "bench.machine"
 local report = require "bench.report"
 local servers = require "bench.servers"
 
-local ORDER = { "one", "many", "spread", "jobs", "download" }
+local ORDER = { "one", "many", "spread", "jobs", "download", "frames" }
 local SPARE_FILES = 100 -- files that a client may have open beside its connections
 
 local SHORT = { 20, 120 } -- requests of the two runs under callgrind, for clients that need many instructions
