@@ -10,10 +10,10 @@ local LONGEST = 60 -- s; the time limit of one process
 local HEAD = { "download", "longest `update(0)`, ms", "updates" }
 
 local TEXT = [[
-A game calls `update(0)` in each frame, here as often as it can, while a file of 256 MiB is saved %s. The
-file is synced at its end, inside `update`; write-back that began earlier leaves little for that, and `sync = false`
-does not wait for it at all. The rest is libcurl's: on a network that is this fast, it reads up to 100 buffers
-of 256 KiB in one call. The median of the rounds.]]
+A game calls `update(0)` in each frame, here as often as it can, while a file of 256 MiB is saved %s.
+The file is synced at its end, inside `update`; write-back that began earlier leaves little for that, and
+`sync = false` does not wait for it at all. The rest is libcurl's: on a network that is this fast, it reads up
+to 100 buffers of 256 KiB in one call. The median of the rounds.]]
 
 -- Runs the client; returns the longest update in ms, and their number.
 local function run(url, sync)
