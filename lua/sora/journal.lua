@@ -8,6 +8,7 @@
 local core = require "sora.core"
 local json = require "sora.json"
 local normalize = require "sora.normalize"
+local task = require "sora.task"
 local values = require "sora.normalize.values"
 
 core.own()
@@ -16,11 +17,8 @@ local journal = {}
 
 local VERSION = 2
 local BLOCK = 65536   -- bytes that are read at a time
-local SLICE = 0.005   -- s; for so long a reader under an adapter keeps the host
+local SLICE = 0.005   -- s; under an adapter, a reader lets others run at least so often
 local LATE = 10       -- s; whoever writes a line for longer than this is thought to be gone
-
--- PUC Lua 5.1 can't yield through pcall.
-local PCALL_YIELDS = _VERSION ~= "Lua 5.1" or type(rawget(_G, "jit")) == "table"
 
 -- Where the lines are ----------------------------------------------------------------
 
@@ -102,7 +100,7 @@ end
 local function append(client, text)
   local store = client._journal
   if store.direct then return store.append(text) end
-  if client._pause and not PCALL_YIELDS then return store.append(text) end
+  if client._pause and not task.yields_through_pcall then return store.append(text) end
   local good, written, problem = pcall(store.append, text)
   if not good then return nil, written end
   return written, problem
