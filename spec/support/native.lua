@@ -85,10 +85,60 @@ int spec_starve(void *lua) {
 }
 ]]
 
+-- A libcurl for LD_PRELOAD that says it is 7.74.0, whose OpenSSL writes to a closed socket: each time that it
+-- is called to work, the thread gets a SIGPIPE.
+local SIGPIPE = [[
+#define _GNU_SOURCE
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+curl_version_info_data *curl_version_info(CURLversion stamp) {
+  static curl_version_info_data older;
+  older = *((curl_version_info_data *(*)(CURLversion))dlsym(RTLD_NEXT, "curl_version_info"))(stamp);
+  older.version_num = 0x074a00;
+  return &older;
+}
+CURLMcode curl_multi_socket_action(CURLM *multi, curl_socket_t fd, int what, int *running) {
+  pthread_kill(pthread_self(), SIGPIPE);
+  return ((CURLMcode (*)(CURLM *, curl_socket_t, int, int *))dlsym(RTLD_NEXT, "curl_multi_socket_action"))(
+    multi, fd, what, running);
+}
+CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *easy) {
+  pthread_kill(pthread_self(), SIGPIPE);
+  return ((CURLMcode (*)(CURLM *, CURL *))dlsym(RTLD_NEXT, "curl_multi_remove_handle"))(multi, easy);
+}
+CURLMcode curl_multi_cleanup(CURLM *multi) {
+  pthread_kill(pthread_self(), SIGPIPE);
+  return ((CURLMcode (*)(CURLM *))dlsym(RTLD_NEXT, "curl_multi_cleanup"))(multi);
+}
+]]
+
+-- An epoll_ctl for LD_PRELOAD: spec_fail(true) makes all calls fail that are not for removing a descriptor,
+-- spec_mend(true) none.
+local EPOLL = [[
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/epoll.h>
+static int fails;
+int spec_fail(void *lua) { (void)lua; fails = 1; return 0; }
+int spec_mend(void *lua) { (void)lua; fails = 0; return 0; }
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event) {
+  if (fails && what != EPOLL_CTL_DEL) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return ((int (*)(int, int, int, struct epoll_event *))dlsym(RTLD_NEXT, "epoll_ctl"))(
+    epoll, what, fd, event);
+}
+]]
+
 -- Compiles a library. LD_PRELOAD may hold a sanitizer, which is only for the process of the specs.
-local function compile(source)
+local function compile(source, libraries)
   local path = process.lines("mktemp")[1]
   local command = "unset LD_PRELOAD; cc -shared -fPIC -pthread -Wl,-z,nodelete -x c - -o " .. path
+    .. " " .. (libraries or "")
   local pipe = assert(io.popen(command, "w"))
   pipe:write(source)
   local good = pipe:close()
@@ -104,5 +154,11 @@ function native.starve() return compile(STARVE) end
 
 --- Compiles a library with spec_resolving, for LD_PRELOAD. The caller removes the file.
 function native.resolver() return compile(RESOLVER) end
+
+--- Compiles a library for LD_PRELOAD with which libcurl causes signals. The caller removes the file.
+function native.sigpipe() return compile(SIGPIPE, "-Wl,--no-as-needed -lcurl") end
+
+--- Compiles a library with spec_fail and spec_mend, for LD_PRELOAD. The caller removes the file.
+function native.epoll() return compile(EPOLL) end
 
 return native

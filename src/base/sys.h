@@ -38,6 +38,14 @@ unsigned sys_generation(void);
 /* Keeps the library that `address` belongs to loaded until the process ends. */
 void sys_stay_loaded(const void *address);
 
+/* Keeps SIGPIPE away from the process while this thread runs code that may cause one, in pairs; `guard` is the
+ * caller's. The process's own handler and mask are left as they are. */
+struct sys_pipe_guard {
+  int blocked, was_pending;
+};
+void sys_hold_sigpipe(struct sys_pipe_guard *guard);
+void sys_release_sigpipe(const struct sys_pipe_guard *guard);
+
 /* --- files: 0, or -1 with errno set ---------------------------------------------------------------------------------
  */
 

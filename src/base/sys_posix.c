@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,32 @@ void sys_stay_loaded(const void *address) {
 #else
   (void)address;
 #endif
+}
+
+static int is_pending(void) {
+  sigset_t pending;
+  return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void only_sigpipe(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGPIPE);
+}
+
+void sys_hold_sigpipe(struct sys_pipe_guard *guard) {
+  sigset_t set, before;
+  only_sigpipe(&set);
+  guard->was_pending = is_pending();
+  guard->blocked = pthread_sigmask(SIG_BLOCK, &set, &before) == 0 && sigismember(&before, SIGPIPE) == 0;
+}
+
+/* Takes the signal that came meanwhile; one that was pending before is somebody else's. */
+void sys_release_sigpipe(const struct sys_pipe_guard *guard) {
+  sigset_t set;
+  int number;
+  only_sigpipe(&set);
+  if (!guard->was_pending && is_pending()) (void)sigwait(&set, &number);
+  if (guard->blocked) (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
@@ -143,10 +170,13 @@ int sys_file_own(const char *path) {
 
 int sys_file_check(const char *path) {
   struct stat info;
-  int code = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+  int code = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
   if (fd < 0) return -1;
-  if (fstat(fd, &info) != 0) code = errno;
-  if (code == 0 && S_ISDIR(info.st_mode)) code = EISDIR;
+  if (fstat(fd, &info) != 0) {
+    code = errno;
+  } else if (!S_ISREG(info.st_mode)) {
+    code = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
+  }
   close(fd);
   errno = code;
   return code == 0 ? 0 : -1;

@@ -38,10 +38,28 @@ static int on_timer(CURLM *handle, long ms, void *context) {
   return 0;
 }
 
+/* Before 7.87.0 libcurl lets OpenSSL write to the socket, which causes a SIGPIPE if the server has closed it: wherever
+ * libcurl may write or close, it is kept away from the process. */
+static int causes_signals(void) {
+  return curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;
+}
+
+static void hold_signals(const struct pool *pool, struct sys_pipe_guard *guard) {
+  if (pool->signals) sys_hold_sigpipe(guard);
+}
+
+static void release_signals(const struct pool *pool, const struct sys_pipe_guard *guard) {
+  if (pool->signals) sys_release_sigpipe(guard);
+}
+
 /* Lets libcurl work. A multi handle that says no is not driven any further. */
 static void act(struct multi *multi, curl_socket_t fd, int what) {
+  struct sys_pipe_guard guard;
   int running;
-  CURLMcode code = curl_multi_socket_action(multi->handle, fd, what, &running);
+  CURLMcode code;
+  hold_signals(multi->pool, &guard);
+  code = curl_multi_socket_action(multi->handle, fd, what, &running);
+  release_signals(multi->pool, &guard);
   multi->worked = 1;
   if (code != CURLM_OK) multi->failure = code;
 }
@@ -104,8 +122,16 @@ static struct multi *open_multi(struct pool *pool) {
   return NULL;
 }
 
+/* Closes the connections. */
+static void close_handle(const struct pool *pool, CURLM *handle) {
+  struct sys_pipe_guard guard;
+  hold_signals(pool, &guard);
+  curl_multi_cleanup(handle);
+  release_signals(pool, &guard);
+}
+
 static void close_multi(struct multi *multi, int forked) {
-  if (!forked) curl_multi_cleanup(multi->handle);
+  if (!forked) close_handle(multi->pool, multi->handle);
   free(multi);
 }
 
@@ -121,7 +147,7 @@ void pool_replace(struct multi *multi) {
   CURLM *handle = new_handle(multi);
   multi->failure = CURLM_OK;
   if (handle == NULL) return;
-  curl_multi_cleanup(multi->handle);
+  close_handle(multi->pool, multi->handle);
   multi->handle = handle;
   multi->limit = multi->peak = 0;
   multi->alarm = -1;
@@ -131,6 +157,7 @@ int pool_open(struct pool *pool, struct easy_pool *easies, struct poller *poller
   size_t wanted = (size_t)easies->endpoint->limits.max_connections, affordable = sys_free_descriptors();
   pool->easies = easies;
   pool->poller = poller;
+  pool->signals = causes_signals();
   if (affordable > 100) affordable -= affordable / 100; /* each multi handle has two or three of its own */
   pool->max_connections = wanted < affordable ? wanted : affordable;
   return open_multi(pool) != NULL ? 0 : -1;
@@ -273,9 +300,12 @@ CURLMcode pool_add(struct pool *pool, struct request *r) {
 }
 
 void pool_remove(struct pool *pool, struct request *r) {
+  struct sys_pipe_guard guard;
   struct multi *multi = r->multi;
   if (multi == NULL) return;
+  hold_signals(pool, &guard);
   curl_multi_remove_handle(multi->handle, r->easy->handle);
+  release_signals(pool, &guard);
   r->multi = NULL;
   pool->running--;
   pool->exclusive -= (size_t)r->exclusive;

@@ -38,6 +38,7 @@ struct pool {
   enum protocol protocol; /* of the endpoint */
   size_t scarce_limit;    /* connections there may be until `scarce_until` */
   double scarce_until;    /* monotonic: descriptors had run out; or 0 */
+  int signals;            /* libcurl may cause a SIGPIPE: see pool.c */
 };
 
 /* Opens a pool whose fields are zero; 0, or -1. */
