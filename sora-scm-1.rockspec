@@ -90,6 +90,7 @@ build = {
     ["sora.normalize.values"] = "lua/sora/normalize/values.lua",
     ["sora.options"] = "lua/sora/options.lua",
     ["sora.pages"] = "lua/sora/pages.lua",
+    ["sora.problems"] = "lua/sora/problems.lua",
     ["sora.pump"] = "lua/sora/pump.lua",
     ["sora.task"] = "lua/sora/task.lua",
     ["sora.server"] = "lua/sora/server.lua",

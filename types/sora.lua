@@ -311,14 +311,15 @@
 
 ---The argument of `on_event`. It contains no headers, no query and no key.
 ---@class sora.Event
----@field event "request"|"retry"|"response" what happened
----@field method string the HTTP method
----@field url string without the query
----@field attempt integer 1 for the first attempt
+---@field event "request"|"retry"|"response"|"callback_error" what happened; the last one has the field `raised` alone
+---@field method? string the HTTP method
+---@field url? string without the query
+---@field attempt? integer 1 for the first attempt
 ---@field status? integer the HTTP status, if a response came
 ---@field error? sora.ErrorKind what went wrong
 ---@field seconds? number since the start of the call; not in "request"
 ---@field delay? number seconds until the next attempt; only in "retry"
+---@field raised? any what a callback raised that `update` could not raise; only in "callback_error"
 
 ---A saved wait, to continue with `watch` in another process. It contains no secret.
 ---@class sora.Ticket
@@ -644,6 +645,11 @@ function Client:wake(seconds) end
 ---@param turn? sora.Turn the call that waits
 function Client:pause(seconds, turn) end
 
+---Passes on to `on_event` what a callback raised, for adapters that have caught it from `update`.
+---@param problem any
+---@return boolean told false if there is no `on_event`, or it raised an error itself
+function Client:report(problem) end
+
 ---Returns a descriptor that is readable whenever `update(0)` has work; nil on platforms without one.
 ---@return integer?
 function Client:fileno() end
@@ -724,6 +730,8 @@ function Client:close() end
 ---@field wake fun(seconds?: number): nil, sora.Error?
 ---Lets other tasks run: `Client:pause` of the default client. Setting this field has no effect.
 ---@field pause fun(seconds: number, turn?: sora.Turn)
+---Passes on to `on_event` what a callback raised: `Client:report` of the default client.
+---@field report fun(problem: any): boolean?, sora.Error?
 ---Returns the descriptor to poll: `Client:fileno` of the default client.
 ---@field fileno fun(): integer?, sora.Error?
 ---Returns the same descriptor; cqueues calls it: `Client:pollfd` of the default client.

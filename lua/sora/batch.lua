@@ -399,7 +399,7 @@ end
 function batch.run(client, list, opts)
   local who = "batch"
   options.expect(who, "options", opts, "table")
-  options.check(who, opts, RULES)
+  opts = options.check(who, opts, RULES)
   if not opts.dir then core.complain(who, "option 'dir': is missing: the folder that the films go to") end
   machine.rules(pick(opts, WAIT), who)
   local items = read_list(client, list, opts, who)

@@ -513,8 +513,8 @@ function client.new(given, who)
   if not userdata then return nil, err end
   core.set_get_path(userdata, paths.get)
   return setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths, _pumped = 0,
-    _multipart = own.multipart, _journal = record, _journal_until = own.journal_until,
-    base_url = (all.base_url:gsub("%?.*", "")) }, class)
+    _on_event = all.on_event, _multipart = own.multipart, _journal = record,
+    _journal_until = own.journal_until, base_url = (all.base_url:gsub("%?.*", "")) }, class)
 end
 
 return client

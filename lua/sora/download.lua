@@ -372,7 +372,7 @@ function download.prepare(client, id, target, opts)
     id = endpoints.id_of(id, who, client)
     endpoints.content(client, id, target, who)
   end
-  if opts ~= nil then core.check_call(opts, who) end
+  if opts ~= nil then opts = core.check_call(opts, who) end
   local function run()
     local usable, err = core.usable(client)
     if not usable then return nil, err end

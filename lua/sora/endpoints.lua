@@ -449,26 +449,26 @@ local TARGET_RULES = { path = true, variant = true, sink = options.FUNCTION, on_
   resume = options.FLAG, sync = options.FLAG,
   grace = options.rule("number", "a number of seconds, 0 or more", function(n) return n >= 0 end) }
 
--- Raises unless `target` says where a file goes.
+-- Raises unless `target` says where a file goes. Returns it without a metatable.
 local function check_target(target, who)
   options.expect(who, "path", target, "table", "a string or a table")
-  options.check(who, target, TARGET_RULES)
+  target = options.check(who, target, TARGET_RULES)
   if target.variant ~= nil and not VARIANTS[target.variant] then
     complain(who, "option 'variant' must be one of 'video', 'thumbnail', 'spritesheet'")
   end
-  if target.sink and target.path == nil then return end
+  if target.sink and target.path == nil then return target end
   if target.sink then complain(who, "path: a sink is given, too") end
   if type(target.path) ~= "string" or target.path == "" or target.path:find("%z") then
     complain(who, "path: expected the name of a file, got " .. (type(target.path) == "string"
       and ("%q"):format(target.path) or type(target.path)))
   end
+  return target
 end
 
 --- Checks where a file goes: a path or a table. Returns it as a table.
 function endpoints.target(target, who)
   if type(target) == "string" then target = { path = target } end
-  check_target(target, who)
-  return target
+  return check_target(target, who)
 end
 
 --- Describes the GET of a file, from below the base URL or from any URL.

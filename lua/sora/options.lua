@@ -82,11 +82,23 @@ local function check_value(who, name, value, rule, arg)
     right and rule.kind == "number" and tostring(value) or type(value)), arg)
 end
 
+-- A table with a metatable: a copy of its own fields and of the known ones that the metatable gives.
+local function plain(given, rules)
+  if not getmetatable(given) then return given end
+  local own = options.copy(given)
+  for name in pairs(rules) do
+    if own[name] == nil then own[name] = given[name] end
+  end
+  return own
+end
+
 --- Raises unless all names in a table are known and their values valid.
 -- @tparam string who the function that the user called
 -- @tparam table given
 -- @tparam table rules name → a rule; true: somebody else checks the value
+-- @treturn table the options, which metatables no longer matter for
 function options.check(who, given, rules)
+  given = plain(given, rules)
   for name, value in pairs(given) do
     if type(name) ~= "string" then core.complain(who, "option names are strings, got a " .. type(name)) end
     local rule = rules[name]
@@ -95,6 +107,7 @@ function options.check(who, given, rules)
     end
     if rule ~= true then check_value(who, name, value, rule) end
   end
+  return given
 end
 
 -- The options of a client ------------------------------------------------------------
@@ -160,6 +173,10 @@ local function from_environment(given)
 end
 
 local function print_event(event)
+  if event.event == "callback_error" then
+    io.stderr:write("sora: a callback raised an error: ", tostring(event.raised), "\n")
+    return
+  end
   local parts = { "sora:", event.event, event.method, event.url, "attempt " .. event.attempt }
   if event.status then parts[#parts + 1] = "HTTP " .. event.status end
   if event.error then parts[#parts + 1] = event.error end
@@ -204,7 +221,8 @@ end
 -- @treturn table for the Lua layer: paths, multipart, journal, journal_until
 function options.complete(given, who)
   local all, own = {}, {}
-  for name, value in pairs(given) do
+  if getmetatable(given) then setmetatable(all, { __index = given }) end -- C asks for the names it knows
+  for name, value in pairs(plain(given, OWN)) do
     local rule = OWN[name]
     if rule and rule ~= true then check_value(who, name, value, rule, 1) end
     if rule then own[name] = value else all[name] = value end

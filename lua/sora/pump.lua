@@ -7,6 +7,7 @@ local core = require "sora.core"
 local endpoints = require "sora.endpoints"
 local journal = require "sora.journal"
 local options = require "sora.options"
+local problems = require "sora.problems"
 local task = require "sora.task"
 
 core.own()
@@ -32,62 +33,63 @@ function pump.arm(client)
   core.wake(client, due)
 end
 
+-- Updates the core, and keeps what callbacks raised.
+local function update(client, seconds)
+  local running, raised = core.update(client, seconds)
+  if not running then return nil, raised end
+  for _, problem in ipairs(raised or {}) do problems.keep(client, problem) end
+  return running
+end
+
+-- Steps the tasks after an update that left `running` calls. Returns how many of those are not theirs.
+local function step_tasks(client, running)
+  if not client._tasks then return running end
+  running = running - task.calls(client) -- before the step starts calls, which `running` does not count
+  task.step(client)
+  return running
+end
+
+-- Drives all that was started, but starts no polls of watched jobs.
+local function work_off(client, seconds)
+  core.wake(client, nil) -- a job that is due would end each wait at once
+  local running, err = update(client, seconds)
+  if not running then return nil, err end
+  running = step_tasks(client, running) + task.calls(client)
+  return running, running
+end
+
 -- Drives calls and watched jobs: see `drive`.
-local function work(client, seconds, calls_only)
-  if calls_only then
-    core.wake(client, nil) -- a job that is due would end each wait at once
-    local running, problem = core.update(client, seconds)
-    if not (running and client._tasks) then return running, running or problem, running and problem end
-    running = running - task.calls(client)
-    local raised = task.step(client)
-    running = running + task.calls(client)
-    if problem == nil then problem = raised end
-    return running, running, problem
-  end
-  local group, raised = client._watched, nil
-  local alarm = client._alarm
+local function work(client, seconds)
+  local group, alarm, tasks = client._watched, client._alarm, client._tasks
   if alarm and alarm <= core.now() then client._alarm = nil end
-  local tasks = client._tasks
-  if group then raised = group:step() end
-  if tasks then
-    local problem = task.step(client)
-    if raised == nil then raised = problem end
-  end
+  if group then group:step() end
+  if tasks then task.step(client) end
   if group or alarm or tasks then pump.arm(client) end
-  local running, problem = core.update(client, seconds)
-  if not running then return nil, problem, raised end
-  if raised == nil then raised = problem end
+  local running, err = update(client, seconds)
+  if not running then return nil, err end
   group = client._watched -- a callback may have made it
-  if not (group or client._tasks) then return running, running, raised end
-  -- Before the steps start calls, which `running` does not count.
-  local calls, open, on_wire = running - (group and group.calling or 0), 0, 0
-  if client._tasks then
-    calls = calls - task.calls(client)
-    problem = task.step(client)
-    if raised == nil then raised = problem end
-    open, on_wire = #(client._tasks or {}), task.calls(client)
-  end
-  problem = group and group:step()
-  if raised == nil then raised = problem end
+  if not (group or client._tasks) then return running, running end
+  local calls = step_tasks(client, running - (group and group.calling or 0))
+  if group then group:step() end
   pump.arm(client)
-  if not group then return calls + open, calls + on_wire, raised end
-  return calls + open + group.open, calls + on_wire + group.calling, raised
+  local on_wire, left = calls + task.calls(client), calls + #(client._tasks or {})
+  if not group then return left, on_wire end
+  return left + group.open, on_wire + group.calling
 end
 
 -- Drives all that was started and, unless `calls_only`, watched, and writes the journal's lines. Returns how
--- many calls, jobs and lines are left, how many of those are on the wire, and what the first callback raised;
--- or nil, err and the latter.
+-- many calls, jobs and lines are left, and how many of those are on the wire; or nil, err.
 local function drive(client, seconds, calls_only)
-  if not client._journal then return work(client, seconds, calls_only) end
-  local running, on_wire, raised = work(client, seconds, calls_only)
+  local running, on_wire = (calls_only and work_off or work)(client, seconds)
+  if not client._journal then return running, on_wire end
   journal.flush(client)
-  return running and running + journal.pending(client), on_wire, raised
+  return running and running + journal.pending(client), on_wire
 end
 
 -- Drives for a waiter, who must not be hit by an error of somebody else's callback.
 local function drive_quietly(client, seconds)
-  local running, err, raised = drive(client, seconds)
-  if raised ~= nil then io.stderr:write("sora: a callback raised an error: ", tostring(raised), "\n") end
+  local running, err = drive(client, seconds)
+  problems.report(client)
   if not running then return nil, err end
   return running
 end
@@ -240,7 +242,7 @@ local function cooperate(client, start, what, opts, answer)
 end
 
 local function cooperate_get_video(client, id, opts)
-  if opts ~= nil then core.check_call(opts, "get_video") end
+  if opts ~= nil then opts = core.check_call(opts, "get_video") end
   pump.check_can_wait(client)
   return cooperate(client, core.start_get_video, id, opts)
 end
@@ -343,7 +345,7 @@ function pump.call(client, spec, opts)
   local hooked, journaled = pump.has_hook(client), client._journal and (spec.creates or spec.deletes)
   if not (hooked or spec.creates or journaled) then return core.call(client, spec, opts) end
   local own = take_label(spec, opts)
-  if own ~= nil then core.check_call(own, spec.name) end
+  if own ~= nil then own = core.check_call(own, spec.name) end
   pump.check_can_wait(client)
   local good, key = intend(client, spec, opts)
   if not good then return nil, key end
@@ -364,7 +366,7 @@ local function start_journaled(client, spec, opts)
   local on_done = own.on_done
   options.expect_optional(spec.name, "option 'on_done'", on_done, "function")
   own.on_done = nil
-  core.check_call(own, spec.name)
+  own = core.check_call(own, spec.name)
   local good, key = intend(client, spec, opts)
   if not good then return nil, key end
   local answer = expect_answer(client, spec, key)
@@ -430,11 +432,21 @@ end
 -- poll
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
--- @raise what the first callback raised, after everything else that was done is delivered
+-- @raise what the first callback raised, after everything else that was done is delivered; `on_event` gets
+-- what others raised: { event = "callback_error", raised = … }
 function Client:update(seconds, calls_only)
-  local running, on_wire, raised = drive(self, seconds, calls_only)
-  if raised ~= nil then error(raised, 0) end
+  local running, on_wire = drive(self, seconds, calls_only)
+  local problem = problems.report(self, true)
+  if problem ~= nil then error(problem, 0) end
   return running, on_wire
+end
+
+--- Tells `on_event` of what a callback raised, for an adapter that has caught it from `update`:
+-- { event = "callback_error", raised = … }.
+-- @param problem
+-- @treturn boolean false if there is no `on_event`, or it raised an error itself
+function Client:report(problem)
+  return problems.tell(self, problem)
 end
 
 --- Returns a descriptor that is readable whenever `update(0)` has work, also by the clock; nil where the

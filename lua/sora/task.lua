@@ -5,6 +5,7 @@
 -- @local
 
 local core = require "sora.core"
+local problems = require "sora.problems"
 
 core.own()
 
@@ -112,8 +113,9 @@ function task.start(client, code, on_done)
   resume(self)
   local results = self.state.results
   if results and not results[1] and UNSENT[results[2].kind] then
-    for i, other in ipairs(client._tasks) do
-      if other == self then table.remove(client._tasks, i) end
+    local list = client._tasks or {} -- the code may have closed the client
+    for i, other in ipairs(list) do
+      if other == self then table.remove(list, i) end
     end
     return nil, results[2]
   end
@@ -161,35 +163,33 @@ function Handle:cancel()
 end
 
 --- Resumes the tasks that have something to do and calls the callbacks of those that have ended.
--- @treturn ?any what the first callback raised
 function task.step(client)
-  local list, problem = client._tasks, nil
-  if not list then return nil end
+  local list = client._tasks
+  if not list then return end
   local now, i = core.now(), 1
   while list[i] do
     local self = list[i]
-    local due = self.ready or self.due and self.due <= now
+    local due = self.ready or self.due and self.due <= now or is_awake(self)
     local state = self.state
     if due and not (state.results or self.running) then resume(self) end
     if state.results and list[i] == self then
       table.remove(list, i)
       if self.on_done then
-        local good, raised = pcall(self.on_done, unpack(state.results, 1, state.results.n))
-        if not good and problem == nil then problem = raised == nil and "a callback raised nil" or raised end
+        local good, problem = pcall(self.on_done, unpack(state.results, 1, state.results.n))
+        if not good then problems.keep(client, problem) end
       end
     else
       i = i + 1
     end
   end
   if #list == 0 and client._tasks == list then client._tasks = nil end
-  return problem
 end
 
 --- Returns when, by `core.now()`, a task has something to do by the clock; nil: none has.
 function task.next_due(client)
   local first
   for _, self in ipairs(client._tasks or {}) do
-    if self.state.results or self.ready then return 0 end
+    if self.state.results or self.ready or is_awake(self) then return 0 end
     if not self.running and self.due and (not first or self.due < first) then first = self.due end
   end
   return first

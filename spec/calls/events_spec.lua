@@ -4,6 +4,7 @@ local core = require "sora.core"
 local facts = require "spec.support.facts"
 local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
+local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 
 local VIDEO = answers.VIDEO
@@ -100,6 +101,82 @@ describe("events", function()
     end, { on_event = function(event) seen[#seen + 1] = event.event .. event.url:sub(-1) end })
     assert.same({}, list)
     assert.same({ "returned", "responsea", "requestb", "responseb" }, seen)
+  end)
+
+  describe("of what callbacks raise", function()
+    -- Makes calls of each kind whose callbacks raise; `act` drives the client until that has happened.
+    local function raise_all(client)
+      local count = 0
+      local function raise(what)
+        return function()
+          count = count + 1
+          error(what, 0)
+        end
+      end
+      for i = 1, 4 do
+        client:start("get_video", "v" .. i, { on_done = raise("call " .. i) })
+        client:start("download_video", "v" .. i, { sink = function() end },
+          { on_done = raise("download " .. i) })
+        client:watch("v" .. i, { on_done = raise("job " .. i) })
+        client:watch("v" .. i, { on_progress = raise("progress " .. i) })
+      end
+      return function() return count == 16 end
+    end
+
+    local function all()
+      local list = {}
+      for _, what in ipairs { "call", "download", "job", "progress" } do
+        for i = 1, 4 do list[#list + 1] = what .. " " .. i end
+      end
+      return list
+    end
+
+    it("tell on_event of each, but of what update raises", function()
+      srv:route("*", "^", answers.DONE)
+      local told, raised = {}, {}
+      local client = rig.client(srv, { on_event = function(event)
+        if event.event == "callback_error" then told[#told + 1] = event.raised end
+      end })
+      local is_over = raise_all(client)
+      patience.wait(is_over, function()
+        local good, problem = pcall(client.update, client, 0.1)
+        if not good then raised[#raised + 1] = problem end
+      end)
+      assert.equal(0, client:update(0))
+      client:close()
+      assert.is_true(#raised > 0)
+      for _, problem in ipairs(raised) do told[#told + 1] = problem end
+      table.sort(told)
+      assert.same(all(), told)
+    end)
+
+    it("tell on_event of those that another call's wait meets, and stderr where nobody listens", function()
+      srv:route("*", "^", answers.DONE)
+      for _, listens in ipairs { true, false } do
+        local said, restore = rig.catch_stderr()
+        finally(restore)
+        local told = {}
+        local client = rig.client(srv, { on_event = listens and function(event)
+          if event.event == "callback_error" then told[#told + 1] = event.raised end
+        end or nil })
+        client.pause = function(self, seconds) -- a hook that drives by itself, as an adapter does
+          local good, problem = pcall(self.update, self, math.min(seconds, 0.01))
+          if not good and not self:report(problem) then io.stderr:write("hook: " .. problem) end
+        end
+        local is_over = raise_all(client)
+        patience.wait(is_over, function() assert(client:get_video("other")) end)
+        client:close()
+        restore()
+        if not listens then
+          assert.same({}, told)
+          for i, text in ipairs(said) do told[i] = text:match("(%a+ %d)\n?$") end
+        else
+          assert.same({}, said)
+        end
+        table.sort(told)
+        assert.same(all(), told)
+      end
+    end)
   end)
 
   describe("in a listener", function()

@@ -319,6 +319,11 @@ describe("a form", function()
 
     it("because it is a folder", function() assert_refused(files.path, "directory") end)
 
+    it("because it is a FIFO, which would wait for its writer", function()
+      files:run "mkfifo fifo"
+      assert_refused(files:at "fifo", "it is not a regular file")
+    end)
+
     it("because it may not be read", function()
       if process.output "id -u" == "0\n" then -- the superuser may read all but what the kernel keeps back
         assert_refused("/proc/self/mem/x", "Not a directory")

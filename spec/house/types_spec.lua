@@ -221,6 +221,7 @@ describe("types/sora.lua declares the fields", function()
     srv:route("*", "^", answers.busy(1))
     local listener = rig.client(srv, { max_retries = 1, on_event = listen })
     listener:get_video "v"
+    listener:report "what a callback raised"
     listener:close()
     for _, event in ipairs(events) do
       assert_fields("sora.Event", event)

@@ -245,16 +245,19 @@ void loop_arm(struct loop *loop) {
 /* --- life ------------------------------------------------------------------- */
 
 int loop_open(struct loop *loop, const struct endpoint *endpoint) {
+  int code = -1;
   loop->open = 1;
   loop->wake = -1;
   loop->seed = sys_seed(loop);
-  if (poller_open(&loop->poller) == 0 && easy_pool_open(&loop->easies, endpoint) == 0 &&
-      pool_open(&loop->pool, &loop->easies, &loop->poller) == 0) {
+  if (poller_open(&loop->poller) != 0) {
+    code = sys_out_of_descriptors() ? LOOP_NO_DESCRIPTOR : -1;
+  } else if (easy_pool_open(&loop->easies, endpoint) == 0 &&
+             pool_open(&loop->pool, &loop->easies, &loop->poller) == 0) {
     loop->new_connections = connections_a_step(loop);
     return 0;
   }
   loop_close(loop, 0);
-  return -1;
+  return code;
 }
 
 static void close_all(struct loop *loop, struct list *list, int forked) {

@@ -39,7 +39,8 @@ struct loop {
   void *context;
 };
 
-/* Opens a loop whose fields are zero; 0, or -1: memory or descriptors are out. */
+/* Opens a loop whose fields are zero; 0, -1 (memory is out) or LOOP_NO_DESCRIPTOR. */
+#define LOOP_NO_DESCRIPTOR (-2)
 int loop_open(struct loop *loop, const struct endpoint *endpoint);
 
 /* Starts a request, or queues it. It may be done when this returns, if it can't even be tried. */

@@ -101,6 +101,7 @@ static int get(lua_State *L, int client_index, int id_index, enum mode mode) {
   if (!client_is_usable(L, client)) return 2;
   table = client_push_table(L, client_index);
   call = call_new(L, client, table, "GET");
+  if (call == NULL) return 2;
   if (add_address(&call->request, client->get_path.data, id, len) != 0) return raise_memory(L);
   has_opts = !lua_isnil(L, id_index + 1);
   if (has_opts) options_read_call(L, id_index + 1, who, call, starting);
@@ -199,6 +200,7 @@ static int call_spec(lua_State *L, int starting) {
   if (!client_is_usable(L, client)) return 2;
   table = client_push_table(L, 1);
   call = call_new(L, client, table, method_of(L));
+  if (call == NULL) return 2;
   call->creates = spec_has(L, "creates");
   r = &call->request;
   add_string(L, "url", &r->url);

@@ -1,9 +1,10 @@
 /* binding.h - what the files of the Lua binding share.
  *
  * A client userdata owns an endpoint and a loop; a call userdata owns one request. Invariants: a userdata is in its
- * closed state before it gets its metatable and acquires only afterwards, so that __gc is right at any moment; Lua is
- * never entered from inside libcurl; everything that lives across a call into Lua is owned by a userdata on the stack;
- * after a call into Lua the client is looked at again, because it may be closed. */
+ * closed state before it gets its metatable and acquires only afterwards, so that __gc is right at any moment; but Lua
+ * may skip a __gc when memory runs out, so what the loop points to never depends on one; Lua is never entered from
+ * inside libcurl; everything that lives across a call into Lua is owned by a userdata on the stack; after a call into
+ * Lua the client is looked at again, because it may be closed. */
 #ifndef SORA_BINDING_H
 #define SORA_BINDING_H
 
@@ -40,18 +41,18 @@ struct call {
   int creates; /* the answer has to be a job */
   int polls;   /* it asks about a watched job: see result_push_poll */
   double seen; /* the digest of the answer before, or -1 */
-  /* References in FIELD_STARTED, or LUA_NOREF: to the call, its on_done and its handle. Numbers, because a table whose
-   * keys are addresses is rehashed again and again while calls come and go. A call that receives a file has none: see
-   * handle.c. */
-  int anchor, on_done, handle;
+  /* Its reference in FIELD_STARTED, or LUA_NOREF. A number, because a table whose keys are addresses is rehashed again
+   * and again while calls come and go. */
+  int anchor;
 };
 
 /* Fields of the client's table (its user value). */
-#define FIELD_SPARES 1  /* a list of calls for reuse */
-#define FIELD_KEY 2     /* the function that gives the api_key */
-#define FIELD_EVENT 3   /* on_event */
-#define FIELD_STARTED 4 /* keeps running calls alive: they, their on_done and their handles */
-#define FIELD_FILES 5   /* address -> call that receives a file; does not keep it alive */
+#define FIELD_SPARES 1      /* a list of calls for reuse */
+#define FIELD_KEY 2         /* the function that gives the api_key */
+#define FIELD_EVENT 3       /* on_event */
+#define FIELD_STARTED 4     /* keeps started calls alive until they are delivered: see handle.c */
+#define FIELD_MAKER 5       /* events.c: the C function that makes an event's table */
+#define FIELD_SPARE_ERROR 6 /* update.c: the error for an answer that memory has no space for */
 
 static inline int raise_memory(lua_State *L) {
   return luaL_error(L, "out of memory");
@@ -98,7 +99,7 @@ void options_read_call(lua_State *L, int index, const char *who, struct call *ca
 void options_open(lua_State *L);
 
 /* From events.c: what on_event receives; `table` is the stack index of the client's table. */
-int events_start(struct client *client);
+int events_start(lua_State *L, struct client *client, int table);
 void events_deliver(lua_State *L, struct client *client, int table);
 void events_free(struct client *client);
 
@@ -128,8 +129,9 @@ void wait_open(lua_State *L);
 int result_push(lua_State *L, struct call *call);
 int result_push_poll(lua_State *L, struct call *call);
 
-/* From call.c. call_new pushes a call that is ready to be filled in; call_run performs it and returns how many results
- * it pushed: the answer, or nil, err; and the response table where the call asks for it. */
+/* From call.c. call_new pushes a call that is ready to be filled in, or nil, err and returns NULL; call_run performs it
+ * and returns how many results it pushed: the answer, or nil, err; and the response table where the call asks for it.
+ */
 struct call *call_new(lua_State *L, struct client *client, int table, const char *method);
 int call_run(lua_State *L, struct client *client, int table, struct call *call);
 
@@ -138,9 +140,6 @@ int call_prepare(lua_State *L, struct client *client, int table, struct call *ca
 
 /* Keeps the call at `index`, which nobody refers to any more, for another one. */
 void call_recycle(lua_State *L, struct client *client, int table, int index);
-
-/* Keeps the call at `index` in the client's table of running calls; 0: no longer. */
-void call_anchor(lua_State *L, int table, struct call *call, int index);
 
 int call_is_read(const struct call *call);   /* whether its owner reads what comes, and takes its results */
 int call_is_active(const struct call *call); /* whether the loop has it */
@@ -151,14 +150,15 @@ void call_open(lua_State *L);
  * `opts` (0: none), and pushes its handle; or nil, err. */
 int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts);
 
-/* Calls the on_done of a call that receives a file: there are bytes to read. 0, or 1 with what it raised on the
- * stack. */
+/* Calls the on_done of a call that receives a file: there are bytes to read, or it is done, and no longer kept alive.
+ * 0, or 1 with what it raised on the stack. */
 int handle_notify(lua_State *L, int table, struct call *call);
 
 /* The call of the handle at `index`; NULL: its results have been taken. */
 struct call *handle_call(lua_State *L, int index);
 
-/* Pushes on_done or nil, the call and its handle, and forgets them: the call is being delivered. */
+/* Pushes the handle, its on_done or false, and the call, and lets go of them: the call is being delivered. Never
+ * raises. */
 void handle_take(lua_State *L, int table, struct call *call);
 
 /* Pushes the results of the handle at `index`, as often as it is called; returns how many. */

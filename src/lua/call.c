@@ -41,17 +41,18 @@ static int collect(lua_State *L) {
 static struct call *push_call(lua_State *L) {
   struct call *call = compat_newuserdata(L, sizeof *call);
   memset(call, 0, sizeof *call);
-  call->anchor = call->on_done = call->handle = LUA_NOREF;
+  call->anchor = LUA_NOREF;
   luaL_getmetatable(L, CALL_TYPE);
   lua_setmetatable(L, -2);
   return call;
 }
 
-/* core.check_call(options, who): raises if the options of a call are wrong. */
+/* core.check_call(options, who): raises if the options of a call are wrong; returns a copy without a metatable. */
 static int check_call(lua_State *L) {
   const char *who = luaL_checkstring(L, 2);
   options_read_call(L, 1, who, push_call(L), 0);
-  return 0;
+  lua_settop(L, 1);
+  return 1;
 }
 
 /* --- reuse ---------------------------------------------------------------------- */
@@ -88,7 +89,7 @@ struct call *call_new(lua_State *L, struct client *client, int table, const char
   if (call == NULL) {
     lua_pop(L, 1);
     call = push_call(L);
-    if (client->endpoint == NULL) luaL_error(L, "the client was closed"); /* by a finalizer */
+    if (!client_is_usable(L, client)) return NULL; /* a finalizer has closed it */
     request_init(&call->request, client->endpoint);
     endpoint_hold(client->endpoint);
     call->client = client;
@@ -139,19 +140,6 @@ int call_prepare(lua_State *L, struct client *client, int table, struct call *ca
       client_is_usable(L, client))
     return 1;
   return 0;
-}
-
-void call_anchor(lua_State *L, int table, struct call *call, int index) {
-  luaL_checkstack(L, 3, NULL);
-  lua_rawgeti(L, table, FIELD_STARTED);
-  if (index != 0) {
-    lua_pushvalue(L, index);
-    call->anchor = luaL_ref(L, -2);
-  } else {
-    luaL_unref(L, -1, call->anchor);
-    call->anchor = LUA_NOREF;
-  }
-  lua_pop(L, 1);
 }
 
 /* Ends a call in whose wait a hook raised what is on the stack, and raises that. */

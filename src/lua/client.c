@@ -2,7 +2,7 @@
  *
  * Invariant: close, __gc and __close are one function, which may be called at any time and any number of times; a
  * client is used only in the process that made it. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/sys.h"
 #include "lua/binding.h"
@@ -10,17 +10,17 @@
 #define CLIENT_TYPE "sora.client"
 
 struct client *client_check(lua_State *L, int index) {
-  struct client *client;
+  struct client **box;
   if (lua_istable(L, index)) {
     lua_rawgeti(L, index, 1);
-    client = compat_testudata(L, -1, CLIENT_TYPE);
+    box = compat_testudata(L, -1, CLIENT_TYPE);
     lua_pop(L, 1); /* the table keeps it */
   } else {
-    client = compat_testudata(L, index, CLIENT_TYPE);
+    box = compat_testudata(L, index, CLIENT_TYPE);
   }
-  if (client == NULL)
+  if (box == NULL)
     luaL_argerror(L, index, lua_pushfstring(L, "a sora client expected, got %s", luaL_typename(L, index)));
-  return client;
+  return *box;
 }
 
 int client_push_table(lua_State *L, int index) {
@@ -66,12 +66,15 @@ static int close_client(lua_State *L) {
   return 0;
 }
 
-/* __gc also frees what only a client that failed to open can still have. */
 static int collect(lua_State *L) {
-  struct client *client = lua_touserdata(L, 1);
-  buffer_free(&client->options.headers);
-  buffer_free(&client->get_path);
-  return close_client(L);
+  struct client **box = lua_touserdata(L, 1);
+  if (*box == NULL) return 0;
+  (void)close_client(L);
+  buffer_free(&(*box)->options.headers); /* of a client that failed to open */
+  buffer_free(&(*box)->get_path);
+  free(*box);
+  *box = NULL;
+  return 0;
 }
 
 static void set_path(lua_State *L, struct client *client, const char *path) {
@@ -86,25 +89,23 @@ static int set_get_path(lua_State *L) {
   return 0;
 }
 
-/* Pushes a closed client, and its table above it. */
+/* Pushes a closed client, and its table above it. The userdata only points to the client, whose memory stays there even
+ * if Lua skips the __gc, because calls point to it, too. */
 static struct client *push_client(lua_State *L) {
-  struct client *client = compat_newuserdata(L, sizeof *client);
-  memset(client, 0, sizeof *client);
-  client->generation = sys_generation();
+  struct client **box = compat_newuserdata(L, sizeof *box), *client;
+  *box = NULL;
   lua_newtable(L);
   lua_newtable(L);
   lua_rawseti(L, -2, FIELD_SPARES);
   lua_newtable(L);
   lua_rawseti(L, -2, FIELD_STARTED);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  set_string(L, "__mode", "v");
-  lua_setmetatable(L, -2);
-  lua_rawseti(L, -2, FIELD_FILES);
   lua_pushvalue(L, -1);
   compat_settable(L, -3);
   luaL_getmetatable(L, CLIENT_TYPE);
   lua_setmetatable(L, -3);
+  client = *box = calloc(1, sizeof *client);
+  if (client == NULL) raise_memory(L);
+  client->generation = sys_generation();
   return client;
 }
 
@@ -112,7 +113,7 @@ static struct client *push_client(lua_State *L) {
 static int new_client(lua_State *L) {
   struct client *client;
   const char *who = luaL_checkstring(L, 2), *why;
-  int config;
+  int config, code;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   lua_insert(L, 1); /* keeps `who` below what follows */
@@ -127,8 +128,14 @@ static int new_client(lua_State *L) {
   buffer_free(&client->options.headers);
   if (client->endpoint == NULL && config) return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
   if (client->endpoint == NULL) return raise_memory(L);
-  if (loop_open(&client->loop, client->endpoint) != 0 || (client->listened && events_start(client) != 0))
-    return luaL_error(L, "out of memory or file descriptors");
+  code = loop_open(&client->loop, client->endpoint);
+  if (code == LOOP_NO_DESCRIPTOR) {
+    (void)error_return(L, KIND_TRANSPORT,
+                       "no file descriptor is left for the client: close files or clients, or raise `ulimit -n`");
+    set_flag(L, "retryable", 1);
+    return 2;
+  }
+  if (code != 0 || (client->listened && events_start(L, client, 4) != 0)) return raise_memory(L);
   lua_settop(L, 3);
   return 1;
 }

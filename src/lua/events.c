@@ -55,16 +55,6 @@ static void observe(void *context, const struct request *r, enum loop_event what
   events->last = &e->next;
 }
 
-int events_start(struct client *client) {
-  struct events *events = calloc(1, sizeof *events);
-  if (events == NULL) return -1;
-  events->last = &events->first;
-  client->events = events;
-  client->loop.observer = observe;
-  client->loop.context = events;
-  return 0;
-}
-
 static struct event *take(struct events *events) {
   struct event *e = events->first;
   if (e == NULL) return NULL;
@@ -90,18 +80,32 @@ static int push_event(lua_State *L) {
   return 1;
 }
 
-/* Calls on_event, which is on top, with an event. */
-static void deliver(lua_State *L, struct event *e) {
-  int failed;
+int events_start(lua_State *L, struct client *client, int table) {
+  struct events *events;
   lua_pushcfunction(L, push_event);
+  lua_rawseti(L, table, FIELD_MAKER);
+  events = calloc(1, sizeof *events);
+  if (events == NULL) return -1;
+  events->last = &events->first;
+  client->events = events;
+  client->loop.observer = observe;
+  client->loop.context = events;
+  return 0;
+}
+
+/* Calls on_event with an event and frees that. Never raises, so that the next one is delivered, too. */
+static void deliver(lua_State *L, int table, struct event *e) {
+  int failed;
+  lua_rawgeti(L, table, FIELD_EVENT);
+  lua_rawgeti(L, table, FIELD_MAKER);
   lua_pushlightuserdata(L, e);
   failed = lua_pcall(L, 1, 1, 0) != 0;
   free(e);
-  if (failed) {
+  if (failed) { /* memory is out */
     lua_pop(L, 2);
   } else if (lua_pcall(L, 1, 0, 0) != 0) {
-    const char *text = lua_tostring(L, -1);
-    fprintf(stderr, "sora: on_event raised an error: %s\n", text != NULL ? text : luaL_typename(L, -1));
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+    fprintf(stderr, "sora: on_event raised an error: %s\n", text);
     lua_pop(L, 1);
   }
 }
@@ -113,10 +117,7 @@ void events_deliver(lua_State *L, struct client *client, int table) {
   luaL_checkstack(L, 4, NULL);
   events->delivering = 1;
   /* on_event may close the client, which frees `events` */
-  while (client->events == events && (e = take(events)) != NULL) {
-    lua_rawgeti(L, table, FIELD_EVENT);
-    deliver(L, e);
-  }
+  while (client->events == events && (e = take(events)) != NULL) deliver(L, table, e);
   if (client->events == events) events->delivering = 0;
 }
 

@@ -1,64 +1,53 @@
 /* handle.c - handles: what a script gets for a call that it started.
  *
- * The client keeps a started call alive until it is delivered; but one that receives a file only as long as somebody
- * has its handle, because nobody else could read its bytes. Its on_done only says that there is something to read.
+ * The client keeps a started call alive until it is delivered: FIELD_STARTED refers to its handle. Where the call
+ * receives a file, it refers to the call itself, and the call ends with its handle, because nobody else could read the
+ * bytes; its on_done only says that there is something to read.
  *
- * Invariant: a handle has no __gc, and refers to nothing that has one once it holds the results: Lua keeps an object
- * with a finalizer, and everything it refers to, for one more cycle of the collector. */
+ * Invariants: a call is anchored after everything that may raise, so either its handle is returned or nothing was
+ * started. A handle has no __gc, and refers to nothing that has one once the call is delivered and the results are
+ * taken: Lua keeps an object with a finalizer, and everything it refers to, for one more cycle of the collector. */
 #include "lua/binding.h"
 
 #define HANDLE_TYPE "sora.handle"
+#define GUARD_TYPE "sora.guard"
+
+/* Fields of a handle's table. */
+#define FIELD_ON_DONE 1 /* or false; of a call that receives a file: its guard */
+#define FIELD_CALL 2    /* or false */
+#define FIELD_RESULTS 3 /* the first of them */
 
 struct handle {
-  struct call *call; /* in the handle's table at [1]; NULL once its results are there instead */
+  struct call *call; /* in FIELD_CALL; NULL once the results are there instead */
   int count;         /* of the results */
 };
 
-static struct handle *push_handle(lua_State *L, struct call *call, int index) {
+/* Pops what goes into FIELD_ON_DONE, and pushes a handle for the call at `self`. */
+static void push_handle(lua_State *L, struct call *call, int self) {
   struct handle *handle = compat_newuserdata(L, sizeof *handle);
   handle->call = call;
   handle->count = 0;
-  lua_createtable(L, 1, 0);
-  lua_pushvalue(L, index);
-  lua_rawseti(L, -2, 1);
+  lua_insert(L, -2);
+  lua_createtable(L, FIELD_CALL, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, FIELD_ON_DONE);
+  lua_pushvalue(L, self);
+  lua_rawseti(L, -2, FIELD_CALL);
   compat_settable(L, -2);
   luaL_getmetatable(L, HANDLE_TYPE);
   lua_setmetatable(L, -2);
-  return handle;
 }
 
-/* Keeps on_done in the table of the call on top of the stack, whose first handle_notify is to find it. */
-static void keep_listener(lua_State *L, int table, struct call *call, int opts) {
-  lua_rawgeti(L, table, FIELD_FILES);
-  lua_pushlightuserdata(L, call);
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-  compat_gettable(L, -1);
-  lua_getfield(L, opts, "on_done");
-  lua_rawseti(L, -2, 1);
-  lua_pop(L, 1);
-}
-
-int handle_notify(lua_State *L, int table, struct call *call) {
-  lua_rawgeti(L, table, FIELD_FILES);
-  lua_pushlightuserdata(L, call);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-  if (lua_isnil(L, -1)) { /* it is being collected */
-    lua_pop(L, 1);
-    return 0;
+/* Pushes on_done of the options at `opts` (0: none). */
+static void push_listener(lua_State *L, int opts) {
+  if (opts != 0) {
+    lua_getfield(L, opts, "on_done");
+  } else {
+    lua_pushnil(L);
   }
-  compat_gettable(L, -1);
-  lua_remove(L, -2);
-  lua_rawgeti(L, -1, 1);
-  lua_remove(L, -2);
-  if (lua_isfunction(L, -1)) return lua_pcall(L, 0, 0, 0) != 0;
-  lua_pop(L, 1);
-  return 0;
 }
 
-/* Gives the call at `self` to the loop. */
+/* Gives a call to the loop. */
 static void run(struct client *client, struct call *call) {
   if (client->endpoint == NULL) { /* a finalizer has closed it since */
     request_fail(&call->request, KIND_CLOSED, "the client was closed");
@@ -70,59 +59,112 @@ static void run(struct client *client, struct call *call) {
   loop_arm(&client->loop);
 }
 
-/* The same for a call that receives a file. */
+/* --- calls that receive a file ----------------------------------------------------- */
+
+/* Pushes a userdata that ends the call at `self` when it is collected, with the handle that refers to it. */
+static void push_guard(lua_State *L, int self) {
+  (void)compat_newuserdata(L, 1);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, self);
+  lua_rawseti(L, -2, 1);
+  compat_settable(L, -2);
+  luaL_getmetatable(L, GUARD_TYPE);
+  lua_setmetatable(L, -2);
+}
+
+/* The guard's __gc: the next update delivers the call to nobody. */
+static int abandon(lua_State *L) {
+  struct call *call;
+  compat_gettable(L, 1);
+  lua_rawgeti(L, -1, 1);
+  call = lua_touserdata(L, -1);
+  if (!call_is_active(call) || call_is_forked(call)) return 0;
+  loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED, "nobody waits for the call any more");
+  loop_arm(&call->client->loop);
+  return 0;
+}
+
 static int start_file(lua_State *L, struct client *client, int table, struct call *call, int opts) {
   int self = lua_gettop(L);
   if (!call_prepare(L, client, table, call)) return 2;
-  lua_pushvalue(L, self);
-  if (opts != 0) keep_listener(L, table, call, opts);
+  compat_gettable(L, self);
+  push_listener(L, opts);
+  lua_rawseti(L, -2, 1);
+  push_guard(L, self);
   push_handle(L, call, self);
+  lua_rawgeti(L, table, FIELD_STARTED);
+  lua_pushvalue(L, self);
+  call->anchor = luaL_ref(L, -2);
+  lua_pop(L, 1);
   run(client, call);
   return 1;
 }
+
+/* Pushes what FIELD_STARTED has of a call; `is_last`: and takes it out there. Never raises. */
+static void push_anchored(lua_State *L, int table, struct call *call, int is_last) {
+  lua_rawgeti(L, table, FIELD_STARTED);
+  lua_rawgeti(L, -1, call->anchor);
+  if (is_last) {
+    luaL_unref(L, -2, call->anchor);
+    call->anchor = LUA_NOREF;
+  }
+  lua_remove(L, -2);
+}
+
+int handle_notify(lua_State *L, int table, struct call *call) {
+  int base = lua_gettop(L), failed = 0;
+  push_anchored(L, table, call, call->request.state == REQUEST_DONE);
+  compat_gettable(L, -1);
+  lua_rawgeti(L, -1, 1);
+  if (lua_isfunction(L, -1)) failed = lua_pcall(L, 0, 0, 0) != 0;
+  if (failed) lua_replace(L, base + 1);
+  lua_settop(L, base + failed);
+  return failed;
+}
+
+/* --- other calls ------------------------------------------------------------------- */
 
 int handle_start(lua_State *L, struct client *client, int table, struct call *call, int opts) {
   int self = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   if (call_is_read(call)) return start_file(L, client, table, call, opts);
   if (!call_prepare(L, client, table, call)) return 2;
-  call_anchor(L, table, call, self);
-  push_handle(L, call, self);
   lua_rawgeti(L, table, FIELD_STARTED);
-  lua_pushvalue(L, -2);
-  call->handle = luaL_ref(L, -2);
-  if (opts != 0) {
-    lua_getfield(L, opts, "on_done");
-    call->on_done = luaL_ref(L, -2);
-  }
-  lua_pop(L, 1);
+  push_listener(L, opts);
+  push_handle(L, call, self);
+  lua_pushvalue(L, -1);
+  call->anchor = luaL_ref(L, -3); /* last: it may raise, and what follows can't */
   run(client, call);
   return 1;
 }
 
-void handle_take(lua_State *L, int table, struct call *call) {
-  int *references[3], i;
-  references[0] = &call->on_done;
-  references[1] = &call->anchor;
-  references[2] = &call->handle;
-  lua_rawgeti(L, table, FIELD_STARTED);
-  for (i = 0; i < 3; i++) {
-    lua_rawgeti(L, -1 - i, *references[i]);
-    luaL_unref(L, -2 - i, *references[i]);
-    *references[i] = LUA_NOREF;
-  }
-  lua_remove(L, -4);
+static void forget(lua_State *L, int fields, int field) {
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, fields, field);
 }
 
-/* Replaces the call at [1] of the table on top by its results. */
+void handle_take(lua_State *L, int table, struct call *call) {
+  int handle = lua_gettop(L) + 1, fields = handle + 1;
+  push_anchored(L, table, call, 1);
+  compat_gettable(L, handle);
+  lua_rawgeti(L, fields, FIELD_ON_DONE);
+  lua_rawgeti(L, fields, FIELD_CALL);
+  forget(L, fields, FIELD_ON_DONE);
+  if (((struct handle *)lua_touserdata(L, handle))->call == NULL) forget(L, fields, FIELD_CALL);
+  lua_remove(L, fields);
+}
+
+/* Adds the results of the call to the table on top. */
 static void take_results(lua_State *L, struct handle *handle) {
   struct call *call = handle->call;
   int table = lua_gettop(L), i;
-  lua_rawgeti(L, table, 1);
+  lua_rawgeti(L, table, FIELD_CALL); /* a finalizer may take the results, too */
   handle->count = result_push(L, call);
-  for (i = handle->count; i >= 1; i--) lua_rawseti(L, table, i);
+  for (i = handle->count - 1; i >= 0; i--) lua_rawseti(L, table, FIELD_RESULTS + i);
   handle->call = NULL;
   lua_settop(L, table);
+  if (call->anchor == LUA_NOREF) forget(L, table, FIELD_CALL);
+  if (call_is_read(call)) forget(L, table, FIELD_ON_DONE);
 }
 
 int handle_push_results(lua_State *L, int index) {
@@ -131,7 +173,7 @@ int handle_push_results(lua_State *L, int index) {
   luaL_checkstack(L, 8, NULL);
   compat_gettable(L, index);
   if (handle->call != NULL) take_results(L, handle);
-  for (i = 1; i <= handle->count; i++) lua_rawgeti(L, -i, i);
+  for (i = 0; i < handle->count; i++) lua_rawgeti(L, -1 - i, FIELD_RESULTS + i);
   return handle->count;
 }
 
@@ -192,5 +234,8 @@ void handle_open(lua_State *L) {
   lua_newtable(L);
   compat_setfuncs(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  luaL_newmetatable(L, GUARD_TYPE);
+  lua_pushcfunction(L, abandon);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 2);
 }

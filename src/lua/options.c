@@ -1,7 +1,8 @@
 /* options.c - option tables, checked and read by one table of rules.
  *
- * Owns the names, types and bounds of every option that C reads. Invariant: misuse raises and names the option, what
- * was given and what was expected; a value is never shown, because it may be a key. */
+ * Owns the names, types and bounds of every option that C reads. Invariants: misuse raises and names the option, what
+ * was given and what was expected; a value is never shown, because it may be a key; options are read from a copy, which
+ * no metamethod or finalizer can change meanwhile. */
 #include <string.h>
 
 #include "lua/binding.h"
@@ -282,21 +283,48 @@ static void fail_unknown(const struct where *at, const struct option *options) {
                             : lua_pushfstring(at->L, "unknown option '%s'", at->name));
 }
 
+static const struct option *find(const struct option *options, const char *name) {
+  while (options->name != NULL && strcmp(options->name, name) != 0) options++;
+  return options->name != NULL ? options : NULL;
+}
+
+/* Replaces the table at `index` by a copy: its own fields, whose names must be known, and the known ones that its
+ * metatable gives. */
+static void take_copy(struct where *at, int index, const struct option *options) {
+  lua_State *L = at->L;
+  int copy, has_more = lua_getmetatable(L, index);
+  lua_settop(L, lua_gettop(L) - has_more);
+  lua_newtable(L);
+  copy = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      complain(at, lua_pushfstring(L, "option names are strings, got a %s", luaL_typename(L, -2)));
+    at->name = lua_tostring(L, -2);
+    if (find(options, at->name) == NULL) fail_unknown(at, options);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, copy);
+  }
+  for (; has_more && options->name != NULL; options++) {
+    lua_getfield(L, index, options->name);
+    lua_setfield(L, copy, options->name);
+  }
+  lua_replace(L, index);
+}
+
 static void read_options(lua_State *L, int index, int arg, const char *who, const struct option *options,
                          void *target) {
   struct where at = {L, 0, arg, who, NULL};
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 10, NULL);
   if (!lua_istable(L, index))
     complain(&at, lua_pushfstring(L, "options: expected a table, got %s", luaL_typename(L, index)));
+  take_copy(&at, index, options);
   lua_pushnil(L);
   while (lua_next(L, index)) {
-    const struct option *o = options;
-    if (lua_type(L, -2) != LUA_TSTRING)
-      complain(&at, lua_pushfstring(L, "option names are strings, got a %s", luaL_typename(L, -2)));
+    const struct option *o = find(options, lua_tostring(L, -2));
     at.value = lua_gettop(L);
-    at.name = lua_tostring(L, -2);
-    while (o->name != NULL && strcmp(o->name, at.name) != 0) o++;
-    if (o->name == NULL) fail_unknown(&at, options);
+    at.name = o->name;
     o->read(&at, (char *)target + o->offset);
     lua_settop(L, at.value - 1);
   }

@@ -6,6 +6,7 @@
  *   partial = { bytes =, validator =, total = }, resume     to resume what another call left
  * Invariant: no function of the user's is known here; whoever made the call reads its bytes when it likes, and the
  * transfer waits for that. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +39,8 @@ static int read_part(lua_State *L, struct form *form) {
   part.type = text_field(L, "content_type", &len);
   code = form_add(form, &part);
   if (code == 0) return 1;
-  snprintf(message, sizeof message, "cannot read %s: %s", part.path != NULL ? part.path : part.name, strerror(code));
+  snprintf(message, sizeof message, "cannot read %s: %s", part.path != NULL ? part.path : part.name,
+           code == EINVAL ? "it is not a regular file" : strerror(code));
   error_return(L, KIND_FILE, message);
   return 0;
 }

@@ -1,89 +1,148 @@
 /* update.c - drives a client: update, and what an event loop needs to know.
  *
- * Owns the delivery of started calls. Invariant: a call is delivered once, from update only, and whatever its on_done
- * does, the others are delivered too. */
+ * Owns the delivery of started calls. Invariants: a call is delivered once, from update only, and whatever its on_done
+ * does, the others are delivered too; where memory runs out, a call stays in the loop, or its on_done gets an error
+ * that was made before. */
 #include "lua/binding.h"
 
-/* Calls on_done with the results. Called protected, with on_done, the call, its handle and the client's table. */
+/* What callbacks raised: a list at a stack index, or nil there. */
+struct problems {
+  int index, count;
+};
+
+/* Keeps what is on top. */
+static void keep_problem(lua_State *L, struct problems *problems) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "a callback raised nil");
+  }
+  if (problems->count == 0) {
+    lua_newtable(L);
+    lua_replace(L, problems->index);
+  }
+  lua_rawseti(L, problems->index, ++problems->count);
+}
+
+/* --- delivery ------------------------------------------------------------------------ */
+
+/* Calls on_done with the results. Called protected, with the handle, its on_done, the call, the client's table, and
+ * where to say that the results are there. */
 static int call_on_done(lua_State *L) {
-  struct call *call = lua_touserdata(L, 2);
-  int count;
-  if (call->polls) handle_detach(L, 3);
-  count = call->polls ? result_push_poll(L, call) : handle_push_results(L, 3);
-  call_recycle(L, call->client, 4, 2);
-  lua_pushvalue(L, 1);
+  struct call *call = lua_touserdata(L, 3);
+  int *ready = lua_touserdata(L, 5), count;
+  if (call->polls) handle_detach(L, 1);
+  count = call->polls ? result_push_poll(L, call) : handle_push_results(L, 1);
+  call_recycle(L, call->client, 4, 3);
+  *ready = 1;
+  lua_pushvalue(L, 2);
   lua_insert(L, -count - 1);
   lua_call(L, count, 0);
   return 0;
 }
 
-/* Keeps what a callback raised, which is on top, in `first` if that is nil. */
-static void keep_first(lua_State *L, int first) {
+/* Has an error ready for an answer that memory has no space for. It can be changed then without a new field. */
+static void prepare_error(lua_State *L, int table) {
+  lua_rawgeti(L, table, FIELD_SPARE_ERROR);
   if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "an on_done raised nil");
+    error_push(L, KIND_TRANSPORT, "not enough memory for the answer");
+    set_flag(L, "retryable", 0);
+    set_flag(L, "ambiguous", 1);
+    lua_rawseti(L, table, FIELD_SPARE_ERROR);
   }
-  if (lua_isnil(L, first)) {
-    lua_replace(L, first);
-  } else {
-    lua_pop(L, 1);
+  lua_pop(L, 1);
+}
+
+/* Pushes that error. */
+static void take_error(lua_State *L, int table, int ambiguous) {
+  lua_rawgeti(L, table, FIELD_SPARE_ERROR);
+  if (!ambiguous) {
+    set_flag(L, "retryable", 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "ambiguous");
   }
+  lua_pushnil(L);
+  lua_rawseti(L, table, FIELD_SPARE_ERROR);
+}
+
+/* Delivers the call whose handle, on_done and call are on top, and pops them. */
+static void deliver_call(lua_State *L, struct call *call, int table, struct problems *problems) {
+  int base = lua_gettop(L) - 2, ready = 0, attempt, failed = 0;
+  for (attempt = 0; attempt < 2 && !ready; attempt++) { /* Lua may have freed memory meanwhile */
+    lua_settop(L, base + 2);
+    lua_pushvalue(L, lua_upvalueindex(1)); /* call_on_done */
+    lua_pushvalue(L, base);
+    lua_pushvalue(L, base + 1);
+    lua_pushvalue(L, base + 2);
+    lua_pushvalue(L, table);
+    lua_pushlightuserdata(L, &ready);
+    failed = lua_pcall(L, 5, 0, 0) != 0;
+  }
+  if (!ready) {
+    lua_settop(L, base + 1);
+    lua_pushnil(L);
+    take_error(L, table, !call->request.repeatable);
+    failed = lua_pcall(L, 2, 0, 0) != 0;
+  }
+  if (failed) keep_problem(L, problems);
+  lua_settop(L, base - 1);
 }
 
 /* Notifies the owners of calls that have bytes to read. */
-static void notify_readers(lua_State *L, struct client *client, int table, int first) {
+static void notify_readers(lua_State *L, struct client *client, int table, struct problems *problems) {
   struct request *r;
   while (client->endpoint != NULL && (r = loop_next_unread(&client->loop)) != NULL) {
     r->file.unread = 0;
-    if (handle_notify(L, table, (struct call *)r) != 0) keep_first(L, first);
+    if (handle_notify(L, table, (struct call *)r) != 0) keep_problem(L, problems);
   }
 }
 
-/* Delivers finished calls. The first error that an on_done raises goes to the stack index `first`. */
-static void deliver(lua_State *L, struct client *client, int table, int first) {
+/* Delivers finished calls. */
+static void deliver(lua_State *L, struct client *client, int table, struct problems *problems) {
   struct request *r;
-  luaL_checkstack(L, 10, NULL);
-  notify_readers(L, client, table, first);
-  while (client->endpoint != NULL && (r = loop_take_done(&client->loop)) != NULL) {
-    struct call *call = (struct call *)r;
+  luaL_checkstack(L, 14, NULL);
+  notify_readers(L, client, table, problems);
+  for (;;) {
+    struct call *call;
+    if (client->endpoint != NULL && client->loop.done.first != NULL) prepare_error(L, table); /* may raise, or close */
+    if (client->endpoint == NULL || (r = loop_take_done(&client->loop)) == NULL) return;
+    call = (struct call *)r;
     if (call_is_read(call)) { /* its owner takes the results */
-      if (handle_notify(L, table, call) != 0) keep_first(L, first);
+      if (handle_notify(L, table, call) != 0) keep_problem(L, problems);
       continue;
     }
-    lua_pushcfunction(L, call_on_done);
     handle_take(L, table, call);
-    if (lua_isnil(L, -3)) { /* the handle will be asked */
-      lua_pop(L, 4);
-      continue;
+    if (lua_toboolean(L, -2)) {
+      deliver_call(L, call, table, problems);
+    } else { /* the handle will be asked */
+      lua_pop(L, 3);
     }
-    lua_pushvalue(L, table);
-    if (lua_pcall(L, 4, 0, 0) != 0) keep_first(L, first);
   }
 }
 
 /* core.update(client [, seconds]): works for at most `seconds`, or until a started call is done or has bytes to read,
- * or the time of core.wake has come; then delivers what is done. Returns how many calls are running, and what the first
- * on_done raised or nil; or nil, err where the client can't be used. */
+ * or the time of core.wake has come; then delivers what is done. Returns how many calls are running, and a list of what
+ * callbacks raised or nil; or nil, err where the client can't be used. */
 static int update(lua_State *L) {
   struct client *client = client_check(L, 1);
   double seconds = luaL_optnumber(L, 2, 0);
-  int table, first;
+  struct problems problems = {0, 0};
+  int table;
   luaL_argcheck(L, seconds >= 0, 2, "a number of seconds, 0 or more, expected");
   if (!client_is_usable(L, client)) return 2;
   lua_settop(L, 2);
   table = client_push_table(L, 1);
   lua_pushnil(L);
-  first = table + 1;
+  problems.index = lua_gettop(L);
   if (seconds > 0) {
     if (wait_until(L, client, table, NULL, seconds) != 0) return lua_error(L);
   } else {
     loop_step(&client->loop, 0);
     events_deliver(L, client, table);
   }
-  deliver(L, client, table, first);
+  deliver(L, client, table, &problems);
   if (client->endpoint != NULL) loop_arm(&client->loop);
   lua_pushinteger(L, client->endpoint != NULL ? (lua_Integer)loop_active(&client->loop) : 0);
-  lua_pushvalue(L, first);
+  lua_pushvalue(L, problems.index);
   return 2;
 }
 
@@ -120,8 +179,9 @@ static int timeout(lua_State *L) {
 }
 
 void update_open(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"update", update}, {"wake", wake}, {"fileno", fileno_of}, {"timeout", timeout}, {NULL, NULL},
-  };
+  static const luaL_Reg functions[] = {{"wake", wake}, {"fileno", fileno_of}, {"timeout", timeout}, {NULL, NULL}};
   compat_setfuncs(L, functions);
+  lua_pushcfunction(L, call_on_done);
+  lua_pushcclosure(L, update, 1);
+  lua_setfield(L, -2, "update");
 }

@@ -42,7 +42,7 @@ end
 -- @tparam table client
 function host.pump(client)
   local good, problem = pcall(client.update, client, 0)
-  if not good then
+  if not good and not client:report(problem) then
     io.stderr:write("sora: a callback raised an error: ", tostring(problem), "\n")
   end
 end

@@ -28,7 +28,9 @@ local pumps = setmetatable({}, { __mode = "k" }) -- client → { late = when it 
 local function update(client)
   local good, running, on_wire = pcall(client.update, client, 0, ngx.worker.exiting())
   if not good then
-    ngx.log(ngx.ERR, "sora: a callback raised an error: ", tostring(running))
+    if not client:report(running) then
+      ngx.log(ngx.ERR, "sora: a callback raised an error: ", tostring(running))
+    end
     return 1, 1
   end
   if not running then return 0, 0 end

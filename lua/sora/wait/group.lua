@@ -10,6 +10,7 @@ local heap = require "sora.wait.heap"
 local machine = require "sora.wait.machine"
 local normalize = require "sora.normalize"
 local options = require "sora.options"
+local problems = require "sora.problems"
 local pump = require "sora.pump"
 
 core.own()
@@ -71,7 +72,7 @@ local group = {}
 -- Makes an empty group.
 -- @tparam table client
 -- @tparam ?function on_end called with each job that has ended
--- @tparam ?boolean watched true: keeps what callbacks raise for `step`; otherwise `run` raises it at once
+-- @tparam ?boolean watched true: keeps what callbacks raise; otherwise `run` raises it at once
 function group.new(client, on_end, watched)
   local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
     polls = {}, spare = false, first = false, last = false, answered = false, finished = {}, told = 0,
@@ -107,11 +108,10 @@ function Group:add(id, rules, on_done, created)
   return job
 end
 
--- Raises, or keeps the first error for `step`.
+-- Raises, or keeps the error for `Client:update`.
 local function fail(self, problem)
   if not self.watched then error(problem, 0) end
-  if problem == nil then problem = "a callback raised nil" end
-  if self.problem == nil then self.problem = problem end
+  problems.keep(self.client, problem)
 end
 
 -- Takes a job that has ended out of the count; the next `step` calls its on_done. Where memory is out it
@@ -331,7 +331,6 @@ local function call_on_done(self)
 end
 
 -- Takes the answers that came, starts the polls that are due and calls callbacks. Never blocks.
--- @return what the first callback raised; nil if none did
 function Group:step()
   take_answers(self)
   local now = core.now()
@@ -340,9 +339,6 @@ function Group:step()
   take_answers(self)
   self:check_client() -- a callback may have closed it
   call_on_done(self)
-  local problem = self.problem
-  self.problem = nil
-  return problem
 end
 
 -- Ends all waits if the client can no longer be used.

@@ -66,9 +66,8 @@ end
 function machine.rules(opts, who)
   options.expect_optional(who, "options", opts, "table")
   local known = RULES[who] or POLL_RULES
-  options.check(who, opts or {}, known)
   local rules, call = options.copy(DEFAULTS), nil
-  for name, value in pairs(opts or {}) do
+  for name, value in pairs(options.check(who, opts or {}, known)) do
     if known[name] == true then
       call = call or options.copy(CALL)
       call[name] = value
