@@ -11,5 +11,5 @@ end
 
 describe("sora.loop.coroutine", function()
   hosts.describe { name = "coroutine", run = run, outside = "a coroutine", example = "coroutines",
-    every_frame = true }
+    every_frame = true, forwards = true }
 end)

@@ -12,7 +12,7 @@ end
 
 describe("sora.loop.cqueues", function()
   local context = hosts.describe { name = "cqueues", run = run, outside = "a coroutine of a cqueue",
-    example = "cqueues" }
+    example = "cqueues", forwards = true }
 
   it("serves several controllers, also when one is dropped in the middle of a call", function()
     local srv, client = context.srv, context.client

@@ -55,4 +55,24 @@ describe("sora.loop.uv", function()
     uv.run()
     assert.same({ "closed", "hello" }, { err.kind, heard })
   end)
+
+  it("lets the client be closed, or used again, after uv.walk has closed all handles", function()
+    local srv, client = context.srv, context.client
+    srv:reply({ hold = true }, { json = { id = "v" } }, { hold = true })
+    local function wait_for(count)
+      coroutine.wrap(function() client:get_video("v") end)()
+      while #srv:requests() < count do uv.run("once") end
+      uv.walk(function(handle)
+        if not handle:is_closing() then handle:close() end
+      end)
+    end
+    wait_for(1)
+    local id
+    run { function() id = client:get_video("v").id end }
+    assert.equal("v", id)
+    wait_for(3)
+    client:close()
+    uv.run()
+    assert.is_false(uv.loop_alive())
+  end)
 end)

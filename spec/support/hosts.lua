@@ -7,6 +7,7 @@
 --   outside  the words of the adapter's error where a call cannot block
 --   example  the name of its example
 --   every_frame  whether it resumes all waiting calls in every frame
+--   forwards     whether the loop learns what a coroutine waits for from what its thread yields
 local answers = require "spec.support.answers"
 local assert = require "luassert"
 local busted = require "busted"
@@ -227,6 +228,31 @@ local function through_c(host, context)
   end
 end
 
+local unpack = table.unpack or unpack -- luacheck: std max
+
+-- Resumes a coroutine inside the thread of the loop, and waits for what it waits for.
+local function step(host, context, inner)
+  local yielded = { coroutine.resume(inner) }
+  assert(yielded[1], yielded[2])
+  if not host.forwards then return context.client:pause(0.002) end
+  coroutine.yield(unpack(yielded, 2))
+end
+
+local function dropped(host, context)
+  it("ends when a coroutine is dropped in the middle of its call", function()
+    local srv, client = context.srv, context.client
+    srv:reply(held(DONE), DONE)
+    local status
+    host.run { function()
+      local inner = coroutine.create(function() client:get_video("v") end)
+      while #srv:requests() == 0 do step(host, context, inner) end
+      srv:release()
+    end }
+    host.run { function() status = client:get_video("w").status end }
+    assert.same({ "completed", 2 }, { status, #srv:requests() })
+  end)
+end
+
 local function life(host, context)
   it("serves started calls and watched jobs during client:pause", function()
     local srv, client = context.srv, context.client
@@ -302,6 +328,7 @@ function hosts.describe(host)
   describe("trouble", function()
     trouble(host, context)
     through_c(host, context)
+    dropped(host, context)
   end)
   describe("the loop", function()
     life(host, context)

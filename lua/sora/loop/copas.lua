@@ -5,7 +5,8 @@
 --    copas.loop()
 --
 -- Owns one pump per client: a thread that reads from the client's descriptor while others wait.
--- Invariant: the pump ends with the last of them, so that Copas's loop can end by itself.
+-- Invariant: the pump ends with the last of them, or when the pauses of removed threads would have ended, so
+-- that Copas's loop can end by itself.
 -- @module sora.loop.copas
 
 local copas = require "copas"
@@ -30,10 +31,10 @@ local sleep, wakeup = sleeping.pause or sleeping.sleep, sleeping.wakeup
 -- @tparam table client
 -- @treturn table the client
 return function(client)
-  local waiting, pumping = 0, false
+  local waiters -- of the pump, while there is one
 
   local function is_over()
-    return waiting == 0 or not client:fileno()
+    return not (waiters and waiters:any() and client:fileno())
   end
 
   -- Once the pump is to end, the eye is "dirty", which makes select return at once; that needs a valid
@@ -45,7 +46,18 @@ return function(client)
       copas.receive(eye)
       host.pump(client)
     end
-    pumping = false
+    waiters = nil
+  end
+
+  -- Counts one more who waits, and starts the pump if there is none.
+  local function enter(seconds)
+    local mine = waiters or host.waiters()
+    mine:enter(seconds)
+    if not waiters then
+      waiters = mine
+      copas.addthread(pump)
+    end
+    return mine
   end
 
   function client.can_wait()
@@ -56,13 +68,10 @@ return function(client)
   client.pause = function(_, seconds, turn)
     local co = host.running("copas")
     if turn then turn.wake = function() wakeup(co) end end
-    waiting = waiting + 1
-    if not pumping then
-      pumping = true
-      copas.addthread(pump)
-    end
-    sleep(host.cap(client, seconds))
-    waiting = waiting - 1
+    seconds = host.cap(client, seconds)
+    local mine = enter(seconds)
+    sleep(seconds)
+    mine:leave()
     if turn then turn.wake = nil end
   end
   return client

@@ -22,8 +22,7 @@ return function(copas, new_eye)
   local eye = new_eye(function() return timer:fileno() end, function() return #awake > 0 end)
 
   local function set_timer()
-    local first = asleep[1]
-    timer:wake(first and math.max(0, first.due - socket.gettime()))
+    timer:wake(asleep.count > 0 and math.max(0, asleep[1].due - socket.gettime()) or nil)
   end
 
   local function wakeup(co)
@@ -35,7 +34,7 @@ return function(copas, new_eye)
   local function watch()
     while count > 0 do
       copas.receive(eye)
-      while asleep[1] and asleep[1].due <= socket.gettime() do
+      while asleep.count > 0 and asleep[1].due <= socket.gettime() do
         local nap = heap.pop(asleep)
         if naps[nap.co] == nap then wakeup(nap.co) end
       end

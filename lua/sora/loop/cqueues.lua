@@ -5,7 +5,8 @@
 --    assert(controller:loop())
 --
 -- Owns one pump per client and controller: a coroutine that polls the client while others wait.
--- Invariant: the pump ends with the last of them, so that the controller's loop can end by itself.
+-- Invariant: the pump ends with the last of them, or when the pauses of dropped coroutines would have ended, so
+-- that the controller's loop can end by itself.
 -- @module sora.loop.cqueues
 
 local condition = require "cqueues.condition"
@@ -30,14 +31,14 @@ return function(client)
   local pumps = setmetatable({}, { __mode = "k" }) -- controller → pump; controllers may be collected
 
   local function start_pump(controller)
-    local pump = { waiting = 0, idle = condition.new() }
+    local pump = { waiters = host.waiters(), idle = condition.new() }
     local copy, readable = copy_descriptor(client)
     pumps[controller] = pump
     controller:wrap(function()
-      while pump.waiting > 0 do
+      repeat
         cqueues.poll(pump.idle, MAX_POLL, readable)
         host.pump(client)
-      end
+      until not pump.waiters:any()
       pumps[controller] = nil
       if copy then copy:close() end
     end)
@@ -58,10 +59,11 @@ return function(client)
     local pump = pumps[controller] or start_pump(controller)
     local awake = condition.new()
     if turn then turn.wake = function() awake:signal() end end
-    pump.waiting = pump.waiting + 1
-    awake:wait(host.cap(client, seconds))
-    pump.waiting = pump.waiting - 1
-    if pump.waiting == 0 then pump.idle:signal() end
+    seconds = host.cap(client, seconds)
+    pump.waiters:enter(seconds)
+    awake:wait(seconds)
+    pump.waiters:leave()
+    if not pump.waiters:any() then pump.idle:signal() end
     if turn then turn.wake = nil end
   end
   return client

@@ -52,4 +52,29 @@ function host.cap(client, seconds)
   return client:fileno() and seconds or math.min(seconds, NO_FD)
 end
 
+local Waiters = {}
+Waiters.__index = Waiters
+
+--- Makes the count of those who wait for one pump, which ends with the last of them. One that never leaves,
+-- because its thread was removed, counts until the last pause would have ended.
+-- @treturn table { count = number, enter = …, leave = …, any = … }
+function host.waiters()
+  return setmetatable({ count = 0, till = 0 }, Waiters)
+end
+
+--- Adds one who waits for at most `seconds`.
+function Waiters:enter(seconds)
+  self.count, self.till = self.count + 1, math.max(self.till, core.now() + seconds)
+end
+
+--- Removes one.
+function Waiters:leave()
+  self.count = self.count - 1
+end
+
+--- Tells whether anybody still waits.
+function Waiters:any()
+  return self.count > 0 and core.now() < self.till
+end
+
 return host

@@ -42,17 +42,20 @@ end
 return function(client)
   local waiting, poll = 0, nil
 
+  local function shut()
+    if poll and not poll:is_closing() then poll:close() end
+    poll = nil
+  end
+
   local function enter()
+    if poll and poll:is_closing() then -- by uv.walk, with the timers of all who waited
+      waiting, poll = 0, nil
+    end
     waiting = waiting + 1
     local fd = not poll and client:fileno()
     if not fd then return end
     poll = assert(uv.new_poll(fd))
     poll:start("r", function() host.pump(client) end)
-  end
-
-  local function shut()
-    if poll then poll:close() end
-    poll = nil
   end
 
   local function leave()
