@@ -171,18 +171,21 @@ memcheck: ## run the specs under valgrind; any error or leak fails
 house: all ## check which folders of src/ include and call which
 	@tools/house.sh $(OBJECTS)
 
-# The sanitizer's runtime must be the first library of a process that loads the module, and must not be in any other
+# The sanitizers' runtime must be the first library of a process that loads the module, and must not be in any other
 # (curl hangs with it). So $(BUILD)/lua preloads it for the interpreter only; LD_PRELOAD would be inherited by child
 # processes. Leaks are checked by `make memcheck`, because here those of every library would count.
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
-asan: BUILD := build/asan-$(notdir $(LUA))
-asan: ## run the specs with the compiler's address and undefined behaviour sanitizers
+IS_CLANG = $(findstring clang,$(shell $(CC) --version))
+SANITIZE = -fsanitize=address,undefined,float-cast-overflow,float-divide-by-zero -fno-sanitize-recover=all \
+  $(if $(IS_CLANG),-shared-libasan)
+RUNTIME = $(if $(IS_CLANG),libclang_rt.asan-$(shell uname -m).so,libasan.so)
+asan: BUILD := build/asan-$(notdir $(CC))-$(notdir $(LUA))
+asan: ## run the specs with the compiler's address and undefined behaviour sanitizers (CC=clang: clang's)
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD) CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE)"
 	@lua=$$(command -v $(LUA)) && loader=$$(ldd "$$lua" | grep -o '/[^ ]*/ld-[^ ]*') && \
 	  printf '#!/bin/sh\nexec %s --preload %s %s "$$@"\n' \
-	    "$$loader" "$$($(CC) -print-file-name=libasan.so)" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
-	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 $(BUILD)/lua $(BUSTED)
+	    "$$loader" "$$($(CC) -print-file-name=$(RUNTIME))" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
+	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BUILD)/lua $(BUSTED)
 
 # ---- benchmarks --------------------------------------------------------------------------------------------------
 # bench/run.lua explains WHAT, CLIENTS, ROUNDS and SCALE. Example: make bench WHAT=one CLIENTS=easy,sora
