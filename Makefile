@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house memcheck asan threads bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -155,7 +155,7 @@ lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, agains
 	shellcheck tools/*.sh examples/*.sh bench/clients/*.sh .ci/run
 	@set -e; for lua in $(LINT_LUAS); do for cc in gcc clang; do \
 	  echo "$$cc -Werror, headers of $$lua"; \
-	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c; \
+	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c spec/threads/host.c; \
 	done; done
 	@echo "the poller of macOS and the BSDs"; for cc in gcc clang; do \
 	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc -DSORA_USE_KQUEUE -Ispec/support/kqueue \
@@ -186,6 +186,16 @@ asan: ## run the specs with the compiler's address and undefined behaviour sanit
 	  printf '#!/bin/sh\nexec %s --preload %s %s "$$@"\n' \
 	    "$$loader" "$$($(CC) -print-file-name=$(RUNTIME))" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
 	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BUILD)/lua $(BUSTED)
+
+# The program that loads the module is compiled with the sanitizer, too, because its runtime has to come first.
+THREADS_CFLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+threads: BUILD := build/threads-$(notdir $(CC))-$(notdir $(LUA))
+threads: ## run Lua states in eight threads under the thread sanitizer, for 15 SECONDS; a data race fails
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all BUILD=$(BUILD) CFLAGS="$(THREADS_CFLAGS)"
+	@$(CC) -std=c99 $(WARNINGS) $(LUA_CFLAGS) $(THREADS_CFLAGS) -o $(BUILD)/host spec/threads/host.c \
+	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) -pthread
+	@$(RUN) $(LUA) spec/threads/run.lua $(BUILD)/host $(SECONDS)
 
 # ---- benchmarks --------------------------------------------------------------------------------------------------
 # bench/run.lua explains WHAT, CLIENTS, ROUNDS and SCALE. Example: make bench WHAT=one CLIENTS=easy,sora

@@ -5,8 +5,8 @@
 --    assert(controller:loop())
 --
 -- Owns one pump per client and controller: a coroutine that polls the client while others wait.
--- Invariant: the pump ends with the last of them, or when the pauses of dropped coroutines would have ended, so
--- that the controller's loop can end by itself.
+-- Invariant: the pump ends with the last of them, or when the pauses of dropped coroutines would have ended,
+-- so that the controller's loop can end by itself.
 -- @module sora.loop.cqueues
 
 local condition = require "cqueues.condition"
