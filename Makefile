@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan threads bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house memcheck asan threads soak bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -186,6 +186,11 @@ asan: ## run the specs with the compiler's address and undefined behaviour sanit
 	  printf '#!/bin/sh\nexec %s --preload %s %s "$$@"\n' \
 	    "$$loader" "$$($(CC) -print-file-name=$(RUNTIME))" "$$lua" >$(BUILD)/lua && chmod +x $(BUILD)/lua
 	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BUILD)/lua $(BUSTED)
+
+soak: ## watch 10,000 JOBS on a server full of faults, for 60 SECONDS
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) spec/soak/run.lua $(or $(SECONDS),60) $(or $(JOBS),10000)
 
 # The program that loads the module is compiled with the sanitizer, too, because its runtime has to come first.
 THREADS_CFLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=thread

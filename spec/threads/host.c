@@ -2,7 +2,7 @@
  *
  * Owns the threads. Each runs the script in a new state, again and again until the seconds have passed; all start at
  * once, so that even the loading of modules is concurrent. The script gets the thread's number and the arguments, and
- * returns how many calls it made. Invariant: no state is used by two threads; what they share belongs to the modules. */
+ * returns how many calls it made. Invariant: no state is used by two threads; they share only what modules do. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdio.h>
