@@ -126,7 +126,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, sanitize, soak, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -180,7 +180,7 @@ SANITIZE = -fsanitize=address,undefined,float-cast-overflow,float-divide-by-zero
 RUNTIME = $(if $(IS_CLANG),libclang_rt.asan-$(shell uname -m).so,libasan.so)
 asan: BUILD := build/asan-$(notdir $(CC))-$(notdir $(LUA))
 asan: ## run the specs with the compiler's address and undefined behaviour sanitizers (CC=clang: clang's)
-	@$(DEPS) test
+	@$(DEPS) sanitize
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD) CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZE)"
 	@lua=$$(command -v $(LUA)) && loader=$$(ldd "$$lua" | grep -o '/[^ ]*/ld-[^ ]*') && \
 	  printf '#!/bin/sh\nexec %s --preload %s %s "$$@"\n' \
@@ -188,7 +188,7 @@ asan: ## run the specs with the compiler's address and undefined behaviour sanit
 	@$(RUN) LUA=$(CURDIR)/$(BUILD)/lua ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BUILD)/lua $(BUSTED)
 
 soak: ## watch 10,000 JOBS on a server full of faults, for 60 SECONDS
-	@$(DEPS) test
+	@$(DEPS) soak
 	@$(MAKE) --no-print-directory all
 	@$(RUN) $(LUA) spec/soak/run.lua $(or $(SECONDS),60) $(or $(JOBS),10000)
 
@@ -196,7 +196,7 @@ soak: ## watch 10,000 JOBS on a server full of faults, for 60 SECONDS
 THREADS_CFLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 threads: BUILD := build/threads-$(notdir $(CC))-$(notdir $(LUA))
 threads: ## run Lua states in eight threads under the thread sanitizer, for 15 SECONDS; a data race fails
-	@$(DEPS) test
+	@$(DEPS) sanitize
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD) CFLAGS="$(THREADS_CFLAGS)"
 	@$(CC) -std=c99 $(WARNINGS) $(LUA_CFLAGS) $(THREADS_CFLAGS) -o $(BUILD)/host spec/threads/host.c \
 	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) -pthread

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
-#   GOAL  build | demo | test | lint | memcheck | docs | bench | bench-check | ci
+#   GOAL  build | demo | test | lint | memcheck | sanitize | soak | docs | bench | bench-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
 # Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
@@ -40,6 +40,8 @@ has_headers() {
 has_compiler() { echo '#include <stdlib.h>' | $1 -E - >/dev/null 2>&1; }
 # Runs a program, because valgrind refuses to start without the debugging symbols of the dynamic linker.
 has_valgrind() { valgrind --quiet "$1" >/dev/null 2>&1; }
+# Links a program, because the runtime of clang's sanitizers is a package of its own.
+has_sanitizer() { echo 'int main(void) { return 0; }' | $1 -fsanitize=address,undefined -x c - -o /dev/null 2>/dev/null; }
 # OpenResty, or nginx with its Lua module.
 has_openresty() {
   has_command "$1" && { has_file /usr/lib/nginx/modules/ngx_http_lua_module.so || "$1" -V 2>&1 | grep -q openresty; }
@@ -113,6 +115,21 @@ need_memcheck() {
   need valgrind true valgrind "valgrind, and debugging symbols of the C library" "finds leaks and bad accesses"
 }
 
+# Takes the compiler, ${CC:-cc} unless given.
+need_sanitize() {
+  need_test
+  case ${1:-${CC:-cc}} in
+    *clang*) need sanitizer "${1:-$CC}" "clang libclang-rt-dev" "clang and its sanitizers" "finds bad accesses" ;;
+    *) need sanitizer "${1:-${CC:-cc}}" "gcc libc6-dev" "a C compiler with sanitizers" "finds bad accesses" ;;
+  esac
+}
+
+need_soak() {
+  need_test
+  need openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" "OpenResty, or nginx with its Lua module" \
+    "the server that answers thousands of polls"
+}
+
 need_docs() {
   need_build
   need command ldoc lua-ldoc "ldoc (luarocks install ldoc)" "writes the API reference"
@@ -154,6 +171,8 @@ fetch_bench() {
 need_ci() {
   need_lint
   need_memcheck
+  need_sanitize gcc
+  need_sanitize clang
   need_bench_check
   need_docs
   need command luarocks luarocks LuaRocks "installs the rock, as users do"
@@ -238,7 +257,7 @@ look() {
 }
 
 case $goal in
-  build | demo | test | lint | memcheck | docs | bench | bench-check | ci) look ;;
+  build | demo | test | lint | memcheck | sanitize | soak | docs | bench | bench-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then
