@@ -5,7 +5,7 @@ local process = require "spec.support.process"
 
 local cc = os.getenv("CC") or "cc"
 local FLAGS = "-std=c99 -Wall -Wextra -Werror -g -Isrc -Ispec/c_units"
-local SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+local SANITIZE = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all"
 local OUT = "build/c_units"
 
 -- A program of c_units/, and the sources that are linked to it.
