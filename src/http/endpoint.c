@@ -188,6 +188,10 @@ static const char *parse_base(struct endpoint *endpoint, const char *text) {
 
 /* --- making one --------------------------------------------------------- */
 
+/* Where libcurl looks for a proxy. */
+static const char *const proxy_variables[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+#define PROXY_VARIABLES (sizeof proxy_variables / sizeof proxy_variables[0])
+
 /* Adds the password in "scheme://user:password@host". */
 static int add_proxy_secret(struct buffer *secrets, const char *proxy) {
   const char *start = proxy != NULL ? strstr(proxy, "://") : NULL, *at, *colon;
@@ -200,6 +204,9 @@ static int add_proxy_secret(struct buffer *secrets, const char *proxy) {
 
 static int collect_secrets(struct endpoint *endpoint) {
   struct buffer *secrets = &endpoint->secrets;
+  size_t i;
+  for (i = 0; i < PROXY_VARIABLES; i++)
+    if (add_proxy_secret(secrets, getenv(proxy_variables[i])) != 0) return -1;
   if (endpoint->key != NULL && redact_add(secrets, endpoint->key, strlen(endpoint->key)) != 0) return -1;
   if (redact_add_headers(secrets, &endpoint->lines) != 0 || redact_add_query(secrets, endpoint->query) != 0) return -1;
   return add_proxy_secret(secrets, endpoint->proxy);
@@ -208,10 +215,9 @@ static int collect_secrets(struct endpoint *endpoint) {
 /* Keeps the proxy. Without one in the options libcurl asks the environment on every transfer; where the environment has
  * none now, "" spares that. */
 static int keep_proxy(struct endpoint *endpoint, const char *proxy) {
-  static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
   size_t i;
-  for (i = 0; proxy == NULL && i < sizeof names / sizeof names[0]; i++)
-    if (getenv(names[i]) != NULL) return 0;
+  for (i = 0; proxy == NULL && i < PROXY_VARIABLES; i++)
+    if (getenv(proxy_variables[i]) != NULL) return 0;
   return keep(&endpoint->proxy, proxy != NULL ? proxy : "");
 }
 
