@@ -54,6 +54,7 @@ build = {
         "src/lua/append.c",
         "src/lua/box.c",
         "src/lua/call.c",
+        "src/lua/clean.c",
         "src/lua/client.c",
         "src/lua/error.c",
         "src/lua/events.c",

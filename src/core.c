@@ -4,9 +4,9 @@
 int luaopen_sora_core(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
-  static void (*const open[])(lua_State *) = {box_open,     json_open,   error_open, util_open,  append_open,
-                                              options_open, client_open, wait_open,  call_open,  handle_open,
-                                              update_open,  api_open,    part_open,  stream_open};
+  static void (*const open[])(lua_State *) = {box_open,     json_open,   error_open, util_open, append_open,
+                                              options_open, client_open, clean_open, wait_open, call_open,
+                                              handle_open,  update_open, api_open,   part_open, stream_open};
   const char *problem = easy_init_libcurl();
   size_t i;
   if (problem != NULL) return luaL_error(L, "libcurl: %s", problem);

@@ -302,7 +302,7 @@ local function guarded(client, job, wait_for)
   local good, result, err = pcall(wait_for)
   if good then return result, err end
   if type(result) ~= "table" or not result.kind then
-    result = core.error { kind = "cancelled", message = tostring(result) }
+    result = core.error({ kind = "cancelled", message = tostring(result) }, client)
   end
   error(add_ticket(client, job, result), 0)
 end
@@ -316,7 +316,7 @@ local function wait_for_job(client, job, waiting)
   local view = normalize.video(job)
   if view.state == "completed" then return job end
   if not view.id then
-    local err = core.error { kind = "decode", message = no_id(view) }
+    local err = core.error({ kind = "decode", message = no_id(view) }, client)
     return nil, add_ticket(client, job, err)
   end
   local video, err = guarded(client, job, function() return client:wait(view.id, waiting) end)

@@ -44,8 +44,8 @@ local function tell(self, name, ...)
     result = listener(...)
   end
   if good and result ~= false then return nil end
-  return core.error { kind = "cancelled", message = good and name .. " stopped the download"
-    or ("%s raised an error: %s"):format(name, tostring(result)) }
+  return core.error({ kind = "cancelled", message = good and name .. " stopped the download"
+    or ("%s raised an error: %s"):format(name, tostring(result)) }, self.client)
 end
 
 -- What is in an answer ---------------------------------------------------------------
@@ -79,14 +79,14 @@ local function not_ready(state, err)
 end
 
 -- Returns the error of a job that has no file because it is not completed.
-local function check_state(video, err)
+local function check_state(self, video, err)
   local view = normalize.video(video)
   if view.state == "completed" then return nil end
   if not normalize.terminal(view.state) then return not_ready(view.state, err) end
   local cause = view.error or {}
-  return core.error { kind = view.state == "deleted" and "cancelled" or view.state, code = cause.code,
+  return core.error({ kind = view.state == "deleted" and "cancelled" or view.state, code = cause.code,
     video = video, message = cause.message
-      or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }
+      or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }, self.client)
 end
 
 -- The target -------------------------------------------------------------------------
@@ -230,7 +230,7 @@ local function find_in_job(self, err)
   self.asked = true
   local video, problem = pump.get_video(self.client, self.id, self.opts)
   if not video then return nil, nil, problem.status and err or problem end
-  local unfinished = check_state(video, err)
+  local unfinished = check_state(self, video, err)
   if unfinished then return nil, nil, unfinished end
   self.completed = video
   local address, bytes = find(video)
@@ -250,7 +250,7 @@ local function find_elsewhere(self, tried, err)
   if err.answer then
     local address, bytes = find(err.answer)
     if address or bytes then return address, bytes, err end
-    local unfinished = check_state(err.answer, err)
+    local unfinished = check_state(self, err.answer, err)
     if unfinished then return nil, nil, unfinished end
   end
   if self.target.variant or not is_answer(err) then return nil, nil, err end

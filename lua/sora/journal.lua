@@ -22,9 +22,9 @@ local LATE = 10       -- s; whoever writes a line for longer than this is though
 
 -- Where the lines are ----------------------------------------------------------------
 
-local function file_error(problem)
+local function file_error(client, problem)
   if type(problem) == "table" and problem.kind then return problem end
-  return core.error { kind = "file", message = "the journal: " .. tostring(problem) }
+  return core.error({ kind = "file", message = "the journal: " .. tostring(problem) }, client)
 end
 
 -- Iterates over the lines of an open file; unlike file:lines, it reads zeros on every Lua.
@@ -117,12 +117,12 @@ local function write(client, line)
   local written
   if text then written, problem = append(client, text) end
   if written then return true end
-  return nil, file_error(problem == nil and "append gave " .. tostring(written) or problem)
+  return nil, file_error(client, problem == nil and "append gave " .. tostring(written) or problem)
 end
 
-local function report(problem)
-  local err = file_error(problem)
-  io.stderr:write("sora: the journal could not be written: ", err.message, "\n")
+local function report(client, problem)
+  local err = file_error(client, problem)
+  io.stderr:write("sora: the journal could not be written: ", core.printable(err.message), "\n")
 end
 
 --- Writes the lines that wait. May yield where the journal's `append` does. Lines that can't be written are
@@ -142,7 +142,7 @@ function journal.flush(client, all)
     if not written then
       for _, other in ipairs(queue) do other.tried = true end
       store.failed = #queue
-      return report(problem)
+      return report(client, problem)
     end
     line.tried = true
     if queue[1] == line then table.remove(queue, 1) end
@@ -175,7 +175,7 @@ local function note(client, line)
   local store = client._journal
   if not store then return end
   local text, problem = encode(client, line)
-  if not text then return report(problem) end
+  if not text then return report(client, problem) end
   store.queue[#store.queue + 1] = { text = text }
   if store.direct then journal.flush(client) end
 end
@@ -394,10 +394,10 @@ end
 function journal.tickets(client)
   local record, breathe = new_record(client), breather(client)
   local step, state, at = client._journal.read()
-  if not step then return nil, file_error(state) end
+  if not step then return nil, file_error(client, state) end
   while true do -- no for-iterator: a journal's own may yield, on Lua 5.1 too
     local text, problem = step(state, at)
-    if text == nil and problem ~= nil then return nil, file_error(problem) end
+    if text == nil and problem ~= nil then return nil, file_error(client, problem) end
     if text == nil then break end
     take(record, text)
     at = text

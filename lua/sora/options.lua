@@ -182,7 +182,7 @@ local function print_event(event)
   if event.error then parts[#parts + 1] = event.error end
   if event.delay then parts[#parts + 1] = ("again in %.2f s"):format(event.delay) end
   if event.seconds then parts[#parts + 1] = ("%.3f s"):format(event.seconds) end
-  io.stderr:write(table.concat(parts, " "), "\n")
+  io.stderr:write(core.printable(table.concat(parts, " ")), "\n")
 end
 
 -- SORA_DEBUG=1 prints the events, and the user's own on_event is called as well.

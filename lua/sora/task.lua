@@ -35,8 +35,8 @@ function task.current()
   return current and coroutine.running() == current.co and current or nil
 end
 
-local function stopped(message)
-  return core.error { kind = "cancelled", message = message }
+local function stopped(client, message)
+  return core.error({ kind = "cancelled", message = message }, client)
 end
 
 -- Ends a task with these results.
@@ -48,7 +48,7 @@ end
 
 -- What the code raised: an error table is the result, too.
 local function fail(self, problem)
-  if type(problem) ~= "table" or not problem.kind then problem = stopped(tostring(problem)) end
+  if type(problem) ~= "table" or not problem.kind then problem = stopped(self.client, tostring(problem)) end
   if self.on_fail then self.on_fail(problem) end
   finish(self, nil, problem)
 end
@@ -159,7 +159,7 @@ function Handle:cancel()
   if not own or self:done() then return false end
   local usable, err = core.usable(own.client)
   if not usable and err.kind == "forked" then return false end
-  return stop(own, stopped "the call was cancelled")
+  return stop(own, stopped(own.client, "the call was cancelled"))
 end
 
 --- Resumes the tasks that have something to do and calls the callbacks of those that have ended.

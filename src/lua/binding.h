@@ -20,12 +20,14 @@ struct events;
 struct client {
   struct endpoint *endpoint; /* NULL: closed */
   struct loop loop;
-  unsigned generation;    /* of the process that may use it */
-  int asks_key;           /* api_key is a function, in the client's table */
-  int listened;           /* on_event is there, in the client's table */
-  int spares;             /* calls in FIELD_SPARES */
-  struct buffer get_path; /* a C string: where get_video finds a job, perhaps with a query, with "{id}" in it */
-  struct events *events;  /* that on_event has yet to receive */
+  unsigned generation;        /* of the process that may use it */
+  int asks_key;               /* api_key is a function, in the client's table */
+  int listened;               /* on_event is there, in the client's table */
+  int spares;                 /* calls in FIELD_SPARES */
+  struct buffer get_path;     /* a C string: where get_video finds a job, perhaps with a query, with "{id}" in it */
+  struct events *events;      /* that on_event has yet to receive */
+  struct buffer secrets;      /* the endpoint's, also after the client is closed */
+  struct buffer call_secrets; /* those of its calls, for errors that Lua makes */
   struct endpoint_options options; /* only while the client is made */
 };
 
@@ -82,7 +84,17 @@ void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
 int error_return(lua_State *L, enum failure_kind kind, const char *message); /* nil, err */
 int error_misuse(lua_State *L, const char *who, int arg, const char *text);  /* arg 0: not named */
+void error_set_type(lua_State *L);                                           /* makes the table on top an error */
+
+/* What a text is cleaned of: the secrets that last, and those of a call or of some. Pushes the text without them. */
+struct secrets {
+  const struct buffer *lasting, *passing;
+};
+void error_push_clean(lua_State *L, const struct secrets *s, const char *text, size_t len);
 void error_open(lua_State *L);
+
+/* From clean.c: errors that Lua makes. */
+void clean_open(lua_State *L);
 
 /* From json.c. json_decode pushes the table and returns 1, or pushes the reason and returns 0. */
 int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch);

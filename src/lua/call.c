@@ -137,8 +137,10 @@ int call_prepare(lua_State *L, struct client *client, int table, struct call *ca
   if (r->query.len != 0 && (buffer_string(&r->query) == NULL || redact_add_query(&r->secrets, r->query.data) != 0))
     return raise_memory(L);
   if ((!(client->asks_key || call->lines.len != 0) || make_headers(L, client, table, call)) &&
-      client_is_usable(L, client))
+      client_is_usable(L, client)) {
+    if (redact_remember(&client->call_secrets, &r->secrets) != 0) raise_memory(L);
     return 1;
+  }
   return 0;
 }
 

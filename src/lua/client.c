@@ -72,6 +72,8 @@ static int collect(lua_State *L) {
   (void)close_client(L);
   buffer_free(&(*box)->options.headers); /* of a client that failed to open */
   buffer_free(&(*box)->get_path);
+  buffer_free(&(*box)->secrets);
+  buffer_free(&(*box)->call_secrets);
   free(*box);
   *box = NULL;
   return 0;
@@ -127,7 +129,9 @@ static int new_client(lua_State *L) {
   client->endpoint = endpoint_new(&client->options, &why, &config);
   buffer_free(&client->options.headers);
   if (client->endpoint == NULL && config) return error_return(L, KIND_CONFIG, lua_pushfstring(L, "base_url %s", why));
-  if (client->endpoint == NULL) return raise_memory(L);
+  if (client->endpoint == NULL ||
+      buffer_add(&client->secrets, client->endpoint->secrets.data, client->endpoint->secrets.len) != 0)
+    return raise_memory(L);
   code = loop_open(&client->loop, client->endpoint);
   if (code == LOOP_NO_DESCRIPTOR) {
     (void)error_return(L, KIND_TRANSPORT,

@@ -1,7 +1,8 @@
 /* error.c - errors: tables that calls return, { kind, message, … } with __tostring, and misuse, which is raised.
  *
  * Owns how an outcome becomes a table, and the set of the module's own chunks: the first line outside them is where the
- * user misused it. Invariant: every string from outside passes push_clean, so that no error ever shows a secret. */
+ * user misused it. Invariant: every string from outside passes error_push_clean, so that no error ever shows a secret;
+ * as text, an error does a terminal no harm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -65,19 +66,84 @@ static int complain(lua_State *L) {
   return error_misuse(L, luaL_checkstring(L, 1), (int)luaL_optinteger(L, 3, 0), luaL_checkstring(L, 2));
 }
 
-/* --- the table ---------------------------------------------------------------- */
+/* --- as text ------------------------------------------------------------------ */
 
-/* Pushes "<join><label><field>" of the error at 1, or "". */
+static int is_tail(unsigned char c) {
+  return (c & 0xc0) == 0x80;
+}
+
+/* Returns the length of the UTF-8 character (RFC 3629) at `s` that a terminal may get; 0: a control character, or none.
+ */
+static size_t printable_length(const char *text, size_t left) {
+  const unsigned char *s = (const unsigned char *)text;
+  if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7f;
+  if (left < 2 || s[0] < 0xc2 || s[0] > 0xf4 || !is_tail(s[1])) return 0;
+  if (s[0] < 0xe0) return s[0] == 0xc2 && s[1] < 0xa0 ? 0 : 2;
+  if (left < 3 || !is_tail(s[2])) return 0;
+  if (s[0] < 0xf0) return (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ? 0 : 3;
+  if (left < 4 || !is_tail(s[3])) return 0;
+  return (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) ? 0 : 4;
+}
+
+/* Adds "\n" or "\x1b" for a byte. */
+static void add_escaped(luaL_Buffer *b, char byte) {
+  static const char names[] = "\nn\rr\tt";
+  const char *name = byte != '\0' ? strchr(names, byte) : NULL;
+  char text[8];
+  if (name != NULL && (unsigned char)byte < 0x20) {
+    snprintf(text, sizeof text, "\\%c", name[1]);
+  } else {
+    snprintf(text, sizeof text, "\\x%02x", (unsigned)(unsigned char)byte);
+  }
+  luaL_addstring(b, text);
+}
+
+/* Replaces the string on top by one that does a terminal no harm. */
+static void make_printable(lua_State *L) {
+  size_t len, at, size;
+  const char *text = lua_tolstring(L, -1, &len);
+  luaL_Buffer b;
+  for (at = 0; at < len && (size = printable_length(text + at, len - at)) != 0;) at += size;
+  if (at == len) return;
+  luaL_buffinit(L, &b);
+  for (at = 0; at < len; at += size != 0 ? size : 1) {
+    size = printable_length(text + at, len - at);
+    if (size != 0) {
+      luaL_addlstring(&b, text + at, size);
+    } else {
+      add_escaped(&b, text[at]);
+    }
+  }
+  luaL_pushresult(&b);
+  lua_remove(L, -2);
+}
+
+/* core.printable(text): the text with its control characters, and bytes that are no UTF-8, escaped. */
+static int printable(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  make_printable(L);
+  return 1;
+}
+
+/* Pushes what joins, the label and the field of the error at 1, if it has that. */
 static void push_part(lua_State *L, const char **join, const char *label, const char *field) {
   lua_getfield(L, 1, field);
-  if (lua_isstring(L, -1)) {
-    lua_pushfstring(L, "%s%s%s", *join, label, lua_tostring(L, -1));
-    lua_remove(L, -2);
-    *join = ", ";
-  } else {
+  if (!lua_isstring(L, -1)) {
     lua_pop(L, 1);
-    lua_pushliteral(L, "");
+    return;
   }
+  lua_pushfstring(L, "%s%s", *join, label);
+  lua_insert(L, -2);
+  *join = ", ";
+}
+
+/* Pushes the field of the error at 1, or "?". */
+static void push_text(lua_State *L, const char *field) {
+  lua_getfield(L, 1, field);
+  if (lua_isstring(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "?");
 }
 
 /* "sora: api: Video not found (HTTP 404, code not_found, request req_1)" */
@@ -85,34 +151,32 @@ static int error_tostring(lua_State *L) {
   const char *join = " (";
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  lua_getfield(L, 1, "kind");
-  lua_getfield(L, 1, "message");
-  lua_pushfstring(L, "sora: %s: %s", lua_isstring(L, 2) ? lua_tostring(L, 2) : "?",
-                  lua_isstring(L, 3) ? lua_tostring(L, 3) : "?");
+  lua_pushliteral(L, "sora: ");
+  push_text(L, "kind");
+  lua_pushliteral(L, ": ");
+  push_text(L, "message");
   push_part(L, &join, "HTTP ", "status");
   push_part(L, &join, "code ", "code");
   push_part(L, &join, "", "curl");
   push_part(L, &join, "request ", "request_id");
   lua_pushstring(L, *join == ',' ? ")" : "");
-  lua_concat(L, lua_gettop(L) - 3);
+  lua_concat(L, lua_gettop(L) - 1);
+  make_printable(L);
   return 1;
 }
 
-/* core.error{ kind =, message =, … }: makes a table of Lua's an error. */
-static int make_error(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+/* --- the table ---------------------------------------------------------------- */
+
+void error_set_type(lua_State *L) {
   luaL_getmetatable(L, ERROR_TYPE);
-  lua_setmetatable(L, 1);
-  return 1;
+  lua_setmetatable(L, -2);
 }
 
 void error_push(lua_State *L, enum failure_kind kind, const char *message) {
   lua_newtable(L);
   set_string(L, "kind", failure_kind_name(kind));
   set_string(L, "message", message);
-  luaL_getmetatable(L, ERROR_TYPE);
-  lua_setmetatable(L, -2);
+  error_set_type(L);
 }
 
 int error_return(lua_State *L, enum failure_kind kind, const char *message) {
@@ -123,38 +187,44 @@ int error_return(lua_State *L, enum failure_kind kind, const char *message) {
 
 /* --- from a call -------------------------------------------------------------- */
 
-static void redact(const struct request *r, char *text, size_t len) {
-  redact_text(&r->endpoint->secrets, text, len);
-  redact_text(&r->secrets, text, len);
+/* Overwrites the secrets of a client, and those of a call. */
+static void redact(const struct secrets *s, char *text, size_t len) {
+  redact_text(s->lasting, text, len);
+  redact_text(s->passing, text, len);
 }
 
-/* Pushes a string in which every secret is overwritten. */
-static void push_clean(lua_State *L, struct call *call, const char *text, size_t len) {
-  struct buffer *b = &call->scratch;
-  b->len = 0;
-  if (buffer_add(b, text, len) != 0) raise_memory(L);
-  redact(&call->request, b->data, b->len);
-  lua_pushlstring(L, b->len != 0 ? b->data : "", b->len);
+void error_push_clean(lua_State *L, const struct secrets *s, const char *text, size_t len) {
+  char *copy = lua_newuserdata(L, len + 1); /* not on the C heap: pushing the string may raise */
+  memcpy(copy, text, len);
+  redact(s, copy, len);
+  lua_pushlstring(L, copy, len);
+  lua_remove(L, -2);
 }
 
-/* Sets a field of the error on top. */
-static void set_clean(lua_State *L, struct call *call, const char *field, const char *text, size_t len) {
-  push_clean(L, call, text, len);
-  lua_setfield(L, -2, field);
+static struct secrets secrets_of(const struct call *call) {
+  struct secrets s;
+  s.lasting = &call->request.endpoint->secrets;
+  s.passing = &call->request.secrets;
+  return s;
+}
+
+/* Sets a field of the error at `index`, which is below the top. */
+static void set_clean(lua_State *L, const struct call *call, int index, const char *field, const char *text,
+                      size_t len) {
+  struct secrets s = secrets_of(call);
+  error_push_clean(L, &s, text, len);
+  lua_setfield(L, index, field);
 }
 
 /* Copies the text fields of the table on top into the error below it, and pops it. */
-static void take_fields(lua_State *L, struct call *call) {
+static void take_fields(lua_State *L, const struct call *call) {
   static const char *const names[] = {"message", "code", "type", "param", "request_id"};
   size_t i, len;
   for (i = 0; i < sizeof names / sizeof names[0]; i++) {
     const char *text;
     lua_getfield(L, -1, names[i]);
     text = lua_tolstring(L, -1, &len);
-    if (text != NULL) {
-      push_clean(L, call, text, len);
-      lua_setfield(L, -4, names[i]);
-    }
+    if (text != NULL) set_clean(L, call, lua_gettop(L) - 2, names[i], text, len);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -179,20 +249,17 @@ static void read_body(lua_State *L, struct call *call) {
   lua_pushlstring(L, body->data, body->len);
   json_read(L, JSON_TEXT);
   text = lua_tolstring(L, -1, &len);
-  if (text != NULL) {
-    push_clean(L, call, text, len);
-    lua_setfield(L, -3, "message");
-  }
+  if (text != NULL) set_clean(L, call, lua_gettop(L) - 1, "message", text, len);
   lua_pop(L, 1);
 }
 
-static void set_request_id(lua_State *L, struct call *call) {
+static void set_request_id(lua_State *L, const struct call *call) {
   static const char *const names[] = {"x-request-id", "request-id", "apim-request-id", "x-oneapi-request-id"};
   struct header field;
   size_t i;
   for (i = 0; i < sizeof names / sizeof names[0]; i++)
     if (headers_find(&call->request.outcome.headers, names[i], strlen(names[i]), &field)) {
-      set_clean(L, call, "request_id", field.value, field.value_len);
+      set_clean(L, call, lua_gettop(L), "request_id", field.value, field.value_len);
       return;
     }
 }
@@ -201,7 +268,7 @@ static void set_message(lua_State *L, struct call *call) {
   const struct request *r = &call->request;
   const char *message = request_message(r);
   if (r->outcome.kind != KIND_API || message[0] != '\0') {
-    set_clean(L, call, "message", message, strlen(message));
+    set_clean(L, call, lua_gettop(L), "message", message, strlen(message));
     return;
   }
   read_body(L, call);
@@ -223,12 +290,21 @@ static void set_retry_after(lua_State *L, double seconds) {
   }
 }
 
+/* Redacts the answer's body, of which a part may be missing if the transfer failed. */
+static void redact_body(struct call *call) {
+  struct outcome *out = &call->request.outcome;
+  struct secrets s = secrets_of(call);
+  redact(&s, out->body.data, out->body.len);
+  if (out->code == CURLE_OK) return;
+  redact_cut_text(s.lasting, out->body.data, out->body.len);
+  redact_cut_text(s.passing, out->body.data, out->body.len);
+}
+
 void error_push_call(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   struct outcome *out = &r->outcome;
   error_push(L, out->kind, "");
-  /* Before anything is cut off: half a key is a secret too. Other spellings of JSON are found by push_clean. */
-  redact(r, out->body.data, out->body.len);
+  redact_body(call); /* before anything is cut off: half a key is a secret too */
   set_request_id(L, call);
   set_message(L, call);
   if (out->status != 0) set_count(L, "status", out->status);
@@ -244,7 +320,7 @@ void error_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"own", own},
       {"complain", complain},
-      {"error", make_error},
+      {"printable", printable},
       {NULL, NULL},
   };
   luaL_newmetatable(L, ERROR_TYPE);

@@ -87,7 +87,8 @@ end
 -- @treturn ?function on_done, which each job has for itself
 function Group:share(rules)
   local on_done = rules.on_done
-  rules.on_done, rules.group = nil, self -- `group` is here because that saves a field in each job
+  -- These are here because that saves fields in each job.
+  rules.on_done, rules.group, rules.client = nil, self, self.client
   self.rules = machine.share(rules, self.rules)
   return self.rules, on_done
 end

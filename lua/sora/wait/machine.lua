@@ -1,7 +1,7 @@
 --- The state machine of one wait: when to poll next, and when to stop.
 -- Owns the options of a wait and the meaning of each answer. Invariant: it has no clock, no random source and
 -- no network, and calls no callback but in `progress`; every error that ends a wait carries the last
--- snapshot.
+-- snapshot, in which no secret of `rules.client` is shown.
 -- @module sora.wait.machine
 -- @local
 
@@ -91,7 +91,10 @@ end
 
 -- `finished` comes last: whatever raises here leaves a job that has not ended.
 local function finish(job, err)
-  if err then err.video = job.video end
+  if err then
+    err.video = job.video
+    core.error(err, job.rules.client)
+  end
   if err or job.err then job.err = err end
   job.finished = true
 end
