@@ -174,7 +174,7 @@ end
 
 local function print_event(event)
   if event.event == "callback_error" then
-    io.stderr:write("sora: a callback raised an error: ", tostring(event.raised), "\n")
+    io.stderr:write("sora: a callback raised an error: ", core.printable(tostring(event.raised)), "\n")
     return
   end
   local parts = { "sora:", event.event, event.method, event.url, "attempt " .. event.attempt }

@@ -27,7 +27,7 @@ end
 local function report(client, problem)
   if problems.tell(client, problem) then return end
   local good, text = pcall(tostring, problem)
-  io.stderr:write("sora: a callback raised an error: ", good and text or type(problem), "\n")
+  io.stderr:write("sora: a callback raised an error: ", core.printable(good and text or type(problem)), "\n")
 end
 
 --- Reports what was kept.

@@ -43,7 +43,7 @@ end
 function host.pump(client)
   local good, problem = pcall(client.update, client, 0)
   if not good and not client:report(problem) then
-    io.stderr:write("sora: a callback raised an error: ", tostring(problem), "\n")
+    io.stderr:write("sora: a callback raised an error: ", core.printable(tostring(problem)), "\n")
   end
 end
 
