@@ -19,12 +19,10 @@
 --
 -- `Expect: 100-continue` is answered automatically, and `Connection: close` in a request is obeyed.
 local cjson = require("cjson.safe").new()
-local process = require "spec.support.process"
+local remote = require "spec.support.remote"
 local socket = require "cqueues.socket"
 local sockopt = require "spec.support.sockopt"
 
-local START_TIMEOUT, CONTROL_TIMEOUT = 60, 60
-local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
 local MAIN = debug.getinfo(1, "S").source:match("^@(.*)%.lua$") .. "_main.lua"
 
 local REASONS = { [200] = "OK", [201] = "Created", [202] = "Accepted", [204] = "No Content",
@@ -118,54 +116,20 @@ end
 
 -- Servers ------------------------------------------------------------------------
 
-local function receive(control)
-  local line, why = control:read("*l")
-  local answer = line and cjson.decode(line)
-  if not answer then error("the test server is gone (" .. tostring(why or "end of file") .. ")", 0) end
-  return answer
-end
-
-local function call(self, command, arguments)
-  local line = arguments or {}
-  line.command = command
-  self.control:settimeout((line.timeout or 0) + CONTROL_TIMEOUT)
-  self.control:write(assert(cjson.encode(line)), "\n")
-  local answer = receive(self.control)
-  if answer.error then error(answer.error, 3) end
-  return answer.value
-end
-
-local function listen()
-  local listener = assert(socket.listen("127.0.0.1", 0))
-  local _, _, port = listener:localname()
-  return listener, port
-end
-
 --- Starts a server on a port that the system chooses.
 -- @tparam[opt] table options `tls = { cert = path, key = path }` makes it speak TLS
 -- @return a server with the fields `port` and `url`
 function httpd.start(options)
   local tls = options and options.tls
-  local listener, control_port = listen()
-  -- LD_PRELOAD may hold a sanitizer, which is only for the process of the specs.
-  os.execute("env -u LD_PRELOAD " .. process.command { "lua5.4", MAIN, control_port, tls and tls.cert,
-    tls and tls.key } .. " &")
-  local control = listener:accept(START_TIMEOUT)
-  listener:close()
-  if not control then error("the test server did not start", 2) end
-  control:setmode("bn", "bn")
-  control:setmaxline(MAX_LINE, MAX_LINE)
-  control:onerror(function(_, _, why) return why end)
-  control:settimeout(START_TIMEOUT)
-  local port = math.floor(receive(control).value)
+  local process = remote.start(MAIN, tls and tls.cert, tls and tls.key)
   local base = tls and "https://localhost:%d" or "http://127.0.0.1:%d"
-  return setmetatable({ control = control, port = port, url = base:format(port) }, server)
+  return setmetatable({ remote = process, port = process.port, url = base:format(process.port) }, server)
 end
 
 --- Appends answers to the script. The n-th request without a matching route, counted over all connections,
 -- gets the n-th answer; when the script is used up, a 599 that says so.
 function server:reply(...)
-  call(self, "reply", { answers = compile_all{ ... } })
+  self.remote:call("reply", { answers = compile_all{ ... } })
   return self
 end
 
@@ -175,7 +139,7 @@ end
 -- @tparam table answers one answer, or a list whose last one repeats
 function server:route(method, path, answers)
   local list = answers[1] and answers or { answers }
-  call(self, "route", { method = method, path = path, answers = compile_all(list) })
+  self.remote:call("route", { method = method, path = path, answers = compile_all(list) })
   return self
 end
 
@@ -191,42 +155,37 @@ end
 -- repeated ones joined by ", "), `raw_head` (exact bytes), `body` (without chunk framing), `at` (monotonic
 -- seconds).
 function server:requests()
-  return whole_numbers(call(self, "requests"))
+  return whole_numbers(self.remote:call("requests"))
 end
 
 --- Waits for n complete requests and returns all of them. Raises after `timeout` (60) seconds.
 function server:wait_requests(n, timeout)
-  return whole_numbers(call(self, "wait", { n = n, timeout = timeout or 60 }))
+  return whole_numbers(self.remote:call("wait", { n = n, timeout = timeout or 60 }))
 end
 
 --- Returns how many TCP connections were accepted.
 function server:connections()
-  return math.floor(call(self, "connections"))
+  return math.floor(self.remote:call("connections"))
 end
 
 --- Sends every answer that is held back now.
 function server:release()
-  call(self, "release")
+  self.remote:call("release")
 end
 
 --- Closes the idle connections.
 function server:drop_connections()
-  call(self, "drop")
+  self.remote:call("drop")
 end
 
 --- Clears script, routes, log and counts, and closes all connections, so that specs are independent.
 function server:reset()
-  call(self, "reset")
+  self.remote:call("reset")
 end
 
 --- Ends the process. Its port is closed when this returns. Safe to call twice.
 function server:stop()
-  if not self.control then return end
-  self.control:settimeout(CONTROL_TIMEOUT)
-  self.control:write('{"command":"stop"}\n')
-  self.control:read("*l") -- waits for the end of the connection
-  self.control:close()
-  self.control = nil
+  self.remote:stop()
 end
 
 -- Ports without a server ---------------------------------------------------------
@@ -234,7 +193,7 @@ end
 --- Returns a URL that refuses connections. Its port is the local end of an open connection, so that no other
 -- program can listen on it.
 function httpd.refused_url()
-  local listener, port = listen()
+  local listener, port = remote.listen()
   local client = assert(socket.connect("127.0.0.1", port):connect())
   local _, _, near_port = client:localname()
   anchored[#anchored + 1] = { client, assert(listener:accept()) }
@@ -245,7 +204,7 @@ end
 --- Returns a URL where connecting neither succeeds nor fails: the listener's queue is full, so Linux drops
 -- every further SYN silently.
 function httpd.blackhole()
-  local listener, port = listen()
+  local listener, port = remote.listen()
   sockopt.backlog(listener, 0)
   anchored[#anchored + 1] = { listener, assert(socket.connect("127.0.0.1", port):connect()) }
   return ("http://127.0.0.1:%d"):format(port)

@@ -24,13 +24,23 @@ sign() { # name, alternative names, dates …
   name=$1 names=$2
   shift 2
   echo "subjectAltName=$names" > "$name.ext"
-  openssl req -new -key key.pem -subj "/CN=$name" |
-    openssl x509 -req -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile "$name.ext" -out "$name.pem" "$@"
+  openssl req -new -key key.pem -subj "/CN=$name" -out "$name.csr"
+  openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile "$name.ext" -out "$name.pem" "$@"
 }
 sign server DNS:localhost,IP:127.0.0.1 -days 2
 sign other_name DNS:other.example -days 2
 sign expired DNS:localhost,IP:127.0.0.1 -days -1 ||
   sign expired DNS:localhost,IP:127.0.0.1 -not_before 20200101000000Z -not_after 20200102000000Z
+openssl ecparam -name prime256v1 -genkey -noout -out other-ca-key.pem
+openssl req -x509 -new -key other-ca-key.pem -subj "/CN=Other CA" -days 2 -out other-ca.pem
+openssl x509 -req -in server.csr -CA other-ca.pem -CAkey other-ca-key.pem -CAcreateserial \
+  -extfile server.ext -out unknown_ca.pem -days 2
+printf "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n" > ca.cnf
+printf "[p]\ncommonName=supplied\n" >> ca.cnf
+: > index
+echo 01 > serial
+openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in server.csr -extfile server.ext -notext \
+  -startdate 20400101000000Z -enddate 20410101000000Z -out not_yet_valid.pem
 ]]
 
 local function make_folder()
@@ -41,8 +51,8 @@ end
 
 --- Makes the certificates, or returns those made before.
 -- @treturn table `ca`, the path of a CA certificate, and four tables `{ cert = path, key = path }`. The CA
--- signed `server` (for localhost and 127.0.0.1), `expired` and `other_name` (for another host), but not
--- `self_signed`
+-- signed `server` (for localhost and 127.0.0.1), `expired`, `not_yet_valid` and `other_name` (for another
+-- host), but not `self_signed` and `unknown_ca`
 function tls.certificates()
   if cached then return cached end
   local folder, pipe = make_folder()
@@ -51,7 +61,7 @@ function tls.certificates()
     error("openssl made no certificates:\n" .. process.slurp(folder .. "/log"))
   end
   cached = { ca = folder .. "/ca.pem", pipe = pipe } -- kept, because a collected pipe would close
-  for _, name in ipairs{ "server", "expired", "other_name", "self_signed" } do
+  for _, name in ipairs{ "server", "expired", "not_yet_valid", "other_name", "self_signed", "unknown_ca" } do
     cached[name] = { cert = folder .. "/" .. name .. ".pem", key = folder .. "/key.pem" }
   end
   return cached
