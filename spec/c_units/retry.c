@@ -32,7 +32,7 @@ static void statuses(void) {
 }
 
 /* Every status, with each value of x-should-retry (`advice`). A POST is repeated after 429, and after a 503 with a time
- * to come back at; 408 and any other 5xx may hide a job that was made. */
+ * to come back at; 408, any other 5xx and a 1xx may hide a job that was made. */
 static void answers(double retry_after) {
   int status, repeatable, unsent, advice;
   for (status = 100; status <= 599; status++)
@@ -50,7 +50,7 @@ static void answers(double retry_after) {
           else
             again = status == 429 || put_off;
           if (retry_after > 120) again = 0;
-          ambiguous = !repeatable && !unsent && !put_off && (status >= 500 || status == 408);
+          ambiguous = !repeatable && !unsent && !put_off && (status >= 500 || status == 408 || status < 200);
           CHECK_CASE((retry_delay(&f) >= 0) == again, "status %d repeatable %d unsent %d advice %d after %g", status,
                      repeatable, unsent, advice, retry_after);
           CHECK_CASE(!retry_is_ambiguous(&f) == !ambiguous, "status %d repeatable %d unsent %d advice %d after %g",

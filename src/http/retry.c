@@ -13,10 +13,10 @@ static int is_put_off(const struct retry_facts *facts) {
   return facts->status == 503 && facts->retry_after >= 0;
 }
 
-/* Proxies answer 408 when the server took too long, so it says as little as a 5xx. */
+/* Proxies answer 408 when the server took too long, so it says as little as a 5xx; and so does a 101. */
 int retry_is_ambiguous(const struct retry_facts *facts) {
   if (facts->repeatable || facts->unsent) return 0;
-  return facts->status == 0 || facts->status == 408 || (facts->status >= 500 && !is_put_off(facts));
+  return facts->status < 200 || facts->status == 408 || (facts->status >= 500 && !is_put_off(facts));
 }
 
 static int worth_repeating(const struct retry_facts *facts) {
