@@ -310,6 +310,8 @@ static int is_short(const struct request *r) {
 
 /* What libcurl said of the transfer, or what it could not know. */
 static CURLcode true_code(struct request *r, CURLcode code) {
+  /* What breaks after the whole answer has come, while the request was still being sent, changes nothing. */
+  if (r->outcome.kind == KIND_NONE && (r->outcome.cut || (code != CURLE_OK && receive_is_whole(r)))) return CURLE_OK;
   if (r->motion.stalled) {
     snprintf(r->easy->error, sizeof r->easy->error, "no byte came or went for %g s", r->timeout);
     return CURLE_OPERATION_TIMEDOUT;

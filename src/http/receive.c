@@ -10,12 +10,17 @@
 #include "base/sys.h"
 #include "http/headers.h"
 
-#define MAX_HEADERS (256 * 1024)   /* bytes of an answer's headers */
+#define MAX_HEADERS (256 * 1024)   /* bytes of an answer's headers, with those of all 1xx before it */
 #define MAX_ERROR_BODY (64 * 1024) /* bytes kept of an answer that is not a 2xx */
+#define MAX_ERROR_READ (1 << 20)   /* bytes read of it, for the sake of its connection */
 #define MAX_PENDING (256 * 1024)   /* bytes queued for a sink before the transfer is paused */
 #define FILM_HEAD 8                /* bytes that tell a film */
 #define NEVER 1000000L             /* s */
 #define CHANGED "the file changed in the middle of the download"
+
+static int is_success(int status) {
+  return status >= 200 && status < 300;
+}
 
 /* "HTTP/1.1 200 OK" begins a new header block: the last one was a 1xx, or a proxy's own. */
 static void start_headers(struct request *r, const char *line, size_t len) {
@@ -32,15 +37,16 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
   struct request *r = context;
   struct buffer *headers = &r->outcome.headers;
   size_t len = size * count;
-  if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
+  r->outcome.header_bytes += len;
+  if (r->outcome.header_bytes > MAX_HEADERS) {
+    request_fail(r, KIND_TOO_LARGE, "the answer's headers are larger than 256 KiB");
+    return 0;
+  }
+  if (len > 5 && headers_same(line, "HTTP/", 5)) {
     start_headers(r, line, len);
     return len;
   }
   if (len <= 2) r->outcome.headers_complete = 1;
-  if (headers->len + len > MAX_HEADERS) {
-    request_fail(r, KIND_TOO_LARGE, "the answer's headers are larger than 256 KiB");
-    return 0;
-  }
   return buffer_add(headers, line, len) == 0 ? len : 0;
 }
 
@@ -161,19 +167,44 @@ static int start_part(struct request *r, const struct buffer *validator) {
   return 0;
 }
 
+/* Reads the number that a field's value begins with; -1: it begins with none. */
+static long long read_number(const struct header *field) {
+  char text[32], *end;
+  size_t len = field->value_len < sizeof text ? field->value_len : sizeof text - 1;
+  long long number;
+  memcpy(text, field->value, len);
+  text[len] = '\0';
+  number = strtoll(text, &end, 10);
+  return end == text ? -1 : number;
+}
+
+/* The length that an answer names, or -1: it names none, or is chunked (RFC 9112, 6.3). Of several the largest counts,
+ * so that nothing short passes for the whole. */
+static long long read_length(const struct request *r) {
+  struct header field;
+  size_t at = 0;
+  long long length = -1;
+  while (headers_next(&r->outcome.headers, &at, &field)) {
+    if (field.name_len == 17 && headers_same(field.name, "transfer-encoding", 17)) return -1;
+    if (field.name_len == 14 && headers_same(field.name, "content-length", 14)) {
+      long long one = read_number(&field);
+      if (one > length) length = one;
+    }
+  }
+  return length;
+}
+
 /* Reads the headers of a file when its first bytes are here. 0, or -1: the request has failed. */
 static int start_file(struct request *r) {
   struct file *f = &r->file;
   struct buffer validator = {0};
-  char length[32];
   int result = read_validator(r, &validator);
   f->unread = 1;
   if (result == 0 && r->outcome.status == 206) {
     result = start_part(r, &validator);
     if (result == 0 && validator.len == 0 && f->ranged) return 0; /* ours still names this version */
   } else if (result == 0 && (r->outcome.status == 200 || r->takes_film)) {
-    int has_length = headers_copy(&r->outcome.headers, "content-length", length, sizeof length);
-    result = start_whole(r, &validator, has_length ? strtoll(length, NULL, 10) : -1);
+    result = start_whole(r, &validator, read_length(r));
   } else if (result == 0) {
     result = fail(r, KIND_API, "the server answered with a status that no file has");
   }
@@ -252,8 +283,12 @@ static size_t keep_file(struct request *r, const char *data, size_t len) {
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct request *r = context;
   size_t len = size * count, left;
-  if (r->outcome.status >= 200 && r->outcome.status < 300)
-    return r->file.expected ? keep_file(r, data, len) : keep_created(r, data, len);
+  if (is_success(r->outcome.status)) return r->file.expected ? keep_file(r, data, len) : keep_created(r, data, len);
+  if (len > MAX_ERROR_READ - r->outcome.error_bytes) {
+    r->outcome.cut = 1;
+    return 0;
+  }
+  r->outcome.error_bytes += len;
   left = r->outcome.body.len < MAX_ERROR_BODY ? MAX_ERROR_BODY - r->outcome.body.len : 0;
   return buffer_add(&r->outcome.body, data, len < left ? len : left) == 0 ? len : 0;
 }
@@ -266,6 +301,7 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
   double time = sys_clock();
   (void)total;
   (void)up_total;
+  if (!is_success(r->outcome.status)) now = 0; /* an error must not keep a transfer alive byte by byte */
   if (now + up != m->bytes || r->file.paused) {
     m->bytes = now + up;
     m->at = time;
@@ -311,6 +347,13 @@ int receive_begin(struct request *r) {
 
 int receive_is_film(const struct request *r) {
   return r->takes_film && r->file.content == CONTENT_FILE;
+}
+
+int receive_is_whole(const struct request *r) {
+  long long length = read_length(r);
+  if (!r->outcome.headers_complete || r->outcome.status < 200 || length < 0) return 0;
+  if (r->file.expected && r->file.content == CONTENT_FILE) return r->file.received == r->file.total;
+  return (long long)r->outcome.body.len == length;
 }
 
 void receive_resume(struct request *r) {

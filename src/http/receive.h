@@ -17,6 +17,9 @@ int receive_begin(struct request *r);
 /* Whether the answer to a create is the film itself. */
 int receive_is_film(const struct request *r);
 
+/* Whether an answer that names its length has come as a whole. */
+int receive_is_whole(const struct request *r);
+
 /* Lets a paused transfer continue, once `pending` is taken. */
 void receive_resume(struct request *r);
 

@@ -32,6 +32,9 @@ struct outcome {
   CURLcode code;
   int status;           /* HTTP status; 0: no answer */
   int headers_complete; /* the end of the headers was received */
+  size_t header_bytes;  /* of this answer and the 1xx before it */
+  size_t error_bytes;   /* read of a body that is not a 2xx's */
+  int cut;              /* such a body is too long: the rest was refused, and nothing is wrong but the status */
   int http_version;     /* the major number */
   double retry_after;   /* seconds the server asked to wait, or -1 */
   int retryable, ambiguous;
