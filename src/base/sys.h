@@ -117,6 +117,9 @@ int sys_file_is_regular(const char *path);
 int sys_socket_open(int family, int type, int protocol);
 int sys_socket_close(int fd);
 
+/* Ends a connection on which bytes wait that nobody has asked for, and drops them: reading from it gives the end. */
+void sys_socket_reject_input(int fd);
+
 /* Whether the last call failed because the process or the system has no descriptor left. */
 int sys_out_of_descriptors(void);
 

@@ -343,6 +343,14 @@ int sys_socket_close(int fd) {
   return close(fd);
 }
 
+void sys_socket_reject_input(int fd) {
+  char bytes[4096];
+  int left = 256; /* times: who sends faster than this reads is cut off elsewhere */
+  if (recv(fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return;
+  shutdown(fd, SHUT_RDWR);
+  while (left-- > 0 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+}
+
 int sys_out_of_descriptors(void) {
   return errno == EMFILE || errno == ENFILE;
 }

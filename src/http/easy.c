@@ -37,6 +37,13 @@ static int can_reuse_handles(void) {
   return version < 0x075300 || version > 0x080100;
 }
 
+/* libcurl 7.88 takes for alive whatever is not closed; those before and after it use no connection with unread input.
+ */
+static int uses_dirty_connections(void) {
+  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  return version >= 0x075800 && version < 0x080000;
+}
+
 /* --- a handle ------------------------------------------------------------ */
 
 /* Opens a socket that child processes don't inherit. */
@@ -52,6 +59,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 static int close_socket(void *context, curl_socket_t fd) {
   struct easy_pool *pool = context;
   pool->sockets--;
+  easy_set_idle(pool, fd, 0);
   return sys_socket_close(fd);
 }
 
@@ -182,9 +190,42 @@ void easy_give(struct easy_pool *pool, struct easy *easy) {
   while (pool->spares > pool->used + SPARES) free_easy(take_spare(pool));
 }
 
+/* --- idle connections ------------------------------------------------------ */
+
+/* Returns the place for one more socket, or NULL: memory is out, so that the socket will not be checked. */
+static curl_socket_t *add_idle(struct easy_pool *pool) {
+  if (pool->idle_count == pool->idle_capacity) {
+    size_t capacity = pool->idle_capacity != 0 ? pool->idle_capacity * 2 : 8;
+    curl_socket_t *more = realloc(pool->idle, capacity * sizeof *more);
+    if (more == NULL) return NULL;
+    pool->idle = more;
+    pool->idle_capacity = capacity;
+  }
+  return &pool->idle[pool->idle_count++];
+}
+
+void easy_set_idle(struct easy_pool *pool, curl_socket_t fd, int idle) {
+  curl_socket_t *place;
+  size_t i = 0;
+  if (!pool->checks_idle) return;
+  while (i < pool->idle_count && pool->idle[i] != fd) i++;
+  if (i < pool->idle_count && !idle) pool->idle[i] = pool->idle[--pool->idle_count];
+  if (i < pool->idle_count || !idle) return;
+  place = add_idle(pool);
+  if (place != NULL) *place = fd;
+}
+
+void easy_check_idle(const struct easy_pool *pool) {
+  size_t i;
+  for (i = 0; i < pool->idle_count; i++) sys_socket_reject_input(pool->idle[i]);
+}
+
+/* --- opening and closing --------------------------------------------------- */
+
 int easy_pool_open(struct easy_pool *pool, const struct endpoint *endpoint) {
   pool->endpoint = endpoint;
   pool->reuses = can_reuse_handles();
+  pool->checks_idle = uses_dirty_connections();
   pool->share = curl_share_init();
   return pool->share != NULL && curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
                  curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK
@@ -196,4 +237,7 @@ void easy_pool_close(struct easy_pool *pool) {
   while (pool->spare != NULL) free_easy(take_spare(pool));
   curl_share_cleanup(pool->share);
   pool->share = NULL;
+  free(pool->idle);
+  pool->idle = NULL;
+  pool->idle_count = pool->idle_capacity = 0;
 }

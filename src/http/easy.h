@@ -28,7 +28,10 @@ struct easy_pool {
   CURLSH *share; /* resolved names and TLS sessions, for all multi handles */
   struct easy *spare;
   size_t spares, used;
-  size_t sockets;         /* open */
+  size_t sockets;      /* open */
+  int checks_idle;     /* this libcurl uses a kept connection without a look at what waits in it */
+  curl_socket_t *idle; /* then these are the idle sockets */
+  size_t idle_count, idle_capacity;
   int out_of_descriptors; /* the last socket could not be opened for want of a descriptor */
   int reuses;             /* this libcurl can use an easy handle more than once */
 };
@@ -46,6 +49,13 @@ void easy_give(struct easy_pool *pool, struct easy *easy);
 
 /* Makes a handle ready for a second transfer to its present URL: a redirect. 0, or -1: memory is out. */
 int easy_renew(struct easy_pool *pool, struct easy *easy);
+
+/* Notes that a socket is idle, or in use. */
+void easy_set_idle(struct easy_pool *pool, curl_socket_t fd, int idle);
+
+/* Before a request that may use a kept connection: ends those with bytes that nobody has asked for, which would be
+ * taken for its answer. */
+void easy_check_idle(const struct easy_pool *pool);
 
 /* Seconds as libcurl's options take them: milliseconds, at least 1 for any positive time. */
 long easy_milliseconds(double seconds);

@@ -25,6 +25,7 @@ static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, vo
                  : (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
   int result = poller_set(multi->pool->poller, fd, mask, multi->index, known != NULL);
   (void)handle;
+  easy_set_idle(multi->pool->easies, fd, mask == 0);
   if (mask == 0) return 0; /* the socket may be closed already */
   if (result != 0) return -1;
   if (known == NULL) curl_multi_assign(multi->handle, fd, multi);
@@ -288,6 +289,7 @@ CURLMcode pool_add(struct pool *pool, struct request *r) {
   multi->running++;
   pool->running++;
   pool->exclusive += (size_t)r->exclusive;
+  if (r->repeatable && !is_shared(pool)) easy_check_idle(pool->easies);
   code = set_limit(pool, multi);
   if (code == CURLM_OK) code = keep_connections(multi);
   if (code == CURLM_OK) code = curl_multi_add_handle(multi->handle, r->easy->handle);
