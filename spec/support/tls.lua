@@ -25,7 +25,8 @@ sign() { # name, alternative names, dates …
   shift 2
   echo "subjectAltName=$names" > "$name.ext"
   openssl req -new -key key.pem -subj "/CN=$name" -out "$name.csr"
-  openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca-key.pem -CAcreateserial -extfile "$name.ext" -out "$name.pem" "$@"
+  openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca-key.pem -CAcreateserial \
+    -extfile "$name.ext" -out "$name.pem" "$@"
 }
 sign server DNS:localhost,IP:127.0.0.1 -days 2
 sign other_name DNS:other.example -days 2
@@ -35,8 +36,8 @@ openssl ecparam -name prime256v1 -genkey -noout -out other-ca-key.pem
 openssl req -x509 -new -key other-ca-key.pem -subj "/CN=Other CA" -days 2 -out other-ca.pem
 openssl x509 -req -in server.csr -CA other-ca.pem -CAkey other-ca-key.pem -CAcreateserial \
   -extfile server.ext -out unknown_ca.pem -days 2
-printf "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n" > ca.cnf
-printf "[p]\ncommonName=supplied\n" >> ca.cnf
+printf "%s\n" "[ca]" default_ca=d "[d]" database=index serial=serial new_certs_dir=. default_md=sha256 \
+  policy=p "[p]" commonName=supplied > ca.cnf
 : > index
 echo 01 > serial
 openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in server.csr -extfile server.ext -notext \
@@ -50,8 +51,8 @@ local function make_folder()
 end
 
 --- Makes the certificates, or returns those made before.
--- @treturn table `ca`, the path of a CA certificate, and four tables `{ cert = path, key = path }`. The CA
--- signed `server` (for localhost and 127.0.0.1), `expired`, `not_yet_valid` and `other_name` (for another
+-- @treturn table `ca`, the path of a CA certificate, and a table `{ cert = path, key = path }` for each. The
+-- CA signed `server` (for localhost and 127.0.0.1), `expired`, `not_yet_valid` and `other_name` (for another
 -- host), but not `self_signed` and `unknown_ca`
 function tls.certificates()
   if cached then return cached end

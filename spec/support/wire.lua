@@ -48,6 +48,12 @@ function wire:arm(fault, keep)
   self.remote:call("arm", { fault = fault, keep = keep })
 end
 
+--- Sends bytes over all idle connections.
+-- @treturn number how many these are
+function wire:push(bytes)
+  return math.floor(self.remote:call("push", { bytes = bytes }))
+end
+
 --- Disarms the server and closes the connections that met the fault.
 -- @treturn table `connections`, `requests` and `posts`: how many were accepted or, if only in part, read
 function wire:disarm()

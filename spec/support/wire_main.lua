@@ -159,7 +159,7 @@ end
 
 local function accept_all()
   local own = listener
-  for sock in function() return own:accept() end do
+  for sock in function() return own:accept { nodelay = true } end do
     counts.connections = counts.connections + 1
     local conn = { sock = prepare(sock) }
     connections[conn] = true
@@ -174,7 +174,7 @@ end
 
 -- Each accepted socket inherits the option that makes its close a RST.
 local function listen()
-  listener = prepare(assert(socket.listen { host = "127.0.0.1", port = port or 0, reuseaddr = true, nodelay = true }))
+  listener = prepare(assert(socket.listen { host = "127.0.0.1", port = port or 0, reuseaddr = true }))
   port = select(3, listener:localname())
   if resets then sockopt.reset_on_close(listener) end
   loop:wrap(accept_all)
@@ -207,6 +207,14 @@ function commands.arm(line)
   end
 end
 
+function commands.push(line)
+  local count = 0
+  for conn in pairs(connections) do
+    if conn.idle and conn.sock:write(line.bytes) then count = count + 1 end
+  end
+  return count
+end
+
 function commands.disarm()
   fault = nil
   if not listener then listen() end
@@ -222,7 +230,7 @@ local function obey(control)
     local value = commands[line.command](line)
     if not control:write(assert(cjson.encode { value = value }), "\n") then break end
   end
-  if listener then listener:close() end -- before the control connection: the port is closed when `stop` returns
+  if listener then listener:close() end -- before the control connection: when `stop` returns it is closed
   os.exit(0)
 end
 
