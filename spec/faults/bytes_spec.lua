@@ -26,7 +26,8 @@ describe("a server that sends", function()
       local server = row.resets and resetting or closing
       local client = rig.client(server, row.client)
       finally(function() client:close() end)
-      for _, call in ipairs(calls.list) do
+      local few = row.client and row.client.timeout -- a download stands still for a second each time
+      for _, call in ipairs(few and calls.FEW or calls.list) do
         cell.check(client, server, call, row.fault(call), { path = dir:at "film.mp4",
           retryable = row.retryable,
           expect = call.is_film and row.film or call.deletes and row.delete or row.expect })

@@ -73,8 +73,8 @@ end
 -- @tparam table call from calls.lua
 -- @tparam ?table fault for `server:arm`
 -- @tparam table rules `expect`, the kinds that are right, "good" among them, separated by blanks; `retryable`
--- (or "any") and `unambiguous`, where they do not follow from the kind; `keep`, see `server:arm`; `where`, for
--- the message; `path`, where downloads go; `lasting`: the fault is there for the next call, too
+-- (or "any") and `unambiguous`, where they do not follow from the kind; `keep`, see `server:arm`; `where`,
+-- for the message; `path`, where downloads go; `lasting`: the fault is there for the next call, too
 -- @treturn ?table the error of the call
 -- @treturn table counts of the server
 function cell.check(client, server, call, fault, rules)
