@@ -70,6 +70,21 @@ describe("a connection", function()
     end
   end)
 
+  it("whose transfer is paused is not taken for an idle one", function()
+    local size, received = 4e6, 0
+    local head = ("HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: %d\r\n\r\n"):format(size)
+    local client = connected(servers.close)
+    servers.close:arm({ steps = { head, { "filmfilm", size / 8 } }, ending = "keep", times = 1 })
+    local file, err = client:download_video("v", { sink = function(chunk)
+      received = received + #chunk
+      for _ = 1, 5 do assert(client:get_video "v") end -- the first lets more come than the sink takes
+    end })
+    assert(file, tostring(err))
+    assert.equal(size, received)
+    servers.close:disarm()
+    client:close()
+  end)
+
   describe("that answers before it has read all of an upload", function()
     -- More than the buffers of a connection hold.
     local UPLOAD = { name = "upload", creates = true, good = calls.create_video.good,

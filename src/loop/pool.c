@@ -17,6 +17,13 @@
 
 /* --- what libcurl tells --------------------------------------------------------------------------------- */
 
+/* Whether a handle's transfer waits for its reader: it has a connection, but waits for no socket. */
+static int is_paused(CURL *handle) {
+  struct request *r = NULL;
+  curl_easy_getinfo(handle, CURLINFO_PRIVATE, (char **)&r);
+  return r != NULL && r->file.paused;
+}
+
 /* `known` is not NULL once the socket is set in the poller. */
 static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, void *known) {
   struct multi *multi = context;
@@ -24,8 +31,7 @@ static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, vo
                  ? 0
                  : (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
   int result = poller_set(multi->pool->poller, fd, mask, multi->index, known != NULL);
-  (void)handle;
-  easy_set_idle(multi->pool->easies, fd, mask == 0);
+  if (multi->pool->easies->checks_idle) easy_set_idle(multi->pool->easies, fd, mask == 0 && !is_paused(handle));
   if (mask == 0) return 0; /* the socket may be closed already */
   if (result != 0) return -1;
   if (known == NULL) curl_multi_assign(multi->handle, fd, multi);
