@@ -5,6 +5,9 @@
 
 #include "base/sys.h"
 
+#define MANY_IDLE 64         /* sockets */
+#define CHECK_INTERVAL 0.001 /* s; between two checks of more than that */
+
 #define SPARES 8 /* kept beyond as many as are in use: a new handle costs a third of a request */
 
 /* libcurl's receive buffer, in bytes: every running request has one, so 1 KiB instead of libcurl's 16 KiB saves most
@@ -215,8 +218,11 @@ void easy_set_idle(struct easy_pool *pool, curl_socket_t fd, int idle) {
   if (place != NULL) *place = fd;
 }
 
-void easy_check_idle(const struct easy_pool *pool) {
+/* A thousand requests that start at once must not check a thousand sockets each. */
+void easy_check_idle(struct easy_pool *pool) {
   size_t i;
+  if (pool->idle_count > MANY_IDLE && sys_clock() - pool->checked < CHECK_INTERVAL) return;
+  if (pool->idle_count > MANY_IDLE) pool->checked = sys_clock();
   for (i = 0; i < pool->idle_count; i++) sys_socket_reject_input(pool->idle[i]);
 }
 

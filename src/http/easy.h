@@ -32,6 +32,7 @@ struct easy_pool {
   int checks_idle;     /* this libcurl uses a kept connection without a look at what waits in it */
   curl_socket_t *idle; /* then these are the idle sockets */
   size_t idle_count, idle_capacity;
+  double checked;         /* monotonic: when there were many */
   int out_of_descriptors; /* the last socket could not be opened for want of a descriptor */
   int reuses;             /* this libcurl can use an easy handle more than once */
 };
@@ -55,7 +56,7 @@ void easy_set_idle(struct easy_pool *pool, curl_socket_t fd, int idle);
 
 /* Before a request that may use a kept connection: ends those with bytes that nobody has asked for, which would be
  * taken for its answer. */
-void easy_check_idle(const struct easy_pool *pool);
+void easy_check_idle(struct easy_pool *pool);
 
 /* Seconds as libcurl's options take them: milliseconds, at least 1 for any positive time. */
 long easy_milliseconds(double seconds);
