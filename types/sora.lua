@@ -54,6 +54,7 @@
 ---@field list? string (`"/videos"`)
 ---@field get? string (`"/videos/{id}"`)
 ---@field delete? string (`"/videos/{id}"`)
+---@field cancel? string (`"/videos/{id}/cancel"`)
 ---@field content? string (`"/videos/{id}/content"`)
 ---@field remix? string (`"/videos/{id}/remix"`)
 ---@field edit? string (`"/videos/edits"`)
@@ -396,6 +397,7 @@
 
 ---The methods that can be started: those that make one call, and three that make several.
 ---@alias sora.CallName
+---| "cancel_video" # `Client:cancel_video`
 ---| "create_and_download" # `Client:create_and_download`
 ---| "create_and_wait" # `Client:create_and_wait`
 ---| "create_character" # `Client:create_character`
@@ -491,6 +493,15 @@ function Client:list_videos(params, opts) end
 ---@return sora.Error? err
 ---@return sora.Response? response with the option `response`
 function Client:delete_video(id, opts) end
+
+---Cancels a job that is not over. Many servers answer 404 or 405, because they have no such call; one whose job is
+---over already answers 409.
+---@param id sora.Id
+---@param opts? sora.CallOptions
+---@return sora.Video? job as the server answers, or an empty table
+---@return sora.Error? err
+---@return sora.Response? response with the option `response`
+function Client:cancel_video(id, opts) end
 
 ---Makes a new video of a finished one.
 ---@param id sora.Id
@@ -686,6 +697,8 @@ function Client:close() end
 ---@field list_videos fun(params?: sora.ListParams, opts?: sora.CallOptions): sora.VideoList?, sora.Error?, sora.Response?
 ---Deletes a job and its file: `Client:delete_video` of the default client.
 ---@field delete_video fun(id: sora.Id, opts?: sora.CallOptions): sora.Deletion?, sora.Error?, sora.Response?
+---Cancels a job that is not over: `Client:cancel_video` of the default client.
+---@field cancel_video fun(id: sora.Id, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
 ---Makes a new video of a finished one: `Client:remix_video` of the default client.
 ---@field remix_video fun(id: sora.Id, params: sora.RemixParams, opts?: sora.CreateOptions): sora.Video?, sora.Error?, sora.Response?
 ---Edits a video: `Client:edit_video` of the default client.

@@ -97,6 +97,17 @@ Client.get_character = method "get_character"
 -- @treturn table the server's answer, or nil and an error
 Client.delete_video = method "delete_video"
 
+--- Cancels a job that is not over, so that it is not paid for where the server stops in time:
+-- `POST /videos/{id}/cancel` (the option `paths.cancel`; docs.inworld.ai documents it). Many servers have no
+-- such call (404, 405); one whose job is over already answers 409.
+-- @function Client:cancel_video
+-- @tparam string|table id
+-- @tparam ?table opts the options of a call
+-- @treturn[1] table the job as the server answers, or an empty table
+-- @treturn[2] nil
+-- @treturn[2] table error
+Client.cancel_video = method "cancel_video"
+
 --- Fetches one page of the list of jobs: `GET /videos`.
 -- @function Client:list_videos
 -- @tparam ?table params `limit`, `after` (an id), `order` ("asc" or "desc"), …

@@ -20,6 +20,7 @@ local PATHS = {
   list = "/videos",
   get = "/videos/{id}",
   delete = "/videos/{id}",
+  cancel = "/videos/{id}/cancel",
   content = "/videos/{id}/content",
   remix = "/videos/{id}/remix",
   edit = "/videos/edits",
@@ -401,13 +402,23 @@ local function by_id(method, name, who)
 end
 
 describe.get_character = by_id("GET", "get_character", "get_character")
-local describe_delete = by_id("DELETE", "delete", "delete_video")
 
-function describe.delete_video(client, id, opts)
-  local spec = describe_delete(client, id)
-  spec.deletes = endpoints.id_of(id, "delete_video", client)
-  return spec, opts
+-- A call that may end a job: `state_after(answer)` is the final state that the answer stands for, or nil.
+local function ending(describe_call, who, state_after)
+  return function(client, id, opts)
+    local spec = describe_call(client, id)
+    spec.ends = { id = endpoints.id_of(id, who, client), state_after = state_after }
+    return spec, opts
+  end
 end
+
+describe.delete_video = ending(by_id("DELETE", "delete", "delete_video"), "delete_video",
+  function() return "deleted" end)
+
+describe.cancel_video = ending(by_id("POST", "cancel", "cancel_video"), "cancel_video", function(answer)
+  local state = normalize.video(answer).state
+  return state == "cancelled" and state or nil
+end)
 
 local ORDERS = { asc = true, desc = true }
 

@@ -153,7 +153,7 @@ local function expect_answer(client, spec, key)
   return answer
 end
 
--- Notes what an answer says of a job, once: that it was made or not, or that it is deleted.
+-- Notes what an answer says of a job, once: that it was made or not, or that it is deleted or cancelled.
 local function record(answer, video, err)
   local client = answer.client
   if not client._journal.answers[answer] then return end
@@ -161,7 +161,9 @@ local function record(answer, video, err)
   if answer.key then
     journal.outcome(client, answer.key, video, err)
   elseif video then
-    journal.ended(client, answer.spec.deletes, "deleted")
+    local ends = answer.spec.ends
+    local state = ends.state_after(video)
+    if state then journal.ended(client, ends.id, state) end
   end
 end
 
@@ -342,7 +344,7 @@ end
 -- @tparam ?table opts the options of a call
 -- @local
 function pump.call(client, spec, opts)
-  local hooked, journaled = pump.has_hook(client), client._journal and (spec.creates or spec.deletes)
+  local hooked, journaled = pump.has_hook(client), client._journal and (spec.creates or spec.ends)
   if not (hooked or spec.creates or journaled) then return core.call(client, spec, opts) end
   local own = take_label(spec, opts)
   if own ~= nil then own = core.check_call(own, spec.name) end
@@ -417,7 +419,7 @@ function Client:start(name, ...)
       options.suggest(name, known)))
   end
   local spec, opts = describe(self, ...)
-  if self._journal and (spec.creates or spec.deletes) then return start_journaled(self, spec, opts) end
+  if self._journal and (spec.creates or spec.ends) then return start_journaled(self, spec, opts) end
   return core.start(self, spec, take_label(spec, opts))
 end
 

@@ -18,6 +18,7 @@ local CALLS = {
   { "list_videos", {}, "GET", "/v1/videos" },
   { "get_video", { "v 1" }, "GET", "/v1/videos/v%201" },
   { "delete_video", { "v 1" }, "DELETE", "/v1/videos/v%201" },
+  { "cancel_video", { "v 1" }, "POST", "/v1/videos/v%201/cancel" },
   { "remix_video", { "v 1", { prompt = "p", extra_params = { a = { 1 } } } }, "POST",
     "/v1/videos/v%201/remix", { prompt = "p", extra_params = { a = { 1 } } } },
   { "edit_video", { { video = { id = "v" }, prompt = "p" } }, "POST", "/v1/videos/edits",
@@ -162,11 +163,25 @@ describe("an endpoint", function()
     assert.same({ id = "v", object = "video.deleted", deleted = true }, (client:delete_video "v"))
   end)
 
+  it("that cancels says when it is too late, and is not repeated then", function()
+    srv:route("POST", "^", { status = 204 })
+    assert.same({}, (assert(connect({ max_retries = 2 }):cancel_video "v")))
+    srv:route("POST", "^", { json = { id = "v", status = "cancelled" } })
+    assert.equal("cancelled", assert(client:cancel_video "v").status)
+    local sent = #srv:requests()
+    srv:route("POST", "^", { status = 409,
+      json = { error = { code = "video_not_cancellable", message = "done" } } })
+    local job, err = client:cancel_video "v"
+    assert.same({ nil, "api", 409, "video_not_cancellable" }, { job, err.kind, err.status, err.code })
+    assert.equal(sent + 1, #srv:requests())
+  end)
+
   describe("with an id", function()
     local IDS = { ["sora-2:task_01k7"] = "sora-2:task_01k7", ["a=b=="] = "a%3Db%3D%3D", ["a/b?c#d%"] =
       "a%2Fb%3Fc%23d%25", ["\r\n\0\255 "] = "%0D%0A%00%FF%20", [("x"):rep(200)] = ("x"):rep(200),
       ["..."] = "...", ["%7Bid%7D"] = "%257Bid%257D", ["{id}"] = "%7Bid%7D" }
-    local BY_ID = { get_video = "", delete_video = "", get_character = "characters/", remix_video = "/remix" }
+    local BY_ID = { get_video = "", delete_video = "", cancel_video = "/cancel",
+      get_character = "characters/", remix_video = "/remix" }
 
     it("encodes it as one segment", function()
       connect()
@@ -204,10 +219,11 @@ describe("an endpoint", function()
   end)
 
   describe("with the option paths", function()
-    local PATHS = { create = "/c", list = "/l", get = "/g/{id}/x", delete = "/d/{id}", remix = "/r/{id}",
-      edit = "/e", extend = "/x", create_character = "/cc", get_character = "/gc/{id}", content = "/f/{id}" }
-    local ORDER = { "create", "list", "get", "delete", "remix", "edit", "extend", "create_character",
-      "get_character" }
+    local PATHS = { create = "/c", list = "/l", get = "/g/{id}/x", delete = "/d/{id}",
+      cancel = "/k/{id}", remix = "/r/{id}", edit = "/e", extend = "/x", create_character = "/cc",
+      get_character = "/gc/{id}", content = "/f/{id}" }
+    local ORDER = { "create", "list", "get", "delete", "cancel", "remix", "edit", "extend",
+      "create_character", "get_character" }
 
     local function call_all(way, opts)
       for _, call in ipairs(CALLS) do

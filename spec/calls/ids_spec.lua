@@ -162,6 +162,7 @@ describe("a job in place of its id", function()
       return patience.result(client, assert(client:start("get_video", id)))
     end,
     delete_video = function(id) return client:delete_video(id) end,
+    cancel_video = function(id) return client:cancel_video(id) end,
     remix_video = function(id) return client:remix_video(id, { prompt = "p" }) end,
     download_video = function(id) return client:download_video(id, files:at "film") end,
     ["a started download_video"] = function(id)
@@ -227,7 +228,7 @@ describe("a job in place of its id", function()
 
   it("raises for another server's ticket", function()
     local ticket = { id = "v", base_url = "http://other.example/v1" }
-    for _, name in ipairs { "wait", "watch", "delete_video", "download_video", "wait_all" } do
+    for _, name in ipairs { "wait", "watch", "delete_video", "cancel_video", "download_video", "wait_all" } do
       assert.error_matches(function() CALLS[name](ticket) end,
         ("'%s' %%(id: expected a ticket for %s/v1, got one for http://other.example/v1%%)"):format(name,
           srv.url:gsub("%p", "%%%0")))

@@ -126,6 +126,17 @@ describe("the journal", function()
       assert.same({}, unfinished())
     end)
 
+    it("or cancelled, if the answer says so", function()
+      for _ = 1, 2 do assert(client:create_video { prompt = "p" }) end
+      srv:route("POST", "^/v1/videos/[^/]+/cancel", { json = { id = "v", status = "cancelling" } })
+      assert(client:cancel_video "v")
+      assert.same({ "queued", "queued" }, states())
+      srv:route("POST", "^/v1/videos/[^/]+/cancel", { json = { id = "v", status = "cancelled" } })
+      assert(client:start("cancel_video", "v"))
+      patience.finish(client)
+      assert.same({}, unfinished())
+    end)
+
     it("or gone: 410, or past its expires_at", function()
       assert(client:create_video { prompt = "p" })
       srv:route("GET", CONTENT, { status = 410 })

@@ -31,16 +31,22 @@ static CURLcode set_method(struct request *r) {
   return code;
 }
 
-/* Adds the headers that belong to this attempt. "Expect:" with no value keeps libcurl from asking before it sends a
- * large body: servers that ignore the question cost a second each time. */
-static int add_extra_headers(struct request *r, struct curl_slist **list) {
-  const struct buffer *validator = &r->file.validator, *type = &r->content_type;
-  struct curl_slist *longer;
-  if (r->file.ranged && endpoint_add_header(list, "If-Range", 8, validator->data, validator->len) != 0) return -1;
-  if (!is_post(r)) return 0;
-  longer = curl_slist_append(*list, "Expect:");
+/* Adds a header that libcurl must not send. */
+static int suppress(struct curl_slist **list, const char *name) {
+  struct curl_slist *longer = curl_slist_append(*list, name);
   if (longer == NULL) return -1;
   *list = longer;
+  return 0;
+}
+
+/* Adds the headers that belong to this attempt. libcurl would send Expect before a large body, which costs a second
+ * each time with servers that ignore it, and the type of a form where there is no body. */
+static int add_extra_headers(struct request *r, struct curl_slist **list) {
+  const struct buffer *validator = &r->file.validator, *type = &r->content_type;
+  if (r->file.ranged && endpoint_add_header(list, "If-Range", 8, validator->data, validator->len) != 0) return -1;
+  if (!is_post(r)) return 0;
+  if (suppress(list, "Expect:") != 0) return -1;
+  if (type->len == 0 && r->body.len == 0 && r->form.count == 0) return suppress(list, "Content-Type:");
   return type->len == 0 ? 0 : endpoint_add_header(list, "Content-Type", 12, type->data, type->len);
 }
 
