@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan threads soak bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house memcheck asan threads soak fuzz bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -126,7 +126,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, sanitize, soak, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, sanitize, soak, fuzz, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -201,6 +201,26 @@ threads: ## run Lua states in eight threads under the thread sanitizer, for 15 S
 	@$(CC) -std=c99 $(WARNINGS) $(LUA_CFLAGS) $(THREADS_CFLAGS) -o $(BUILD)/host spec/threads/host.c \
 	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) -pthread
 	@$(RUN) $(LUA) spec/threads/run.lua $(BUILD)/host $(SECONDS)
+
+# ---- fuzzing -----------------------------------------------------------------------------------------------------
+# clang's libFuzzer with its sanitizers. spec/fuzz/host.c runs the targets, which are Lua files, with the module's objects
+# linked in; --wrap lets it leave out the delays of retries. The program's name says which target it is.
+
+FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+FUZZ_TARGETS := $(patsubst spec/fuzz/targets/%.lua,build/fuzz/%,$(wildcard spec/fuzz/targets/*.lua))
+fuzz: ## fuzz the C code and the Lua layer, for 60 SECONDS; 0 replays the inputs that are kept
+	@$(DEPS) fuzz
+	@$(MAKE) --no-print-directory build/fuzz/host BUILD=build/fuzz CC=clang LUA=lua5.4 \
+	  CFLAGS="$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link"
+	@for target in $(FUZZ_TARGETS); do ln -sf host $$target || exit 1; done
+	@$(RUN) tools/fuzz.sh build/fuzz $(or $(SECONDS),60)
+
+# The host is not watched for coverage: its server runs beside the target.
+build/fuzz/host: spec/fuzz/host.c $(OBJECTS) $(BUILD)/flags
+	$(call say,link,$@)
+	$(Q)$(CC) $(filter-out -std=c99,$(ALL_CFLAGS)) -std=gnu99 -fno-sanitize=fuzzer-no-link -c -o $@.o $<
+	$(Q)$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -Wl,--wrap=retry_delay -o $@ $@.o $(OBJECTS) \
+	  $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null) $(LIBS)
 
 # ---- benchmarks --------------------------------------------------------------------------------------------------
 # bench/run.lua explains WHAT, CLIENTS, ROUNDS and SCALE. Example: make bench WHAT=one CLIENTS=easy,sora

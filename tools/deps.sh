@@ -1,7 +1,7 @@
 #!/bin/sh
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
-#   GOAL  build | demo | test | lint | memcheck | sanitize | soak | docs | bench | bench-check | ci
+#   GOAL  build | demo | test | lint | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
 # Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
@@ -42,6 +42,10 @@ has_compiler() { echo '#include <stdlib.h>' | $1 -E - >/dev/null 2>&1; }
 has_valgrind() { valgrind --quiet "$1" >/dev/null 2>&1; }
 # Links a program, because the runtime of clang's sanitizers is a package of its own.
 has_sanitizer() { echo 'int main(void) { return 0; }' | $1 -fsanitize=address,undefined -x c - -o /dev/null 2>/dev/null; }
+has_fuzzer() {
+  echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+    "$1" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null
+}
 # OpenResty, or nginx with its Lua module.
 has_openresty() {
   has_command "$1" && { has_file /usr/lib/nginx/modules/ngx_http_lua_module.so || "$1" -V 2>&1 | grep -q openresty; }
@@ -130,6 +134,11 @@ need_soak() {
     "the server that answers thousands of polls"
 }
 
+need_fuzz() {
+  need_build
+  need fuzzer clang "clang libclang-rt-dev" "clang with libFuzzer and its sanitizers" "runs and guides the fuzz targets"
+}
+
 need_docs() {
   need_build
   need command ldoc lua-ldoc "ldoc (luarocks install ldoc)" "writes the API reference"
@@ -173,6 +182,7 @@ need_ci() {
   need_memcheck
   need_sanitize gcc
   need_sanitize clang
+  need_fuzz
   need_bench_check
   need_docs
   need command luarocks luarocks LuaRocks "installs the rock, as users do"
@@ -257,7 +267,7 @@ look() {
 }
 
 case $goal in
-  build | demo | test | lint | memcheck | sanitize | soak | docs | bench | bench-check | ci) look ;;
+  build | demo | test | lint | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then

@@ -2,13 +2,11 @@
 -- and keeps its promises about types.
 local dialects = require "spec.support.dialects"
 local normalize = require "sora.normalize"
-
-local STATES = {
-  queued = true, in_progress = true, completed = true, failed = true, cancelled = true, expired = true,
-  deleted = true,
-}
+local promises = require "spec.support.promises"
 
 describe("hostile bodies", function()
+  local broken = promises.broken
+
   local function deep(key, levels)
     local body = { status = "completed", message = "m" }
     for _ = 1, levels do body = { [key] = body } end
@@ -21,38 +19,6 @@ describe("hostile bodies", function()
     { data = { data = {} } }, { id = {}, status = {} },
     { message = { message = {} } }, { url = { url = true } }, ("9"):rep(400),
   }
-
-  local STRINGS = { "id", "url" }
-  local TIMES = { "created_at", "completed_at" }
-  local FAILURE = { message = true, code = true, type = true, param = true, request_id = true }
-
-  -- The first promise that a reading of `body` breaks, or nil. Plain comparisons: this runs 30,000 times.
-  local function broken_strings(found)
-    for key, value in pairs(found) do
-      if not FAILURE[key] or type(value) ~= "string" or value == "" then return "error field " .. key end
-    end
-    return nil
-  end
-
-  local function broken(body)
-    local view = normalize.video(body)
-    if not STATES[view.state] then return "state" end
-    for _, key in ipairs(STRINGS) do
-      if view[key] ~= nil and (type(view[key]) ~= "string" or view[key] == "") then return key end
-    end
-    for _, key in ipairs(TIMES) do
-      local t = view[key]
-      if t ~= nil and (type(t) ~= "number" or t < 1 or t % 1 ~= 0) then return key end
-    end
-    local p = view.progress
-    if p ~= nil and not (type(p) == "number" and p >= 0 and p <= 100) then return "progress" end
-    if view.error and (next(view.error) == nil or view.error.request_id) then return "error" end
-    local hint = normalize.poll_after(body)
-    if hint ~= nil and not (hint > 0 and hint <= 86400) then return "poll_after" end
-    local refusal = normalize.refusal(body)
-    return broken_strings(view.error or {}) or broken_strings(normalize.failure(body))
-      or broken_strings(refusal or {})
-  end
 
   -- Calls `visit(table, key)` for every field of a body.
   local function each_field(body, visit)

@@ -1,0 +1,49 @@
+#!/bin/sh
+# tools/fuzz.sh FOLDER SECONDS: runs the fuzz targets. Run it through make (`make fuzz SECONDS=60`).
+#
+# First each target gets every input that is kept (spec/fuzz/corpus, spec/fuzz/finds) and the seeds; then SECONDS are
+# divided among the targets, and new inputs go to FOLDER/corpus. FOLDER has one program per target. A crash, a leak, a
+# report of a sanitizer, an input that takes 10 s and a property that does not hold end it with status 1; the input is
+# written to FOLDER/finds.
+set -u
+
+folder=$1 seconds=$2
+targets="answer json address journal webhook headers"
+TMPDIR=$(mktemp -d) || exit 1
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+
+mkdir -p "$folder/seeds" "$folder/finds"
+rm -rf "$folder/seeds/"*
+$LUA spec/fuzz/seeds.lua "$folder/seeds" || exit 1
+
+run() { # TARGET OPTION-OR-FOLDER…: runs a target, showing its output only if it fails
+  target=$1
+  shift
+  log=$folder/$target.log
+  [ ! -e "spec/fuzz/$target.dict" ] || set -- "-dict=spec/fuzz/$target.dict" "$@"
+  "$folder/$target" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/finds/$target-" "$@" >"$log" 2>&1 &&
+    return
+  tail -n 60 "$log"
+  find=$(sed -n 's/.*Test unit written to //p' "$log")
+  echo "The fuzz target $target failed. To replay it: $folder/$target ${find:-(see $log)}"
+  echo "Once it is mended, move the input to spec/fuzz/finds/$target, where every run replays it."
+  exit 1
+}
+
+count=$(echo "$targets" | wc -w)
+# shellcheck disable=SC2046 # a folder that does not exist is left out
+for target in $targets; do
+  kept=$(ls -d "spec/fuzz/corpus/$target" "spec/fuzz/finds/$target" "$folder/seeds/$target" 2>/dev/null)
+  # shellcheck disable=SC2086 # a list of folders
+  run "$target" -runs=0 $kept
+  runs=$(find $kept -type f | wc -l)
+  if [ "$seconds" -gt 0 ]; then
+    mkdir -p "$folder/corpus/$target"
+    # shellcheck disable=SC2086 # a list of folders
+    run "$target" -max_total_time=$((seconds / count + 1)) -print_final_stats=1 "$folder/corpus/$target" $kept
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  fi
+  printf '%-9s %s inputs\n' "$target" "$runs"
+done
