@@ -1,6 +1,7 @@
 /* receive.c - what an attempt receives; see receive.h. */
 #include "http/receive.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -95,8 +96,9 @@ static int read_range(const struct request *r, long long *start, long long *stop
   *start = strtoll(text + 6, &end, 10);
   if (end == text + 6 || *end != '-') return 0;
   at = end + 1;
-  *stop = strtoll(at, &end, 10) + 1;
-  if (end == at || *end != '/' || *start < 0 || *stop <= *start) return 0;
+  *stop = strtoll(at, &end, 10);
+  if (end == at || *end != '/' || *start < 0 || *stop < *start || *stop == LLONG_MAX) return 0;
+  ++*stop;
   at = end + 1;
   *total = *at == '*' ? -1 : strtoll(at, &end, 10);
   return *total < 0 ? *at == '*' : end != at && *stop <= *total;
