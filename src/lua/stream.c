@@ -14,6 +14,8 @@
 #include "http/receive.h"
 #include "lua/binding.h"
 
+#define MAX_COUNT 9007199254740992.0 /* 2^53, below which every whole number is a double */
+
 /* --- what is sent -------------------------------------------------------------------- */
 
 /* A string field of the table on top, which keeps it alive, or NULL. */
@@ -64,12 +66,14 @@ static int read_parts(lua_State *L, int spec, struct form *form) {
 
 /* --- what comes ---------------------------------------------------------------------- */
 
+/* A field of the table on top that is a number of bytes, or -1. It may be from a note that anybody can have written. */
 static long long count_field(lua_State *L, const char *name) {
-  long long count;
+  lua_Number count;
   lua_getfield(L, -1, name);
-  count = lua_isnumber(L, -1) ? (long long)lua_tonumber(L, -1) : -1;
+  count = lua_tonumber(L, -1);
+  if (!lua_isnumber(L, -1) || !(count >= 0 && count <= MAX_COUNT)) count = -1;
   lua_pop(L, 1);
-  return count;
+  return (long long)count;
 }
 
 /* Reads what another call has left of the file; a part file knows its own length. */
