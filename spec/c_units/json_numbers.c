@@ -30,7 +30,8 @@ static int mark(const char *text, size_t len, int floats, struct buffer *out) {
   return result;
 }
 
-/* Checks `mendable`: the binding must look at a value with nulls, marks or, in a Lua with integers, numbers. */
+/* Checks `mendable`: the binding must look at a value with nulls, marks, what may be
+ * no finite number or, in a Lua with integers, numbers. */
 static void mendable(void) {
   static const struct {
     const char *text;
@@ -47,6 +48,9 @@ static void mendable(void) {
       {"null", 1, 1},
       {"{\"a\":9007199254740993}", 1, 1},
       {"{\"a\":4.0}", 0, 1},
+      {"[NaN]", 1, 1},
+      {"[inf]", 1, 1},
+      {"[1e999]", 1, 1},
   };
   size_t i;
   for (i = 0; i < sizeof table / sizeof table[0]; i++) {

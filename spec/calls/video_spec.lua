@@ -118,6 +118,13 @@ describe("a video", function()
       end
     end)
 
+    it("that is none, or is infinite as a double, is an absent field", function()
+      for _, text in ipairs{ "NaN", "nan", "-NaN", "Infinity", "-Infinity", "INF", "1e999", "-1E400",
+        "1" .. ("0"):rep(400) .. ".0" } do
+        assert.same({ id = "v", list = {} }, read('{"id":"v","n":' .. text .. ',"list":[' .. text .. "]}"), text)
+      end
+    end)
+
     it("of many digits leaves everything around it unchanged", function()
       local video = read[=[{"id":"12345678901234567890","a\\\"5":"4.0","n":12345678901234567890,
         "s":"say \"12345678901234567890\", 4.0","deep":[{"n":4.0,"x":null,"m":"-1.0"}]}]=]

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define EXACT_DIGITS 15 /* every integer of so many digits is a double */
+#define EXACT_DIGITS 15    /* every integer of so many digits is a double */
+#define LARGEST_DIGITS 308 /* the largest double has one more */
 
 /* Returns the end of the string that begins at `at`. A quote is escaped by an odd number of backslashes. */
 static const char *skip_string(const char *at, const char *end) {
@@ -48,6 +49,12 @@ static const char *read_number(const char *at, const char *end, int floats, int 
   return stop;
 }
 
+/* Whether a number may be infinite as a double: it has an exponent, or as many digits as the largest double. */
+static int may_overflow(const char *at, const char *end) {
+  return end - at > LARGEST_DIGITS || memchr(at, 'e', (size_t)(end - at)) != NULL ||
+         memchr(at, 'E', (size_t)(end - at)) != NULL;
+}
+
 /* Whether a colon follows: a number there is no value, and as a string it would become a valid key. */
 static int is_key(const char *at, const char *end) {
   while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) at++;
@@ -77,9 +84,9 @@ int json_numbers_scan(const char *text, size_t len, int integers, const char *ma
         if (add_marked(copied, start, at, mark, out) != 0) return -1;
         copied = at;
       }
-      if (integers || copied == at) *mendable = 1;
+      if (integers || copied == at || may_overflow(start, at)) *mendable = 1;
     } else {
-      if (*start == 'n') *mendable = 1;
+      if ((*start | 0x20) == 'n' || (*start | 0x20) == 'i') *mendable = 1; /* null, NaN, Infinity in any case */
       at++;
     }
   }

@@ -10,7 +10,8 @@
 
 /* Scans the text. 0: no number needs a mark; 1: `out` holds the marked text; -1: memory is out. With `integers`, the
  * decoder's user tells integers from floats, so numbers such as 4.0 and 1e3 are marked too. `mark` is a string that no
- * answer can know. *mendable: the decoded value holds numbers or nulls that the binding must look at. */
+ * answer can know. *mendable: the decoded value may hold what the binding must look at: nulls, numbers, or
+ * what cjson takes for one. */
 int json_numbers_scan(const char *text, size_t len, int integers, const char *mark, struct buffer *out, int *mendable);
 
 #endif

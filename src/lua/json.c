@@ -1,9 +1,9 @@
 /* json.c - bodies of answers as Lua tables.
  *
  * lua-cjson decodes; this file makes the result what the API promises: JSON integers are Lua integers (5.3 and later)
- * or exact text, null is an absent field. It also owns the Lua functions that say what an answer means. Invariants: the
- * cjson instance is our own, so nobody's configuration is read or changed; no Lua module is looked up by name after the
- * module is loaded. */
+ * or exact text; null, NaN and what is infinite as a double are absent fields. It also owns the Lua functions that say
+ * what an answer means. Invariants: the cjson instance is our own, so nobody's configuration is read or changed; no Lua
+ * module is looked up by name after the module is loaded. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,12 @@ static void make_mark(void) {
 
 /* --- decoding ----------------------------------------------------------------- */
 
-/* Pushes the number that a marked string stands for; one that no Lua number holds stays a string. */
+/* Whether it is neither NaN, which some servers write, nor larger than a double. */
+static int is_finite(lua_Number n) {
+  return n - n == 0;
+}
+
+/* Pushes the number that a marked string stands for; an integer that no Lua number holds stays a string. */
 static void push_marked(lua_State *L, const char *digits) {
 #if COMPAT_HAS_INTEGERS
   if (lua_stringtonumber(L, digits) == 0) {
@@ -37,6 +42,9 @@ static void push_marked(lua_State *L, const char *digits) {
   } else if (!lua_isinteger(L, -1) && digits[strcspn(digits, ".eE")] == '\0') {
     lua_pop(L, 1); /* an integer beyond 64 bits */
     lua_pushstring(L, digits);
+  } else if (!is_finite(lua_tonumber(L, -1))) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
   }
 #else
   double value = strtod(digits, NULL);
@@ -52,14 +60,20 @@ static void push_marked(lua_State *L, const char *digits) {
 static int push_mended(lua_State *L, int marked) {
   switch (lua_type(L, -1)) {
     case LUA_TLIGHTUSERDATA: /* cjson.null */ lua_pushnil(L); return 1;
-#if COMPAT_HAS_INTEGERS
     case LUA_TNUMBER: {
       lua_Number n = lua_tonumber(L, -1);
+      if (!is_finite(n)) {
+        lua_pushnil(L);
+        return 1;
+      }
+#if COMPAT_HAS_INTEGERS
       if (!(n >= -MAX_EXACT && n <= MAX_EXACT) || n != (lua_Number)(lua_Integer)n) return 0;
       lua_pushinteger(L, (lua_Integer)n);
       return 1;
-    }
+#else
+      return 0;
 #endif
+    }
     case LUA_TSTRING:
       if (marked) {
         const char *text = lua_tostring(L, -1);
