@@ -188,8 +188,7 @@ local function new_key()
 end
 
 local function as_text(id)
-  if type(id) == "number" then return ("%d"):format(id) end
-  return type(id) == "string" and id or nil
+  return values.id(id) or values.row_id(id)
 end
 
 --- Writes that a job is about to be asked for; returns only once that is on disk.
@@ -277,6 +276,12 @@ local function is_over(record, state, line)
   return normalize.terminal(state)
 end
 
+-- The field of a line, if it has the type that it is written with: anybody may have written the line.
+local function field(line, name, kind)
+  local value = line[name]
+  return type(value) == (kind or "string") and value or nil
+end
+
 local function add_ticket(record, key)
   local ticket = { key = key, base_url = record.base_url }
   record.list[#record.list + 1] = ticket
@@ -285,10 +290,10 @@ local function add_ticket(record, key)
 end
 
 local function set_state(record, ticket, line)
-  local state = type(line.state) == "string" and line.state or nil
+  local state = field(line, "state")
   ticket.state = state or ticket.state
   ticket.over = ticket.over or is_over(record, state, line) or nil
-  record.expiries[ticket] = tonumber(line.expires_at) or record.expiries[ticket]
+  record.expiries[ticket] = field(line, "expires_at", "number") or record.expiries[ticket]
 end
 
 local function same_id(record, id)
@@ -307,21 +312,23 @@ local function each_ticket(record, line, change)
       found = true
     end
   end
-  local only = list[#list] or (not id and type(line.key) == "string" and record.by_key[line.key])
+  local only = list[#list] or (not id and record.by_key[field(line, "key")])
   if only and not found then change(record, only, line) end
 end
 
 local events = {}
 
 function events.asked(record, line)
-  if type(line.key) ~= "string" then return end
-  local ticket = add_ticket(record, line.key)
-  ticket.created, ticket.prompt, ticket.label = line.created, line.prompt, line.label
-  ticket.idempotency_key, ticket.ambiguous = line.idempotency_key, true
+  local key = field(line, "key")
+  if not key then return end
+  local ticket = add_ticket(record, key)
+  ticket.created, ticket.prompt = field(line, "created", "number"), line.prompt
+  ticket.label, ticket.idempotency_key = field(line, "label"), field(line, "idempotency_key")
+  ticket.ambiguous = true
 end
 
 function events.made(record, line)
-  local id, key = as_text(line.id), type(line.key) == "string" and line.key or nil
+  local id, key = as_text(line.id), field(line, "key")
   local ticket = key and record.by_key[key]
   if not ticket then
     if not id then return end
@@ -329,7 +336,7 @@ function events.made(record, line)
   end
   ticket.id, ticket.ambiguous = id, id == nil or nil
   if id then
-    ticket.created = line.created or ticket.created
+    ticket.created = field(line, "created", "number") or ticket.created
     local list = same_id(record, id)
     if list[#list] ~= ticket then list[#list + 1] = ticket end
   end
@@ -337,7 +344,7 @@ function events.made(record, line)
 end
 
 function events.refused(record, line)
-  local ticket = type(line.key) == "string" and record.by_key[line.key]
+  local ticket = record.by_key[field(line, "key")]
   if not ticket then return end
   ticket.state, ticket.ambiguous, ticket.over = "refused", nil, true
 end
@@ -348,8 +355,8 @@ end
 
 function events.saved(record, line)
   each_ticket(record, line, function(_, ticket)
-    ticket.state, ticket.path, ticket.bytes, ticket.over = "completed", line.path, line.bytes, true
-    ticket.ambiguous = nil
+    ticket.path, ticket.bytes = field(line, "path"), field(line, "bytes", "number")
+    ticket.state, ticket.over, ticket.ambiguous = "completed", true, nil
   end)
 end
 
