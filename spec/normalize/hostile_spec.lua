@@ -85,6 +85,22 @@ describe("hostile bodies", function()
     assert.is_true(reading < 20 * pass, ("%g s where a copy takes %g s"):format(reading, pass))
   end)
 
+  it("may have a status of any length", function()
+    local word = ("task"):rep(100000) .. "_success"
+    local pass = cost(function() word:gsub("[%s%-_%.]+", "") end)
+    local view
+    local reading = cost(function() view = normalize.video { id = "v", status = word } end)
+    assert.equal("in_progress", view.state)
+    assert.is_true(reading < 50 * pass + 0.01, ("%g s where one pass takes %g s"):format(reading, pass))
+  end)
+
+  it("may have an id that no path can hold, which is none", function()
+    for _, id in ipairs { ".", "..", "", " " } do
+      assert.is_nil(normalize.video { id = id, status = "queued" }.id)
+      assert.equal("t", normalize.video { id = id, task_id = "t", status = "queued" }.id)
+    end
+  end)
+
   it("may hold megabytes of base64", function()
     local blob = "AAAAHGZ0eXBpc29t" .. ("AAAA"):rep(2 * 1024 * 1024)
     local pass = cost(function() assert.equal(0, select(2, blob:gsub("%s", ""))) end)

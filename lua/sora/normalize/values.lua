@@ -72,11 +72,12 @@ function values.label(value)
   return values.text(value)
 end
 
---- Reads an id given as text, unchanged, because it is passed back to the server.
+--- Reads an id given as text, unchanged, because it is passed back to the server, in a path: "." and ".." are
+-- no ids.
 -- @param value anything
 -- @treturn string|nil
 function values.id(value)
-  if type(value) == "string" and value:find("%S") then return value end
+  if type(value) == "string" and value:find("%S") and value ~= "." and value ~= ".." then return value end
   return nil
 end
 
@@ -110,6 +111,8 @@ end
 -- Prefixes without meaning: TASK_STATUS_SUCCEED, JOB_STATE_FAILED, "video.completed".
 local PREFIXES = { "^task", "^job", "^video", "^generation", "^status", "^state" }
 
+local LONGEST_WORD = 64 -- bytes; taking prefixes off a text without end would take as long
+
 local function squeeze(value)
   return (value:lower():gsub("[%s%-_%.]+", ""))
 end
@@ -120,6 +123,7 @@ end
 function values.known_state(value)
   if type(value) ~= "string" then return nil end
   local word = squeeze(value)
+  if #word > LONGEST_WORD then return nil end
   local state = STATES[word]
   while not state do
     local rest
