@@ -18,8 +18,7 @@ local function is_number(ours, theirs)
   if type(ours) == "string" then -- an integer beyond 64 bits
     return ours:find("^%-?%d+$") ~= nil and tonumber(ours) + 0.0 == theirs and math.abs(theirs) >= 2 ^ 63
   end
-  if type(ours) ~= "number" or ours + 0.0 ~= theirs then return false end
-  return math.type(ours) == "integer" or theirs % 1 ~= 0 or math.abs(theirs) > 2 ^ 53
+  return type(ours) == "number" and ours + 0.0 == theirs
 end
 
 -- Returns where the two differ, or nil.
