@@ -9,7 +9,8 @@ set -u
 
 folder=$1 seconds=$2
 targets="answer json address journal webhook headers"
-TMPDIR=$(mktemp -d) || exit 1
+# Journals are synced line by line, which memory does at once.
+TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1

@@ -85,6 +85,22 @@ describe("a webhook", function()
     assert.equal("webhook_unsigned", select(2, verify(headers{ ["webhook-timestamp"] = "now" })).code)
   end)
 
+  -- Whoever sends it need not know the secret.
+  it("with a header of any length is refused at once", function()
+    local long = ("a"):rep(60000)
+    local function cost(call)
+      local before = os.clock()
+      call()
+      return os.clock() - before
+    end
+    local pass = cost(function() assert.equal(60000, select(2, long:gsub(".", "%0"))) end)
+    local reading = cost(function()
+      assert.equal("webhook_forged", select(2, webhook.verify({ ["webhook-id"] = long, ["webhook-signature"] = long,
+        ["webhook-timestamp"] = "1" }, BODY, KEY, nil, NOW)).code)
+    end)
+    assert.is_true(reading < 20 * pass, ("%g s where one pass takes %g s"):format(reading, pass))
+  end)
+
   it("that holds no JSON is unreadable", function()
     local signature = sign("msg_1." .. NOW .. ".hello")
     assert.equal("webhook_unreadable",

@@ -87,11 +87,16 @@ local function check_posts(answers, requests)
   end
 end
 
+--- Options of every client: the host's server is its proxy, and no certificates take seconds to be read.
+exchange.options = { base_url = "http://api.test/v1", api_key = KEY, proxy = host.url, ca_file = "/dev/null",
+  timeout = 5, max_retries = 1, max_response_bytes = 100000 }
+
 --- Makes a client whose proxy is the host's server, runs `code` with it, and checks what was sent.
 function exchange.run(answers, options, code)
   host.serve(answers, options.in_pieces)
-  local client = assert(sora.new { base_url = options.base_url or "http://api.test/v1", api_key = KEY,
-    proxy = host.url, timeout = 5, max_retries = 1, max_response_bytes = 100000, journal = options.journal })
+  local settings = { journal = options.journal }
+  for name, value in pairs(exchange.options) do settings[name] = value end
+  local client = assert(sora.new(settings))
   code(client)
   client:close()
   local requests = host.requests()

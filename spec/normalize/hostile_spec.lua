@@ -85,13 +85,25 @@ describe("hostile bodies", function()
     assert.is_true(reading < 20 * pass, ("%g s where a copy takes %g s"):format(reading, pass))
   end)
 
-  it("may have a status of any length", function()
-    local word = ("task"):rep(100000) .. "_success"
-    local pass = cost(function() word:gsub("[%s%-_%.]+", "") end)
-    local view
-    local reading = cost(function() view = normalize.video { id = "v", status = word } end)
-    assert.equal("in_progress", view.state)
-    assert.is_true(reading < 50 * pass + 0.01, ("%g s where one pass takes %g s"):format(reading, pass))
+  -- Each text would take the square of its length, or more, if it were read carelessly.
+  it("may hold texts of any length", function()
+    local digits, name = ("2"):rep(60000) .. "x", ("a"):rep(60000) .. "."
+    local pass = cost(function() assert.equal(60000, select(2, digits:gsub("%d", "%0"))) end)
+    local function check(what, call)
+      local reading = cost(call)
+      assert.is_true(reading < 20 * pass, ("%s: %g s where one pass takes %g s"):format(what, reading, pass))
+    end
+    check("a number", function() assert.is_nil(normalize.video { id = "v", progress = digits }.progress) end)
+    check("a time", function() assert.is_nil(normalize.video { id = "v", created_at = digits }.created_at) end)
+    check("an event", function() assert.equal("v", normalize.video { type = name, data = { id = "v" } }.id) end)
+    check("a status", function()
+      local status = ("task"):rep(20000) .. "_success"
+      assert.equal("in_progress", normalize.video { id = "v", status = status }.state)
+    end)
+    check("a page", function()
+      assert.equal("x", normalize.text("<p>x" .. ("<"):rep(8192)):sub(1, 1))
+      assert.is_nil(normalize.text("<code " .. ("<code "):rep(1300) .. ">"))
+    end)
   end)
 
   it("may have an id that no path can hold, which is none", function()

@@ -211,11 +211,19 @@ end
 
 local ENTITIES = { lt = "<", gt = ">", quot = '"', apos = "'", nbsp = " ", amp = "&", ["#39"] = "'" }
 
+-- Replaces tags by blanks. What follows the last ">" holds none, and looking for one after each "<" would take
+-- the square of its length.
+local function strip(markup)
+  local head, tail = markup:match("^(.*>)(.*)$")
+  return head and head:gsub("<[^>]*>", " ") .. tail or markup
+end
+
 local function element(markup, lowered, name)
-  local _, from = lowered:find("<" .. name .. "[^>]*>")
+  local start = lowered:find("<" .. name, 1, true)
+  local from = start and lowered:find(">", start, true)
   local to = from and lowered:find("</" .. name, from, true)
   if not to then return nil end
-  return text((markup:sub(from + 1, to - 1):gsub("<[^>]*>", " "):gsub("&(#?%w+);", ENTITIES)))
+  return text((strip(markup:sub(from + 1, to - 1)):gsub("&(#?%w+);", ENTITIES)))
 end
 
 local function say_markup(markup)
@@ -223,7 +231,7 @@ local function say_markup(markup)
   local code, s = element(markup, lowered, "code"), element(markup, lowered, "message")
   if code and s then return code .. ": " .. s end
   return element(markup, lowered, "title") or s or code or element(markup, lowered, "h1")
-    or text((markup:gsub("<[^>]*>", " ")))
+    or text(strip(markup))
 end
 
 --- Makes readable text from an error body that is not JSON: an HTML page's title, the message of an XML

@@ -169,7 +169,7 @@ local function event_state(body)
   local name = pick(body, EVENT, values.text)
   local job = held(body, "data") or held(body, "payload")
   if not name or not job then return nil end
-  local state = name:find("%.") and values.known_state(name:match("[^.]*$")) or nil
+  local state = name:find("%.") and values.known_state(name:match("^.*%.(.*)$")) or nil
   if body.object == "event" then return job, state end
   -- A job may have a `type` with a dot too, but then its state stands beside it.
   if name:find("%.") and not tree.state(body) and (state or tree.state(job) or tree.id(job)) then

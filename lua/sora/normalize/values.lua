@@ -42,12 +42,15 @@ local function finite(n)
   return n == n and n ~= huge and n ~= -huge
 end
 
+local LONGEST = 64 -- bytes of a number or a word; the patterns below take the square of a text's length
+
 --- Reads a finite number, given as a number or as decimal text.
 -- @param value anything
 -- @treturn number|nil an integer if it is whole
 function values.number(value)
   if type(value) == "string" then
     local s = values.trim(value)
+    if #s > LONGEST then return nil end
     if not (s:find("^[+-]?%d+%.?%d*$") or s:find("^[+-]?%.%d+$")) then return nil end
     value = tonumber(s)
   end
@@ -111,8 +114,6 @@ end
 -- Prefixes without meaning: TASK_STATUS_SUCCEED, JOB_STATE_FAILED, "video.completed".
 local PREFIXES = { "^task", "^job", "^video", "^generation", "^status", "^state" }
 
-local LONGEST_WORD = 64 -- bytes; taking prefixes off a text without end would take as long
-
 local function squeeze(value)
   return (value:lower():gsub("[%s%-_%.]+", ""))
 end
@@ -123,7 +124,7 @@ end
 function values.known_state(value)
   if type(value) ~= "string" then return nil end
   local word = squeeze(value)
-  if #word > LONGEST_WORD then return nil end
+  if #word > LONGEST then return nil end
   local state = STATES[word]
   while not state do
     local rest
@@ -165,7 +166,8 @@ end
 function values.percent(value, name)
   local marked = false
   if type(value) == "string" then
-    local digits, mark = values.trim(value):match("^(%d*%.?%d*)%s*(%%?)$")
+    local s = values.trim(value)
+    local digits, mark = (#s <= LONGEST and s or ""):match("^(%d*%.?%d*)%s*(%%?)$")
     value, marked = tonumber(digits or ""), mark == "%"
   end
   if type(value) ~= "number" or not finite(value) or value < 0 then return nil end

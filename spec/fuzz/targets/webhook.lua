@@ -61,7 +61,7 @@ local function check_signed(headers, body, secret, key, at)
   local place = at % #body + 1
   local changed = body:sub(1, place - 1) .. string.char(body:byte(place) ~ 1) .. body:sub(place + 1)
   check_refused(webhook.verify(headers, changed, secret, nil, now))
-  check_refused(webhook.verify(headers, body, secret .. "x", nil, now))
+  check_refused(webhook.verify(headers, body, "x" .. secret, nil, now))
 end
 
 return function(input)
