@@ -25,6 +25,11 @@ static int replace_by_id(lua_State *L, int index) {
   return found;
 }
 
+/* Whether a path segment means this folder or the one above (RFC 3986, 5.2.4). */
+static int is_dots(const char *text, size_t len) {
+  return text[0] == '.' && (len == 1 || (len == 2 && text[1] == '.'));
+}
+
 /* The id at `index`: a string; an integer, as some servers number their jobs; or a table that JSON_ID finds one in,
  * which it replaces. NULL: pushes what is wrong with it. */
 static const char *read_id(lua_State *L, int index, size_t *len) {
@@ -44,7 +49,7 @@ static const char *read_id(lua_State *L, int index, size_t *len) {
     lua_replace(L, index);
   }
   id = lua_tolstring(L, index, len);
-  if (*len != 0 && strcmp(id, ".") != 0 && strcmp(id, "..") != 0) return id;
+  if (*len != 0 && !is_dots(id, *len)) return id;
   lua_pushstring(L, *len == 0 ? "id: is empty" : "id: '.' and '..' are no ids");
   return NULL;
 }
