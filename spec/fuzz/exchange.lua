@@ -11,16 +11,6 @@ local KINDS = {}
 for kind in ([[config dns connect tls timeout transport api decode too_large file failed cancelled expired
   deadline closed]]):gmatch "%S+" do KINDS[kind] = true end
 
---- Kinds of errors that say that a job is over.
-exchange.ENDED = { failed = true, cancelled = true, expired = true }
-
---- Tells whether an error says that a film is gone for good.
-function exchange.is_gone(err)
-  local code = tostring(err.code):lower()
-  local expires = err.video and tonumber(err.video.expires_at)
-  return err.status == 410 or err.status == 404 or code:find "expired" or code:find "gone" or expires ~= nil
-end
-
 --- Divides an input into the answers of successive connections.
 function exchange.split(input)
   local answers, at = {}, 1
