@@ -50,12 +50,17 @@ end
 
 -- What is in an answer ---------------------------------------------------------------
 
+local DATA_URL = "^[Dd][Aa][Tt][Aa]:([^,]*),(.*)$"
+
 -- Decodes "data:video/mp4;base64,AAAA" (RFC 2397).
 local function from_data_url(url)
-  local form, data = url:match("^data:([^,]*),(.*)$")
+  local form, data = url:match(DATA_URL)
   if not form then return nil end
-  if form:find(";base64", 1, true) then return core.unbase64(data) end
-  return (data:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  if data:find("%", 1, true) then
+    data = data:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
+  end
+  if form:lower():find(";base64", 1, true) then return core.unbase64(data) end
+  return data
 end
 
 -- The film that a create was answered with: see `create_video`.
@@ -67,7 +72,7 @@ end
 local function find(body)
   if raw_film(body) then return nil, body.data end
   local view = normalize.video(body)
-  if view.url and view.url:find("^data:") then return nil, from_data_url(view.url) end
+  if view.url and view.url:find(DATA_URL) then return nil, from_data_url(view.url) end
   if view.url then return { url = view.url } end
   local payload = normalize.payload(body)
   return nil, payload and (from_data_url(payload) or core.unbase64(payload))
