@@ -41,6 +41,13 @@ describe("an answer", function()
       assert.same({ id = "v" }, success{ raw = "HTTP/1.0 200 OK\r\n\r\n" .. BODY, close = true })
     end)
 
+    it("whose headers and trailers look like a status line", function()
+      assert.same({ id = "v" }, success{ raw = OK .. "HTTP/1.1 429: later\r\nContent-Length: " .. #BODY
+        .. "\r\n\r\n" .. BODY })
+      assert.same({ id = "v" }, success{ raw = OK .. "Transfer-Encoding: chunked\r\n\r\n"
+        .. ("%x\r\n%s\r\n0\r\nHTTP/1.1 429: later\r\n\r\n"):format(#BODY, BODY) })
+    end)
+
     it("may follow 1xx responses", function()
       assert.same({ id = "v" },
         success{ raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\n"

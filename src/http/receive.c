@@ -34,6 +34,12 @@ static void start_headers(struct request *r, const char *line, size_t len) {
     r->outcome.status = r->outcome.status * 10 + (*space - '0');
 }
 
+/* Whether a header block begins: it is the first one, or the one after a 1xx. A header or a trailer may look like a
+ * status line, too. */
+static int is_block_due(const struct outcome *out) {
+  return out->status == 0 || (out->headers_complete && out->status < 200);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *context) {
   struct request *r = context;
   struct buffer *headers = &r->outcome.headers;
@@ -43,7 +49,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     request_fail(r, KIND_TOO_LARGE, "the answer's headers are larger than 256 KiB");
     return 0;
   }
-  if (len > 5 && headers_same(line, "HTTP/", 5)) {
+  if (len > 5 && headers_same(line, "HTTP/", 5) && is_block_due(&r->outcome)) {
     start_headers(r, line, len);
     return len;
   }
