@@ -57,7 +57,7 @@ for letter in ("ABCDEFGHIJabcdefghij"):gmatch "." do
     "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" .. JOB,
     answer("500 Oops", "Content-Type: text/html\r\n", "<html><title>Oops</title>"),
     answer("401 No", "x-should-retry: true\r\n", '{"error":{"message":"no sk-fuzz-0123456789abcdef"}}'),
-    "HTTP/1.1 200 OK\r\nHTTP/1.1 429 Later\r\n\r\n" .. JOB,
+    "HTTP/1.1 200 OK\r\nHTTP/1.1 429: later\r\n\r\n" .. JOB,
     answer("204 No Content", "", ""), "HTTP/1.1 202 Accepted\r\n\r\n", "HTTP/1.0 200\n\n{}", "",
   } do seed("answer", letter .. NOTE .. text) end
 end
