@@ -215,6 +215,9 @@ fuzz: ## fuzz the C code and the Lua layer, for 60 SECONDS; 0 replays the inputs
 	@for target in $(FUZZ_TARGETS); do ln -sf host $$target || exit 1; done
 	@$(RUN) tools/fuzz.sh build/fuzz $(or $(SECONDS),60)
 
+fuzz-corpus: # keep what `make fuzz` has found that reaches something new
+	@$(MAKE) --no-print-directory fuzz SECONDS=keep
+
 # The host is not watched for coverage: its server runs beside the target.
 build/fuzz/host: spec/fuzz/host.c $(OBJECTS) $(BUILD)/flags
 	$(call say,link,$@)

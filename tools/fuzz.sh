@@ -1,5 +1,6 @@
 #!/bin/sh
 # tools/fuzz.sh FOLDER SECONDS: runs the fuzz targets. Run it through make (`make fuzz SECONDS=60`).
+# tools/fuzz.sh FOLDER keep: keeps those inputs in spec/fuzz/corpus that reach what no kept one does.
 #
 # First each target gets every input that is kept (spec/fuzz/corpus, spec/fuzz/finds) and the seeds; then SECONDS are
 # divided among the targets, and new inputs go to FOLDER/corpus. FOLDER has one program per target. A crash, a leak, a
@@ -25,14 +26,31 @@ run() { # TARGET OPTION-OR-FOLDER…: runs a target, showing its output only if 
   shift
   log=$folder/$target.log
   [ ! -e "spec/fuzz/$target.dict" ] || set -- "-dict=spec/fuzz/$target.dict" "$@"
-  "$folder/$target" -timeout=10 -rss_limit_mb=2048 -detect_leaks=0 -artifact_prefix="$folder/finds/$target-" "$@" >"$log" 2>&1 &&
-    return
+  "$folder/$target" -timeout=10 -rss_limit_mb=2048 -detect_leaks=0 -artifact_prefix="$folder/finds/$target-" \
+    "$@" >"$log" 2>&1 && return
   tail -n 60 "$log"
-  find=$(sed -n 's/.*Test unit written to //p' "$log")
+  find=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
   echo "The fuzz target $target failed. To replay it: $folder/$target ${find:-(see $log)}"
   echo "Once it is mended, move the input to spec/fuzz/finds/$target, where every run replays it."
   exit 1
 }
+
+# Adds to the seeds and what is kept what reaches more, and keeps all but the seeds.
+keep() { # TARGET
+  kept=spec/fuzz/corpus/$1 all=$folder/merged/$1
+  rm -rf "$all"
+  mkdir -p "$all" "$kept" "$folder/corpus/$1"
+  cp "$folder/seeds/$1/"* "$all"
+  run "$1" -set_cover_merge=1 -use_counters=0 "$all" "$kept" "$folder/corpus/$1"
+  rm -f "$kept"/*
+  find "$all" -type f ! -name 'seed-*' -exec cp {} "$kept" \;
+  printf '%-9s %s inputs kept\n' "$1" "$(find "$kept" -type f | wc -l)"
+}
+
+if [ "$seconds" = keep ]; then
+  for target in $targets; do keep "$target"; done
+  exit 0
+fi
 
 count=$(echo "$targets" | wc -w)
 # shellcheck disable=SC2086 # lists of folders

@@ -324,18 +324,18 @@ describe("a journal", function()
   end)
 
   it("takes no id that a call would refuse, and no field of another type than it writes", function()
-    local lines = { '{"event":"asked","key":"k","created":"x","label":[],"idempotency_key":1}' }
+    local written = { '{"event":"asked","key":"k","created":"x","label":[],"idempotency_key":1}' }
     for _, id in ipairs { "1.5", "1e999", "-1e999", "NaN", '""', '" "', '"."', '".."', "{}", "true" } do
       for _, event in ipairs { "made", "ended", "saved", "forgotten" } do
-        lines[#lines + 1] = ('{"event":"%s","id":%s}'):format(event, id)
+        written[#written + 1] = ('{"event":"%s","id":%s}'):format(event, id)
       end
     end
-    lines[#lines + 1] = '{"event":"made","id":"w","state":{},"created":{},"expires_at":{}}'
-    lines[#lines + 1] = '{"event":"made","id":"x"}'
-    lines[#lines + 1] = '{"event":"saved","id":"x","path":7,"bytes":"y"}'
+    written[#written + 1] = '{"event":"made","id":"w","state":{},"created":{},"expires_at":{}}'
+    written[#written + 1] = '{"event":"made","id":"x"}'
+    written[#written + 1] = '{"event":"saved","id":"x","path":7,"bytes":"y"}'
     local address = (',"v":2,"base_url":"%s/v1"}'):format(srv.url)
-    for i, line in ipairs(lines) do lines[i] = line:gsub("}$", address) end
-    files:write("journal", table.concat(lines, "\n"))
+    for i, line in ipairs(written) do written[i] = line:gsub("}$", address) end
+    files:write("journal", table.concat(written, "\n"))
     local base_url = srv.url .. "/v1"
     assert.same({ { key = "k", base_url = base_url, ambiguous = true }, { id = "w", base_url = base_url },
       { id = "x", base_url = base_url, state = "completed", over = true } }, client:journaled())

@@ -95,8 +95,8 @@ describe("a webhook", function()
     end
     local pass = cost(function() assert.equal(60000, select(2, long:gsub(".", "%0"))) end)
     local reading = cost(function()
-      assert.equal("webhook_forged", select(2, webhook.verify({ ["webhook-id"] = long, ["webhook-signature"] = long,
-        ["webhook-timestamp"] = "1" }, BODY, KEY, nil, NOW)).code)
+      local sent = { ["webhook-id"] = long, ["webhook-signature"] = long, ["webhook-timestamp"] = "1" }
+      assert.equal("webhook_forged", select(2, webhook.verify(sent, BODY, KEY, nil, NOW)).code)
     end)
     assert.is_true(reading < 20 * pass, ("%g s where one pass takes %g s"):format(reading, pass))
   end)

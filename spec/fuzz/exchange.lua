@@ -1,6 +1,6 @@
 --- A client and the host's server for one input.
--- Owns what is true of every exchange, whatever the server answers: the shape of errors, who sees the key, and
--- how often a job is asked for. Runs in spec/fuzz/host.c only.
+-- Owns what is true of every exchange, whatever the server answers: the shape of errors, who sees the key,
+-- and how often a job is asked for. Runs in spec/fuzz/host.c only.
 local host = require "spec.fuzz.host"
 local sora = require "sora"
 

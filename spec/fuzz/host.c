@@ -316,7 +316,7 @@ static void open_host(lua_State *L) {
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  static const char *const hidden[] = {"SORA_BASE_URL",   "SORA_API_KEY", "SORA_DEBUG", "OPENAI_BASE_URL",
+  static const char *const hidden[] = {"SORA_BASE_URL",  "SORA_API_KEY", "SORA_DEBUG", "OPENAI_BASE_URL",
                                        "OPENAI_API_KEY", "no_proxy",     "NO_PROXY"};
   const char *slash = strrchr((*argv)[0], '/');
   size_t i;

@@ -72,7 +72,8 @@ for _, text in ipairs { "[]", "{}", "[null,1,[],{}]", '{"a":null}', '{"n":[1,-0,
 local EVENT = '{"type":"video.completed","data":{"id":"v"}}'
 for _, flag in ipairs { "s", "x" } do
   for _, secret in ipairs { "plain", "whsec_c2VjcmV0", "whsec_", "" } do
-    seed("webhook", table.concat({ flag, secret, "msg_1", "1764115200", "v1,AAAA v1,c2lnbmF0dXJl", "3", EVENT }, "\n"))
+    seed("webhook", table.concat({ flag, secret, "msg_1", "1764115200", "v1,AAAA v1,c2lnbmF0dXJl", "3",
+      EVENT }, "\n"))
   end
 end
 seed("webhook", "s\nk\n\n99999999999999999999999\n\n\n{}")
@@ -91,15 +92,18 @@ seed("journal", lines(ASKED, MADE))
 seed("journal", lines(ASKED, MADE, '{"event":"ended","id":"v","state":"completed"}'))
 seed("journal", lines(ASKED, MADE, '{"event":"saved","id":"v","path":"v.mp4","bytes":7}'))
 seed("journal", lines(ASKED, '{"event":"refused","key":"k1","kind":"api"}', '{"event":"forgotten","id":"v"}'))
-seed("journal", lines(ASKED, '{"event":"made","key":"k1","state":"completed"}', '{"event":"saved","key":"k1"}'))
+seed("journal", lines(ASKED, '{"event":"made","key":"k1","state":"completed"}',
+  '{"event":"saved","key":"k1"}'))
 seed("journal", lines('{"event":"made","key":"k2","id":17,"state":"x"}', '{"event":"ended","id":17.5}'))
-seed("journal", lines(MADE, '{"event":"ended","id":"v","state":"failed"}', (MADE:gsub("k1", "k2"))) .. "\n{\"ev")
+seed("journal", lines(MADE, '{"event":"ended","id":"v","state":"failed"}', (MADE:gsub("k1", "k2")))
+  .. "\n{\"ev")
 seed("journal", '{"base_url":"http://api.test/v1","event":"ended","id":"v","state":"completed"}\n\n\0\n[]')
 
 for index, list in ipairs {
   { "video_1", "a/b", "..", "../../x", "%2e", "v?x=1#y", "\r\nX: 1", "\0", "é", "a b:c" },
   { "http://api.test/v1", "https://api.test", "http://user:pw@api.test/", "ftp://x", "http://[::1]:80/v1?a=b",
-    "http://api.test/v1?x=1", "api.test/v1", "http://api.test/#f", "http://a b/", "http://h:99999/", "HTTP://H/%2f/" },
+    "http://api.test/v1?x=1", "api.test/v1", "http://api.test/#f", "http://a b/", "http://h:99999/",
+    "HTTP://H/%2f/" },
   { "/v2", "//files.test/x", "http://API.test:80/x", "http://api.test:81/x", "https://api.test/", "?q", "#f",
     "http://api.test@evil.test/", "http://evil.test\\@api.test/", "http:/evil.test", "ftp://x", "../../x" },
   { "http://files.test/v.mp4", "/v.mp4", "data:video/mp4;base64,AAAAGGZ0eXBtcDQy", "data:,%66ilm",

@@ -211,8 +211,8 @@ end
 
 local ENTITIES = { lt = "<", gt = ">", quot = '"', apos = "'", nbsp = " ", amp = "&", ["#39"] = "'" }
 
--- Replaces tags by blanks. What follows the last ">" holds none, and looking for one after each "<" would take
--- the square of its length.
+-- Replaces tags by blanks. What follows the last ">" holds none, and to look for one after each "<" would
+-- take the square of its length.
 local function strip(markup)
   local head, tail = markup:match("^(.*>)(.*)$")
   return head and head:gsub("<[^>]*>", " ") .. tail or markup

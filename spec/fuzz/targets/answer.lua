@@ -49,9 +49,10 @@ local calls = {
   function(client) exchange.check_result(client:create_video { prompt = "p" }) end, -- B
   function(client) -- C
     local left, step = 40, client:videos { limit = 2 }
-    pcall(function()
+    local good, err = pcall(function()
       while left > 0 and step() do left = left - 1 end
     end)
+    if not good then exchange.check_result(nil, err) end
     exchange.check_result(client:list_videos())
   end,
   function(client) -- D
@@ -68,7 +69,8 @@ local calls = {
     if file then assert(got == file.bytes, "a sink got another number of bytes than was said") end
   end,
   function(client) -- H
-    local file, err = client:create_and_download({ prompt = "p" }, { path = TARGET, sync = false, grace = 0 }, QUICK)
+    local target = { path = TARGET, sync = false, grace = 0 }
+    local file, err = client:create_and_download({ prompt = "p" }, target, QUICK)
     check_file(file, err)
     local ticket = assert(client:journaled())[1]
     assert(not file or ticket.over, "a saved film is unfinished")

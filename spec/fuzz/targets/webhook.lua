@@ -48,8 +48,8 @@ end
 local function check_signed(headers, body, secret, key, at)
   local id, stamp = headers["webhook-id"], headers["webhook-timestamp"]
   local now = stamp:find "^%d+$" and tonumber(stamp)
-  local function sign(text) return "v1," .. base64(core.hmac_sha256(key, id .. "." .. stamp .. "." .. text)) end
-  headers["webhook-signature"] = "v1a,x " .. sign(body)
+  local signed = id .. "." .. stamp .. "." .. body
+  headers["webhook-signature"] = "v1a,x v1," .. base64(core.hmac_sha256(key, signed))
   local event, err = webhook.verify(headers, body, secret, nil, now or nil)
   local wanted = now and core.decode_json(body)
   assert((event ~= nil) == (wanted ~= nil and wanted ~= false), "a right signature and " .. tostring(err))
@@ -75,7 +75,9 @@ return function(input)
     assert(not good and tostring(problem):find("secret", 1, true), "a secret that is none")
     return
   end
-  if lines[1] == "s" then return check_signed(headers, body, secret, key, math.abs(math.tointeger(lines[6]) or 0)) end
+  if lines[1] == "s" then
+    return check_signed(headers, body, secret, key, math.abs(math.tointeger(lines[6]) or 0))
+  end
   check_refused(sora.verify_webhook(headers, body, secret))
   check_refused(sora.verify_webhook(lookup, body, secret))
   check_refused(sora.verify_webhook({ ["Webhook-ID"] = { lines[3] }, ["webhook-timestamp"] = 12,
