@@ -224,7 +224,8 @@ describe("download_video finds the bytes", function()
 
     it("as a data URL in other letters, and percent-encoded", function()
       local text = base64("\0\0\0\28ftyp")
-      srv:reply(job{ url = "DATA:video/mp4;BASE64," .. text }, job{ url = "data:;base64," .. text:gsub("=", "%%3D") })
+      srv:reply(job{ url = "DATA:video/mp4;BASE64," .. text },
+        job{ url = "data:;base64," .. text:gsub("=", "%%3D") })
       gives_file("\0\0\0\28ftyp")
       gives_file("\0\0\0\28ftyp")
     end)
