@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan threads soak fuzz bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house memcheck asan threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.

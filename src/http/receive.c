@@ -23,7 +23,7 @@ static int is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-/* "HTTP/1.1 200 OK" begins a new header block: the last one was a 1xx, or a proxy's own. */
+/* "HTTP/1.1 200 OK" begins a header block. */
 static void start_headers(struct request *r, const char *line, size_t len) {
   const char *space = memchr(line, ' ', len);
   r->outcome.status = r->outcome.headers_complete = 0;
