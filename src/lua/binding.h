@@ -48,6 +48,10 @@ struct call {
   int anchor;
 };
 
+/* Fields of the table of a call that receives a file: its on_done, and the part file. */
+#define STREAM_LISTENER 1
+#define STREAM_FILE 2
+
 /* Fields of the client's table (its user value). */
 #define FIELD_SPARES 1      /* a list of calls for reuse */
 #define FIELD_KEY 2         /* the function that gives the api_key */

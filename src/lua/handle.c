@@ -72,7 +72,7 @@ static void push_guard(lua_State *L, int self) {
   lua_setmetatable(L, -2);
 }
 
-/* The guard's __gc: the next update delivers the call to nobody. */
+/* The guard's __gc: the next update delivers the call to nobody. The part file is let go at once. */
 static int abandon(lua_State *L) {
   struct call *call;
   compat_gettable(L, 1);
@@ -81,6 +81,10 @@ static int abandon(lua_State *L) {
   if (!call_is_active(call) || call_is_forked(call)) return 0;
   loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED, "nobody waits for the call any more");
   loop_arm(&call->client->loop);
+  call->request.file.target = NULL;
+  compat_gettable(L, -1);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, STREAM_FILE);
   return 0;
 }
 
@@ -89,7 +93,7 @@ static int start_file(lua_State *L, struct client *client, int table, struct cal
   if (!call_prepare(L, client, table, call)) return 2;
   compat_gettable(L, self);
   push_listener(L, opts);
-  lua_rawseti(L, -2, 1);
+  lua_rawseti(L, -2, STREAM_LISTENER);
   push_guard(L, self);
   push_handle(L, call, self);
   lua_rawgeti(L, table, FIELD_STARTED);
@@ -115,7 +119,7 @@ int handle_notify(lua_State *L, int table, struct call *call) {
   int base = lua_gettop(L), failed = 0;
   push_anchored(L, table, call, call->request.state == REQUEST_DONE);
   compat_gettable(L, -1);
-  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -1, STREAM_LISTENER);
   if (lua_isfunction(L, -1)) failed = lua_pcall(L, 0, 0, 0) != 0;
   if (failed) lua_replace(L, base + 1);
   lua_settop(L, base + failed);

@@ -110,7 +110,7 @@ int stream_read(lua_State *L, int spec, struct call *call) {
   if (f->expected) { /* the call's own table keeps the part file */
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, STREAM_FILE);
     compat_settable(L, -6);
   }
   lua_pop(L, 4);
