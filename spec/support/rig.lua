@@ -40,6 +40,8 @@ end
 
 --- Collects garbage twice: the first cycle only runs finalizers, and the second frees what they kept alive.
 function rig.collect()
+  local jit = rawget(_G, "jit")
+  if jit then jit.flush() end -- a trace keeps the functions that it was recorded with
   collectgarbage()
   collectgarbage()
 end
