@@ -227,7 +227,7 @@ describe("error of a video", function()
   it("takes its code from beside the text", function()
     assert.same({ code = "E7", message = "why" },
       fault { status = "failed", error_code = "E7", fail_reason = "why" })
-    assert.same({ code = "InvalidParameter", message = "why" }, fault {
+    assert.same({ code = "InvalidParameter", message = "why", reason = "invalid" }, fault {
       request_id = "r", output = { task_status = "FAILED", code = "InvalidParameter", message = "why" } })
     assert.same({ code = "c", message = "why" },
       fault { id = "x", status = "failed", error = { code = "c" }, fail_reason = "why" })

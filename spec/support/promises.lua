@@ -10,7 +10,7 @@ local STATES = {
 }
 local STRINGS = { "id", "url" }
 local TIMES = { "created_at", "completed_at" }
-local FAILURE = { message = true, code = true, type = true, param = true, request_id = true }
+local FAILURE = { message = true, code = true, type = true, param = true, request_id = true, reason = true }
 
 local function broken_strings(found)
   for key, value in pairs(found) do

@@ -20,6 +20,8 @@ local CODE = names "code error_code err_code errcode Code"
 local TYPE = names "type error_type"
 local PARAM = names "param parameter field loc"
 local REQUEST_ID = names "request_id RequestId req_id trace_id"
+local BASE = names "base_resp base_response"
+local BASE_CODE, BASE_MESSAGE = names "status_code code", names "status_msg status_message message msg"
 
 -- Words that APIs put into `code` and `message` if nothing is wrong.
 local FINE = { ["0"] = true, ["200"] = true, ["201"] = true, ["202"] = true,
@@ -49,6 +51,81 @@ function errors.code(value)
   if label and not FINE[label:lower()] then return label end
   return nil
 end
+
+-- Reasons ------------------------------------------------------------------------------------------
+
+-- Words of codes and types, for each reason. The first reason that has one of them is the error's.
+local REASONS = {}
+
+for i, entry in ipairs {
+  { "moderation", [[moderation moderated moderation_blocked sentinel content_policy content_filter
+    content_filtered content_blocked policy_violation content_violation nsfw safety sensitive unsafe
+    prohibited prohibited_content data_inspection]] },
+  { "rate_limit", [[rate_limit rate_limited rate_limits ratelimit too_many_requests throttling throttled
+    throttle concurrency concurrent_limit request_limit resource_exhausted]] },
+  { "auth", [[api_key apikey unauthorized unauthenticated authentication authorization authorized permission
+    permissions forbidden access_denied access_token invalid_token token_expired credentials scope]] },
+  { "quota", [[insufficient quota billing balance credit credits payment arrearage overdue budget]] },
+  { "capacity", "overloaded overload capacity busy unavailable no_available out_of_capacity" },
+  { "not_found", "not_found notfound not_exist not_exists does_not_exist no_such" },
+  { "invalid", [[invalid missing bad_request unsupported not_supported validation malformed unprocessable
+    unprocessable_entity illegal out_of_range value_error parameter required]] },
+} do
+  local words = {}
+  for word in entry[2]:gmatch("%S+") do words[#words + 1] = "_" .. word .. "_" end
+  REASONS[i] = { reason = entry[1], words = words }
+end
+
+local BY_STATUS = { [400] = "invalid", [401] = "auth", [402] = "quota", [403] = "auth", [404] = "not_found",
+  [405] = "invalid", [406] = "invalid", [410] = "not_found", [413] = "invalid", [414] = "invalid",
+  [415] = "invalid", [422] = "invalid", [429] = "rate_limit", [503] = "capacity", [529] = "capacity" }
+
+-- The codes in a base_resp, which are numbers of their own.
+local BY_BASE_CODE = { ["1002"] = "rate_limit", ["1004"] = "auth", ["1008"] = "quota", ["1026"] = "moderation",
+  ["1027"] = "moderation", ["1039"] = "rate_limit", ["2013"] = "invalid", ["2049"] = "auth" }
+
+-- Finds the reason in a code or type: "DataInspectionFailed", "insufficient_user_quota".
+local function reason_in(value)
+  if type(value) ~= "string" or #value > 200 then return nil end
+  local word = "_" .. value:gsub("(%l)(%u)", "%1_%2"):lower():gsub("[^%w]+", "_") .. "_"
+  for i = 1, #REASONS do
+    local words = REASONS[i].words
+    for k = 1, #words do
+      if word:find(words[k], 1, true) then return REASONS[i].reason end
+    end
+  end
+  return nil
+end
+
+--- Says in one word why a server said no. Goes by code, type and status, never by the message; "invalid" is
+-- said of much, so a status that says more comes before it.
+-- @tparam table fields of an error: `code`, `type` and `status`, each may be missing
+-- @treturn string|nil moderation, quota, rate_limit, capacity, auth, not_found or invalid
+function errors.reason(fields)
+  local by_code, by_type = reason_in(fields.code), reason_in(fields.type)
+  if by_code and by_code ~= "invalid" then return by_code end
+  if by_type and by_type ~= "invalid" then return by_type end
+  return BY_STATUS[tonumber(fields.code) or 0] or BY_STATUS[fields.status or 0] or by_code or by_type
+end
+
+--- Reads `base_resp { status_code, status_msg }`, in which some servers say what went wrong; code 0 is fine.
+-- @param value anything
+-- @treturn table|nil `{ code=, message=, reason= }`
+function errors.base(value)
+  local code = type(value) == "table" and pick(value, BASE_CODE, errors.code)
+  if not code then return nil end
+  return { code = code, message = pick(value, BASE_MESSAGE, text),
+    reason = BY_BASE_CODE[code] or errors.reason { code = code } }
+end
+
+--- Finds the `base_resp` of a table that says what went wrong.
+-- @tparam table layer
+-- @treturn table|nil as from `base`
+function errors.base_of(layer)
+  return pick(layer, BASE, errors.base)
+end
+
+-- Fields -------------------------------------------------------------------------------------------
 
 -- Reads the parameter to blame: FastAPI's `loc` is an array of names and positions, others have a string.
 local function param(value)
@@ -132,7 +209,8 @@ end
 
 --- Reads a decoded error body.
 -- @param body anything
--- @treturn table `{ message=, code=, type=, param=, request_id= }`, each a string or nil
+-- @treturn table `{ message=, code=, type=, param=, request_id=, reason= }`, each a string or nil; `reason` only
+-- where `errors.reason` could not find it in the others
 function errors.failure(body)
   if type(body) ~= "table" then return { message = text(body) } end
   -- The error's own fields come before those beside it.
@@ -140,9 +218,11 @@ function errors.failure(body)
   table.remove(layers, 1)
   layers[#layers + 1] = body
   if type(body.data) == "table" then layers[#layers + 1] = body.data end
+  local base = type(body.error) ~= "table" and first(layers, BASE, errors.base) or {}
   local found = {
-    message = say(body, 1) or say(body.data, 1),
-    code = first(layers, CODE, errors.code),
+    message = base.message or say(body, 1) or say(body.data, 1),
+    code = base.code or first(layers, CODE, errors.code),
+    reason = base.reason,
     type = first(layers, TYPE, kind),
     param = first(layers, PARAM, param),
     request_id = first(layers, REQUEST_ID, values.label),
@@ -162,7 +242,7 @@ function errors.complains(body)
   local problem = body.error
   if errors.is_harmless(problem) then problem = nil end
   if problem == true or body.success == false then return true end
-  if body.type == "error" or body.object == "error" then return true end
+  if body.type == "error" or body.object == "error" or errors.base_of(body) then return true end
   if next(errors.failure { error = problem, errors = body.errors, detail = body.detail }) then return true end
   local status = values.number(body.status or body.status_code or body.statusCode)
   if status and status >= 400 and status <= 599 then return true end
@@ -244,6 +324,27 @@ function errors.text(content)
   if not s or s:find("\0", 1, true) then return nil end   -- NUL: a file, not a text
   if s:find("^<") then s = say_markup(s) else s = s:match("^[^\r\n]+") end
   return s and tidy(s)
+end
+
+--- Says what an answer is that should be JSON, and is a web page, XML or an event stream.
+-- @param content anything; only a string is read
+-- @treturn string|nil such as "a web page (Welcome)"
+function errors.page(content)
+  if type(content) ~= "string" then return nil end
+  local s = content:sub(1, MAX_SCAN):gsub("^[%s\239\187\191]+", "")
+  local lowered = s:lower()
+  local what
+  if lowered:find("^<!doctype html") or lowered:find("^<html") or lowered:find("^<[!%w][^>]*>.*<html") then
+    what = "a web page"
+  elseif s:find("^<[?!%a]") then
+    what = "XML"
+  elseif s:find("^data:") or s:find("^event:") or s:find("^id:") or s:find("^retry:") or s:find("^: ") then
+    return "an event stream"
+  else
+    return nil
+  end
+  local said = errors.text(s)
+  return said and ("%s (%s)"):format(what, said) or what
 end
 
 return errors

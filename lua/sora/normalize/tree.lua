@@ -5,11 +5,13 @@
 -- @module sora.normalize.tree
 -- @local
 
+local core = require "sora.core"
 local values = require "sora.normalize.values"
 
 local tree = {}
 
 local MAX_LAYERS, MAX_ITEMS, MAX_ENVELOPES = 32, 16, 6
+local MAX_JSON = 65536 -- bytes of JSON in a string
 
 --- Makes a list of field names, each in snake case and, if that differs, in camel case.
 -- @tparam string list names divided by blanks, the best first
@@ -74,18 +76,33 @@ function tree.each(read)
   end
 end
 
+-- Fields that some servers write as JSON in a string.
+local AS_TEXT = tree.names "result_json output_json response_json"
+
 --- Tells whether a table holds no other table, as is true for most answers.
 -- @tparam table layer
 -- @treturn boolean
 function tree.is_flat(layer)
+  for i = 1, #AS_TEXT do
+    if layer[AS_TEXT[i]] ~= nil then return false end
+  end
   for _, value in next, layer do
     if type(value) == "table" then return false end
   end
   return true
 end
 
+-- Returns a table, or the one that a string holds as JSON.
+local function as_table(value)
+  if type(value) == "table" then return value end
+  if type(value) == "string" and #value <= MAX_JSON and value:find("^%s*[{%[]") then
+    return (core.decode_json(value))
+  end
+  return nil
+end
+
 --- Returns the tables that may hold a job's fields: the root, then those in its fields `holders` (objects and
--- the items of arrays), then those in theirs, and so on.
+-- the items of arrays; JSON in a string counts, too), then those in theirs, and so on.
 -- @tparam table root
 -- @tparam {string,...} holders
 -- @tparam[opt] function accept leaves out a table for which it is false
@@ -100,8 +117,8 @@ function tree.spread(root, holders, accept)
   while at < #layers do
     at = at + 1
     for i = 1, #holders do
-      local value = layers[at][holders[i]]
-      if type(value) == "table" then
+      local value = as_table(layers[at][holders[i]])
+      if value then
         add(value)
         for k = 1, MAX_ITEMS do add(value[k]) end
       end
@@ -128,6 +145,13 @@ end
 -- @treturn string|nil
 function tree.first_state(layers)
   return tree.first(layers, STATUS, values.state)
+end
+
+--- Tells whether a list has the word that `first_state` reads.
+-- @tparam {table,...} layers
+-- @treturn boolean|nil nil: there is none
+function tree.is_listed(layers)
+  return tree.first(layers, STATUS, values.is_listed)
 end
 
 --- Returns a table's own id: text before numbers, because a number is often the row of a database.

@@ -138,8 +138,46 @@ function values.known_state(value)
   return state
 end
 
---- Reads the state in a status field. An unknown word means "keep polling". Ignores numbers, and "ok", which
--- is about the call and not about the job.
+-- Tokens that end a job, in words that no list above has: "content_filtered", "NSFW_DETECTED".
+local FINAL = {}
+
+for state, tokens in pairs {
+  failed = "nsfw moderated filtered blocked rejected violation violated unsafe prohibited denied refused "
+    .. "interrupted crashed failed failure error errored",
+  cancelled = "aborted cancelled canceled terminated",
+  expired = "expired",
+} do
+  for token in tokens:gmatch("%S+") do FINAL[token] = state end
+end
+
+-- Tokens beside which a final one says nothing: the job goes on, or the word is denied.
+local ONGOING = {}
+for token in ("pending requeued rescheduled resubmitted restarted resumed recovered no non not never without "
+    .. "partially"):gmatch("%S+") do
+  ONGOING[token] = true
+end
+
+local function is_ongoing(token)
+  return ONGOING[token] or token:find("ing$") or token:find("^await") or token:find("^retr[yi]")
+end
+
+-- Splits a word into lower-case tokens: "ContentFiltered", "content-filtered".
+local function tokens_of(word)
+  return word:gsub("(%l)(%u)", "%1 %2"):lower():gsub("not[%s_%-]*found", "notfound"):gmatch("%w+")
+end
+
+-- Returns the final state that an unknown word stands for by one of its tokens.
+local function final_state(word)
+  local state
+  for token in tokens_of(word) do
+    if is_ongoing(token) then return nil end
+    state = state or FINAL[token] or token == "notfound" and "failed" or nil
+  end
+  return state
+end
+
+--- Reads the state in a status field. An unknown word means "keep polling", unless one of its tokens is final
+-- ("content_filtered"). Ignores numbers, and "ok", which is about the call and not about the job.
 -- @param value anything
 -- @treturn string|nil
 function values.state(value)
@@ -147,7 +185,15 @@ function values.state(value)
   if STATES[value] then return STATES[value] end   -- the usual spelling, without the work below
   local word = squeeze(value)
   if word == "" or word == "ok" or word:find("^%d+$") then return nil end
-  return values.known_state(value) or "in_progress"
+  return values.known_state(value) or final_state(value) or "in_progress"
+end
+
+--- Tells whether a list has the word in a status field.
+-- @param value anything
+-- @treturn boolean|nil nil: it is no status word
+function values.is_listed(value)
+  if not values.state(value) then return nil end
+  return values.known_state(value) ~= nil
 end
 
 --- Tells whether a status is "success", which envelopes say of the call and jobs of themselves.
@@ -239,6 +285,7 @@ end
 -- Media --------------------------------------------------------------------------------------------
 
 local IMAGES = { png = true, jpg = true, jpeg = true, webp = true, avif = true, svg = true }
+local FILMS = { mp4 = true, mov = true, webm = true, mkv = true, m4v = true }
 
 local function is_image(url)
   local extension = url:match("^[^?#]*"):match("%.(%w+)$")
@@ -259,6 +306,24 @@ function values.url(value, relative)
   local fits = s:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]") or relative and s:find("^/.")
   if not fits or s:find("[%s%c]") or is_image(s) then return nil end
   return s
+end
+
+--- Reads an http(s) URL of anything, pictures too.
+-- @param value anything
+-- @treturn string|nil
+function values.link(value)
+  if type(value) ~= "string" then return nil end
+  local s = values.trim(value)
+  if not s:find("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]") or s:find("[%s%c]") then return nil end
+  return s
+end
+
+--- Tells whether a URL's path ends like that of a video file.
+-- @tparam string url
+-- @treturn boolean
+function values.names_film(url)
+  local extension = url:match("^[^?#]*"):match("%.(%w+)$")
+  return extension ~= nil and FILMS[extension:lower()] == true
 end
 
 --- Reads base64 of a media file, by its first bytes (MP4's ftyp box, or Matroska's magic number), from a
