@@ -21,7 +21,8 @@ local pump = require "sora.pump"
 local task = require "sora.task"
 
 core.own()
-core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints.find_id, endpoints.flaw)
+core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints.find_id, endpoints.flaw,
+  normalize.page, normalize.reason)
 
 local Client = options.copy(pump.methods)
 local class = { __index = Client, __newindex = pump.set_field, __name = "sora.client" }

@@ -452,7 +452,7 @@ function describe.list_videos(client, params, opts)
   options.expect_optional("list_videos", "option 'query'", own_query, "table", "a table of names and values")
   local all = options.copy({ query = options.copy(own_query, query) }, options.copy(opts))
   local path, own = endpoints.address(client._paths.list, nil, "list_videos")
-  return { name = "list_videos", method = "GET", path = path, query = own }, all
+  return { name = "list_videos", method = "GET", path = path, query = own, lists = true }, all
 end
 
 local VARIANTS = { video = true, thumbnail = true, spritesheet = true }

@@ -97,6 +97,20 @@ describe("an answer", function()
     end)
   end)
 
+  describe("that came with 202 and no body", function()
+    it("is an empty table: not yet", function()
+      assert.same({}, success{ status = 202, body = "" })
+      assert.same({}, success{ status = 202, body = " \r\n" })
+    end)
+
+    it("is a decode error for a create, which may have made a job", function()
+      srv:reply{ status = 202, body = "" }
+      local job, err = client:create_video{ prompt = "p" }
+      assert.is_nil(job)
+      assert.same({ "decode", true }, { err.kind, err.ambiguous })
+    end)
+  end)
+
   describe("that is not a JSON object is a decode error:", function()
     local BODIES = { empty = "", blank = " \n", html = "<html><title>Welcome</title></html>",
       string = '"text"',
@@ -112,6 +126,33 @@ describe("an answer", function()
         assert.is_nil(err.curl)
       end)
     end
+
+    it("a web page, which it names with a hint", function()
+      local err = failure{ body = "<!doctype html><html><title>New API</title></html>" }
+      assert.equal("the answer is a web page (New API), not JSON: is base_url the API's?", err.message)
+      client:close()
+      client = rig.client(srv, { base_url = srv.url })
+      err = failure{ body = "<html><title>New API</title></html>" }
+      assert.equal("the answer is a web page (New API), not JSON: does base_url lack /v1?", err.message)
+    end)
+
+    it("an event stream", function()
+      local err = failure{ body = 'data: {"id":"v"}\n\n', headers = { ["Content-Type"] = "text/event-stream" } }
+      assert.equal("the answer is an event stream, not JSON", err.message)
+    end)
+
+    it("an array, for a call that gives one object", function()
+      for _, body in ipairs{ '[{"id":"v","status":"queued"}]', " [1]", "[]" } do
+        srv:reply{ body = body }
+        local video, err = client:get_video("v")
+        assert.is_nil(video)
+        assert.same({ "decode", "the answer is a JSON array, not an object" }, { err.kind, err.message })
+      end
+      srv:reply({ body = '[{"id":"v","status":"queued"}]' }, { body = '[{"id":"v","status":"queued"}]' })
+      local _, err = client:create_video{ prompt = "p" }
+      assert.same({ "decode", true }, { err.kind, err.ambiguous })
+      assert.same({ { id = "v", status = "queued" } }, client:list_videos())
+    end)
 
     it("but a response cut off within its headers is a transport error", function()
       local err = failure{ raw = OK .. "Content-Le", close = true }

@@ -33,7 +33,7 @@ describe("an error", function()
     local body = err.body
     err.body = nil
     assert.same({ kind = "api", message = "No such video", type = "invalid_request_error", code = "not_found",
-      param = "id", status = 404, request_id = "req_1", retry_after = 7, retryable = false, attempts = 1 },
+      param = "id", reason = "not_found", status = 404, request_id = "req_1", retry_after = 7, retryable = false, attempts = 1 },
       setmetatable(err, nil))
     assert.same(json, dialects.decode(body))
   end)
@@ -245,5 +245,26 @@ describe("an error", function()
       assert.same({ "connect", true }, { err.kind, err.retryable })
       assert.is_nil(err.ambiguous)
     end)
+  end)
+
+  it("says in one word why a server said no", function()
+    local CASES = {
+      { { status = 429 }, "rate_limit" },
+      { { status = 429, json = { error = { message = "m", code = "insufficient_quota" } } }, "quota" },
+      { { status = 401, json = { error = { message = "m", type = "invalid_request_error" } } }, "auth" },
+      { { status = 404, body = "<html><title>Not Found</title></html>" }, "not_found" },
+      { { status = 400, json = { error = { message = "m", code = "moderation_blocked" } } }, "moderation" },
+      { { status = 422, json = { detail = "m" } }, "invalid" },
+      { { status = 503 }, "capacity" },
+      { { json = { base_resp = { status_code = 1008, status_msg = "m" } } }, "quota" },
+      { { json = { error = { message = "m", code = "model_not_found" } } }, "not_found" },
+      { { status = 500, json = { error = { message = "rate limit" } } }, nil },
+      { { body = "{" }, nil },
+    }
+    for i, case in ipairs(CASES) do
+      srv:reply(case[1])
+      local _, err = client:get_video("v")
+      assert.equal(case[2], err.reason, "case " .. i)
+    end
   end)
 end)

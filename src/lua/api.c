@@ -191,7 +191,8 @@ static const char *method_of(lua_State *L) {
 }
 
 /* `spec` describes a call: `name` is what the user called; `method`; `path` and `query`, encoded already, or a whole
- * `url`; `body` with its `content_type`, or `parts`; `creates` if it makes a job; and for a file what stream.c says.
+ * `url`; `body` with its `content_type`, or `parts`; `creates` if it makes a job; `lists` if it
+ * gives a list; and for a file what stream.c says.
  * endpoints.lua makes them. */
 static int call_spec(lua_State *L, int starting) {
   struct client *client = client_check(L, 1);
@@ -207,6 +208,7 @@ static int call_spec(lua_State *L, int starting) {
   call = call_new(L, client, table, method_of(L));
   if (call == NULL) return 2;
   call->creates = spec_has(L, "creates");
+  call->lists = spec_has(L, "lists");
   r = &call->request;
   add_string(L, "url", &r->url);
   add_string(L, "path", &r->path);

@@ -41,6 +41,7 @@ struct call {
   const char *idempotency_key; /* only while options are read */
   int wants_response;
   int creates; /* the answer has to be a job */
+  int lists;   /* the answer may be an array */
   int polls;   /* it asks about a watched job: see result_push_poll */
   double seen; /* the digest of the answer before, or -1 */
   /* Its reference in FIELD_STARTED, or LUA_NOREF. A number, because a table whose keys are addresses is rehashed again
@@ -86,6 +87,7 @@ void part_open(lua_State *L);
 /* From error.c: error tables that are returned, and misuse, which is raised with the place of the user's call. */
 void error_push(lua_State *L, enum failure_kind kind, const char *message);
 void error_push_call(lua_State *L, struct call *call);
+void error_push_request_id(lua_State *L, const struct call *call); /* the id in the answer's headers, or nil */
 int error_return(lua_State *L, enum failure_kind kind, const char *message); /* nil, err */
 int error_misuse(lua_State *L, const char *who, int arg, const char *text);  /* arg 0: not named */
 void error_set_type(lua_State *L);                                           /* makes the table on top an error */
@@ -105,7 +107,16 @@ int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scrat
 
 /* The Lua functions that read tables, handed over once by core.use_readers: calls one with the value on top, which its
  * result replaces; nil before they are handed over. */
-enum json_reader { JSON_FAILURE, JSON_TEXT, JSON_REFUSAL, JSON_ID, JSON_FLAW, JSON_READERS /* how many */ };
+enum json_reader {
+  JSON_FAILURE,
+  JSON_TEXT,
+  JSON_REFUSAL,
+  JSON_ID,
+  JSON_FLAW,
+  JSON_PAGE,
+  JSON_REASON,
+  JSON_READERS /* how many */
+};
 void json_read(lua_State *L, enum json_reader reader);
 void json_open(lua_State *L);
 
@@ -141,7 +152,8 @@ void wait_open(lua_State *L);
 
 /* From result.c: pushes the results of a call that is done; returns how many. Those of a poll are: the answer, or true
  * where it is byte for byte the one before, or nil; the error or nil; how many seconds the server asks to wait, or nil;
- * the digest of the answer; and the response table, if it was asked for. */
+ * the digest of the answer; the response table, if it was asked for, or nil; and the request's id, if the answer is new
+ * and has one. */
 int result_push(lua_State *L, struct call *call);
 int result_push_poll(lua_State *L, struct call *call);
 

@@ -95,7 +95,7 @@ struct call *call_new(lua_State *L, struct client *client, int table, const char
     call->client = client;
   }
   call->lines.len = 0;
-  call->wants_response = call->creates = call->polls = 0;
+  call->wants_response = call->creates = call->lists = call->polls = 0;
   if (request_reset(&call->request, method) != 0) raise_memory(L);
   return call;
 }

@@ -218,7 +218,7 @@ static void set_clean(lua_State *L, const struct call *call, int index, const ch
 
 /* Copies the text fields of the table on top into the error below it, and pops it. */
 static void take_fields(lua_State *L, const struct call *call) {
-  static const char *const names[] = {"message", "code", "type", "param", "request_id"};
+  static const char *const names[] = {"message", "code", "type", "param", "request_id", "reason"};
   size_t i, len;
   for (i = 0; i < sizeof names / sizeof names[0]; i++) {
     const char *text;
@@ -253,15 +253,17 @@ static void read_body(lua_State *L, struct call *call) {
   lua_pop(L, 1);
 }
 
-static void set_request_id(lua_State *L, const struct call *call) {
+void error_push_request_id(lua_State *L, const struct call *call) {
   static const char *const names[] = {"x-request-id", "request-id", "apim-request-id", "x-oneapi-request-id"};
   struct header field;
   size_t i;
   for (i = 0; i < sizeof names / sizeof names[0]; i++)
     if (headers_find(&call->request.outcome.headers, names[i], strlen(names[i]), &field)) {
-      set_clean(L, call, lua_gettop(L), "request_id", field.value, field.value_len);
+      struct secrets s = secrets_of(call);
+      error_push_clean(L, &s, field.value, field.value_len);
       return;
     }
+  lua_pushnil(L);
 }
 
 static void set_message(lua_State *L, struct call *call) {
@@ -300,14 +302,27 @@ static void redact_body(struct call *call) {
   redact_cut_text(s.passing, out->body.data, out->body.len);
 }
 
+/* Sets `reason` in the error on top, where the body has not said it. */
+static void set_reason(lua_State *L) {
+  lua_getfield(L, -1, "reason");
+  if (lua_isnil(L, -1)) {
+    lua_pushvalue(L, -2);
+    json_read(L, JSON_REASON);
+    lua_setfield(L, -3, "reason");
+  }
+  lua_pop(L, 1);
+}
+
 void error_push_call(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   struct outcome *out = &r->outcome;
   error_push(L, out->kind, "");
   redact_body(call); /* before anything is cut off: half a key is a secret too */
-  set_request_id(L, call);
+  error_push_request_id(L, call);
+  lua_setfield(L, -2, "request_id");
   set_message(L, call);
   if (out->status != 0) set_count(L, "status", out->status);
+  if (out->kind == KIND_API) set_reason(L);
   if (out->code != CURLE_OK) set_string(L, "curl", failure_of(out->code)->name);
   set_retry_after(L, out->retry_after);
   set_count(L, "attempts", r->attempts);

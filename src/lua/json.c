@@ -143,9 +143,9 @@ static int decode_json(lua_State *L) {
 
 /* --- readers ------------------------------------------------------------------ */
 
-/* core.use_readers(failure, text, refusal, id, flaw): Lua functions that read an error body, an error body that is not
- * JSON, a refusal in an answer that looks like success, the id in a table that stands for a job, and what the answer to
- * a create lacks to be a job. */
+/* core.use_readers(failure, text, refusal, id, flaw, page, reason): Lua functions that read an error body, an error body
+ * that is not JSON, a refusal in an answer that looks like success, the id in a table that stands for a job, what the
+ * answer to a create lacks to be a job, what an answer is that should be JSON, and the reason in an error's fields. */
 static int use_readers(lua_State *L) {
   int i;
   lua_settop(L, JSON_READERS);
@@ -183,6 +183,13 @@ void json_open(lua_State *L) {
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "new");
   lua_call(L, 0, 1);
+  lua_getfield(L, -1, "decode_array_with_array_mt"); /* so that decoded arrays are sent as arrays, where cjson can */
+  if (lua_isfunction(L, -1)) {
+    lua_pushboolean(L, 1);
+    lua_call(L, 1, 0);
+  } else {
+    lua_pop(L, 1);
+  }
   lua_getfield(L, -1, "decode");
   lua_setfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   lua_pop(L, 2);

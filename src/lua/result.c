@@ -20,6 +20,24 @@ static int fail(struct request *r, enum failure_kind kind, const char *message) 
 
 /* --- JSON ------------------------------------------------------------------------ */
 
+#define SHOWN_PAGE 8192 /* bytes of a web page that are looked at */
+
+/* Returns where the JSON of a body begins: after blanks and a byte order mark. */
+static size_t skip_blanks(const struct buffer *body) {
+  size_t at = body->len >= 3 && memcmp(body->data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+  while (at < body->len && strchr(" \t\r\n", body->data[at]) != NULL && body->data[at] != '\0') at++;
+  return at;
+}
+
+static int is_blank(const struct buffer *body) {
+  return skip_blanks(body) == body->len;
+}
+
+static int is_array(const struct buffer *body) {
+  size_t at = skip_blanks(body);
+  return at < body->len && body->data[at] == '[';
+}
+
 /* Whether the table on top has a string that is not empty at `field`. */
 static int has_string(lua_State *L, const char *field) {
   int found;
@@ -56,6 +74,28 @@ static int is_job(lua_State *L, struct call *call) {
   return call->request.outcome.kind == KIND_NONE;
 }
 
+/* Whether an answer without a body says something: that there is nothing more to say, or nothing yet. */
+static int may_be_empty(const struct call *call) {
+  int status = call->request.outcome.status;
+  return !call->creates && (status == 202 || status == 204 || strcmp(call->request.method, "DELETE") == 0);
+}
+
+/* Fails a call whose answer is not JSON; why stands on top. */
+static int fail_text(lua_State *L, struct call *call) {
+  struct request *r = &call->request;
+  const struct buffer *body = &r->outcome.body;
+  const char *what, *hint = "";
+  lua_pushlstring(L, body->data, body->len < SHOWN_PAGE ? body->len : SHOWN_PAGE);
+  json_read(L, JSON_PAGE);
+  what = lua_tostring(L, -1);
+  if (what != NULL && strncmp(what, "a web page", 10) == 0)
+    hint = strstr(r->endpoint->path, "/v1") == NULL ? ": does base_url lack /v1?" : ": is base_url the API's?";
+  if (what != NULL) lua_pushfstring(L, "the answer is %s, not JSON%s", what, hint);
+  fail(r, KIND_DECODE, lua_tostring(L, what != NULL ? -1 : -2));
+  lua_pop(L, what != NULL ? 2 : 1);
+  return 0;
+}
+
 /* Whether a POST got a status that means nothing for one: 300, 304 and the like, which no redirect is followed for. */
 static int is_puzzling(const struct request *r) {
   int status = r->outcome.status;
@@ -67,14 +107,15 @@ static int is_puzzling(const struct request *r) {
 static int push_json(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   const struct buffer *body = &r->outcome.body;
-  if (body->len == 0) {
-    if (call->creates || (r->outcome.status != 204 && strcmp(r->method, "DELETE") != 0))
-      return fail(r, KIND_DECODE, "the answer is empty");
+  if (is_blank(body)) {
+    if (!may_be_empty(call)) return fail(r, KIND_DECODE, "the answer is empty");
     lua_newtable(L);
     return 1;
   }
   if (!json_decode(L, body->data, body->len, &call->scratch)) {
-    fail(r, KIND_DECODE, lua_tostring(L, -1));
+    fail_text(L, call);
+  } else if (is_array(body) && !call->lists) {
+    fail(r, KIND_DECODE, "the answer is a JSON array, not an object");
   } else if (has_string(L, "id") && has_string(L, "status")) {
     return 1; /* a job, which is never a refusal */
   } else if (is_empty(L)) {
@@ -98,6 +139,8 @@ static void set_type(lua_State *L, const struct request *r) {
 /* Pushes { bytes =, content_type = } for a file that has come, and returns 1; 0: the request has failed after all. */
 static int push_file(lua_State *L, struct call *call) {
   struct request *r = &call->request;
+  if (r->file.received == 0 && r->outcome.status == 202)
+    return fail(r, KIND_API, "the server answered 202: the file is not there yet");
   if (r->file.received == 0) return fail(r, KIND_DECODE, "the file is empty");
   lua_newtable(L);
   set_count(L, "bytes", r->file.received);
@@ -133,7 +176,7 @@ static int push_download(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   int top = lua_gettop(L), has_answer = 0;
   if (r->outcome.kind == KIND_NONE) {
-    if (r->file.content == CONTENT_FILE || (r->outcome.body.len == 0 && !r->takes_film)) {
+    if (r->file.content == CONTENT_FILE || (is_blank(&r->outcome.body) && !r->takes_film)) {
       if (push_file(L, call)) return 1;
     } else {
       has_answer = push_json(L, call);
@@ -210,11 +253,13 @@ static double digest(const struct buffer *b) {
 int result_push_poll(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   double poll_after = attempt_poll_after(r), seen = digest(&r->outcome.body);
-  if (r->outcome.kind == KIND_NONE && seen == call->seen) {
+  int is_new = 0;
+  if (r->outcome.kind == KIND_NONE && seen == call->seen && !is_blank(&r->outcome.body)) {
     lua_pushboolean(L, 1);
     lua_pushnil(L);
   } else if (r->outcome.kind == KIND_NONE && push_json(L, call)) {
     lua_pushnil(L);
+    is_new = 1;
   } else {
     lua_pushnil(L);
     error_push_call(L, call);
@@ -225,9 +270,15 @@ int result_push_poll(lua_State *L, struct call *call) {
     lua_pushnil(L);
   }
   lua_pushnumber(L, seen);
-  if (!call->wants_response) return 4;
-  push_response(L, call);
-  return 5;
+  if (!call->wants_response && !is_new) return 4;
+  if (call->wants_response) {
+    push_response(L, call);
+  } else {
+    lua_pushnil(L);
+  }
+  if (!is_new) return 5;
+  error_push_request_id(L, call);
+  return 6;
 }
 
 int result_push(lua_State *L, struct call *call) {
