@@ -144,7 +144,7 @@ end
 
 -- Notes in the journal that a job has ended, if its snapshot says so.
 local function note_end(client, job)
-  local state = job.video and normalize.video(job.video).state
+  local state = job.video and not job.doubt and normalize.video(job.video).state
   if state and normalize.terminal(state) then journal.ended(client, job.id, state, job.video) end
 end
 
@@ -187,7 +187,8 @@ function Client:poll(id, opts)
   local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
     if pump.written(self, waits:run(true)) then return job.video end
-    if job.err and not normalize.terminal(job.video and normalize.video(job.video).state) then
+    local seen = job.video and not job.doubt and normalize.video(job.video)
+    if job.err and not (seen and normalize.terminal(seen.state)) then
       error(job.err, 0)
     end
   end

@@ -28,7 +28,10 @@ local FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.5, 5, 1.5
 -- Answers for a signed URL that has expired.
 local EXPIRED = { [400] = true, [401] = true, [403] = true, [404] = true, [410] = true }
 -- Answers in place of a file that may come late.
-local LATE = { [400] = true, [403] = true, [404] = true, [409] = true, [425] = true }
+local LATE = { [202] = true, [400] = true, [403] = true, [404] = true, [409] = true, [425] = true }
+
+-- Answers of servers that have no /content.
+local NO_CONTENT = { [404] = true, [405] = true, [501] = true }
 
 -- Listeners --------------------------------------------------------------------------
 
@@ -91,7 +94,8 @@ local function check_state(self, video, err)
   local cause = view.error or {}
   return core.error({ kind = view.state == "deleted" and "cancelled" or view.state, code = cause.code,
     video = video, message = cause.message
-      or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state) }, self.client)
+      or "the job " .. (view.state == "failed" and "failed" or "was " .. view.state),
+    type = cause.type, param = cause.param, reason = cause.reason, request_id = err.request_id }, self.client)
 end
 
 -- The target -------------------------------------------------------------------------
@@ -222,7 +226,7 @@ end
 -- Whether the server has answered, with something else than a file or the way to it.
 local function is_answer(err)
   local status = err.status or 0
-  return (status == 200 or status >= 400) and (err.kind == "api" or err.kind == "decode")
+  return (status == 200 or status == 202 or status >= 400) and (err.kind == "api" or err.kind == "decode")
 end
 
 -- Finds the file in the job, which may be known already. Asks for it once for each address that has expired.
@@ -314,6 +318,17 @@ local function note_gone(self, err)
   end
 end
 
+-- Says of a completed job that no file of it is anywhere, in place of what the server says of a path.
+local function explain(self, tried, err)
+  if err.kind ~= "api" or not NO_CONTENT[err.status] or tried.url or err.code == "not_fetched" then return end
+  if not self.completed or self.target.variant then return end
+  local address, bytes = find(self.completed)
+  if address or bytes then return end
+  err.code, err.reason = "no_file", "not_found"
+  err.message = ("the job is completed, but it has no file: it names no URL, and its /content answered %d (%s)")
+    :format(err.status, err.message)
+end
+
 -- The sequence -----------------------------------------------------------------------
 
 local function find_and_fetch(self, address)
@@ -327,6 +342,7 @@ local function find_and_fetch(self, address)
     if not next_address or tries >= MAX_TRIES then
       if not wait_for_file(self, address, problem) then
         note_gone(self, problem)
+        explain(self, address, problem)
         return nil, problem, response
       end
       next_address = self.content

@@ -83,12 +83,16 @@ describe("download_video", function()
     end)
 
     it("an empty body is an error", function()
-      srv:reply({ body = "", headers = TYPE }, { status = 204 }, { chunked = true, body = "" },
-        { status = 202 })
-      for _ = 1, 4 do
+      srv:reply({ body = "", headers = TYPE }, { status = 204 }, { chunked = true, body = "" })
+      for _ = 1, 3 do
         local err = fails()
         assert.equal("decode", err.kind)
         assert.is_true(#err.message > 0)
+      end
+      srv:reply({ status = 202 }, { status = 202, body = " \n" })
+      for _ = 1, 2 do
+        assert.same({ "api", "the server answered 202: the file is not there yet" },
+          { (function(err) return err.kind, err.message end)(fails()) })
       end
     end)
 

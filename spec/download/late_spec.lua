@@ -59,7 +59,7 @@ describe("download_video", function()
     return answers.job("completed", { completed_at = os.time() })
   end
 
-  for _, status in ipairs{ 400, 403, 404 } do
+  for _, status in ipairs{ 202, 400, 403, 404 } do
     it("asks again when the file of a job that has just ended answers " .. status, function()
       srv:route("GET", CONTENT, { { status = status }, { status = status }, FILE })
       srv:route("GET", JOB, just_completed())
@@ -67,6 +67,22 @@ describe("download_video", function()
       assert.equal(table.concat({ CONTENT, JOB, CONTENT, CONTENT }, " "), asked())
     end)
   end
+
+  it("says of a completed job that it has no file anywhere, not the 404 of a path", function()
+    srv:route("GET", CONTENT, { status = 404, json = { error = { message = "Invalid URL" } } })
+    srv:route("GET", JOB, answers.job("completed", { completed_at = os.time() - 100 }))
+    local _, err = download()
+    assert.same({ "api", 404, "no_file", "not_found" }, { err.kind, err.status, err.code, err.reason })
+    assert.equal("the job is completed, but it has no file: it names no URL, and its /content answered 404 "
+      .. "(Invalid URL)", err.message)
+  end)
+
+  it("says that moderation took the file away", function()
+    srv:route("GET", CONTENT, { status = 404 })
+    srv:route("GET", JOB, { json = { id = "v", status = "done", video = { url = "", respect_moderation = false } } })
+    local _, err = download()
+    assert.same({ "failed", "moderation_blocked", "moderation" }, { err.kind, err.code, err.reason })
+  end)
 
   it("says not_fetched when the file does not come in time", function()
     srv:route("GET", CONTENT, { status = 404, json = { error = { message = "Not there." } } })

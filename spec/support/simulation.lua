@@ -11,7 +11,7 @@ local START = 5000 -- not 0, because real clocks rarely begin at 0
 
 --- Runs a wait until it ends or the list of answers is used up.
 -- @tparam table opts of the wait
--- @tparam table answers each is `{ video =, hint = }` or `{ err = }`, with the seconds it `takes`; with
+-- @tparam table answers each is `{ video =, hint =, request_id = }` or `{ err = }`, with the seconds it `takes`; with
 -- `repeats = true` the last one repeats
 -- @tparam ?number|function random the random value, or a function that returns it (0: no jitter)
 -- @treturn table job
@@ -34,7 +34,7 @@ function simulation.run(opts, answers, random)
       polls[#polls + 1] = now - START
       now = now + (got.takes or 0)
       if got.video then
-        local view = machine.answer(job, got.video, got.hint, now, draw())
+        local view = machine.answer(job, got.video, got.hint, now, draw(), nil, got.request_id)
         if view then machine.progress(job, view) end
       else
         machine.failure(job, got.err, now, draw())

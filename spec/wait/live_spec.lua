@@ -51,6 +51,34 @@ describe("waiting", function()
       assert.equal(1, srv:connections())
     end)
 
+    it("polls on after an empty 202, at the time that it names", function()
+      srv:reply({ status = 202, body = "" }, { status = 202, body = "\r\n", headers = { ["Retry-After"] = "0.7" } },
+        RUNNING, { status = 202, body = "" }, DONE)
+      assert.same(DONE.json, (client:wait("v", fast{ max_failures = 0 })))
+      local requests = srv:requests()
+      assert.equal(5, #requests)
+      assert.is_true(requests[3].at - requests[2].at >= 0.69)
+    end)
+
+    it("rides out a replica that does not know the job", function()
+      local missing = { status = 404, json = { error = { message = "no such video" } } }
+      srv:reply(RUNNING, missing, missing, RUNNING, missing, DONE)
+      assert.same(DONE.json, (client:wait("v", FAST)))
+      assert.equal(6, #srv:requests())
+    end)
+
+    it("names the request that said that the job failed, or was not over", function()
+      local headers = { ["X-Request-Id"] = "req_9" }
+      srv:reply(RUNNING, { json = answers.job("failed", { error = { code = "nsfw" } }).json, headers = headers })
+      local _, err = client:wait("v", FAST)
+      assert.same({ "failed", "req_9", "moderation" }, { err.kind, err.request_id, err.reason })
+      srv:reset()
+      srv:route("GET", "^", { json = RUNNING.json, headers = headers })
+      local _, late, response = client:wait("v", { interval = 1000, timeout = 0.2 })
+      assert.same({ "deadline", "req_9" }, { late.kind, late.request_id })
+      assert.is_nil(response)
+    end)
+
     it("gives one value, as get_video does", function()
       srv:reply(DONE)
       assert.equal(1, select("#", client:wait("v", FAST)))

@@ -110,17 +110,88 @@ describe("a 404", function()
     assert.equal(BAD_GATEWAY.err, job.err)
   end)
 
-  it("for a job that was seen before ends the wait", function()
+  it("for a job that was seen before may come from another replica", function()
+    local job, polls = run(nil, { RUNNING, NOT_FOUND, NOT_FOUND, RUNNING, NOT_FOUND, DONE })
+    assert.is_nil(job.err)
+    assert.equal(6, #polls)
+  end)
+
+  it("for a job that was seen before ends the wait when it is one failure too many", function()
     local gone = failure { status = 404 }
-    local job, polls = run(nil, { RUNNING, gone, DONE })
+    local job, polls, _, seconds = run(nil, { RUNNING, gone, repeats = true })
     assert.equal(gone.err, job.err)
     assert.equal(RUNNING.video, job.err.video)
-    assert.equal(2, #polls)
+    assert.equal(12, #polls)
+    assert.is_true(seconds < 180)
+    job, polls = run({ max_failures = 2 }, { RUNNING, BAD_GATEWAY, gone, gone, DONE })
+    assert.same({ gone.err, 4 }, { job.err, #polls })
   end)
 
   it("may carry Retry-After", function()
     local _, polls = run(nil, { failure { status = 404, retry_after = 1 }, DONE })
     near({ 0, 1 }, polls)
+  end)
+end)
+
+describe("an answer without a body", function()
+  local EMPTY = { video = {} }
+
+  it("is no failure, and leaves the snapshot as it was", function()
+    local heard = 0
+    local job, polls = run({ on_progress = function() heard = heard + 1 end, max_failures = 0 },
+      times(20, EMPTY, RUNNING, EMPTY, DONE))
+    assert.is_nil(job.err)
+    assert.same({ 23, 2 }, { #polls, heard })
+    job = run({ timeout = 10 }, { RUNNING, EMPTY, repeats = true })
+    assert.same({ "deadline", RUNNING.video }, { job.err.kind, job.err.video })
+  end)
+
+  it("may carry Retry-After", function()
+    local _, polls = run(nil, { { video = {}, hint = 7 }, { video = {}, hint = 1 }, DONE })
+    near({ 0, 7, 8 }, polls)
+  end)
+end)
+
+describe("a final word that no list has", function()
+  local NSFW, OTHER = { video = video("nsfw") }, { video = video("content_filtered") }
+  local SAME = { video = true }
+
+  it("ends the wait when two polls in a row say it", function()
+    for _, again in ipairs { NSFW, SAME, { video = video("nsfw", 50) } } do
+      local job, polls = run(nil, { RUNNING, NSFW, again, DONE })
+      assert.same({ "failed", 3 }, { job.err.kind, #polls })
+      assert.is_nil(job.doubt)
+    end
+  end)
+
+  it("does not end it when only one does, or another word follows", function()
+    for _, next_answer in ipairs { RUNNING, OTHER, { video = {} } } do
+      local job, polls = run(nil, { NSFW, next_answer, NSFW, RUNNING, DONE })
+      assert.is_nil(job.err)
+      assert.same({ 5, nil }, { #polls, job.doubt })
+    end
+  end)
+
+  it("is a running job until then", function()
+    local heard = {}
+    run({ on_progress = function(_, view) heard[#heard + 1] = view.state end }, { NSFW, NSFW, DONE })
+    assert.same({ "in_progress" }, heard)
+    local job = run({ timeout = 1 }, { RUNNING, NSFW })
+    assert.same({ "deadline", "nsfw" }, { job.err.kind, job.video.status })
+    assert.is_table(job.doubt)
+  end)
+end)
+
+describe("the error of a wait", function()
+  it("says why in one word, and which request said it", function()
+    local answer = { video = { id = "v", status = "failed", error = { code = "moderation_blocked" } } }
+    answer.request_id = "req_7"
+    local job = run(nil, { RUNNING, answer })
+    assert.same({ "moderation", "req_7" }, { job.err.reason, job.err.request_id })
+    job = run(nil, { { video = video("nsfw"), request_id = "req_1" }, { video = true } })
+    assert.equal("req_1", job.err.request_id)
+    job = run({ timeout = 4 }, { { video = RUNNING.video, request_id = "req_2" }, repeats = true })
+    assert.same({ "deadline", "req_2" }, { job.err.kind, job.err.request_id })
   end)
 end)
 

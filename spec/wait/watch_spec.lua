@@ -42,6 +42,32 @@ describe("a watched job", function()
     assert.equal(3, #srv:requests())
   end)
 
+  it("waits with all others while a 429 says so", function()
+    srv:reply({ status = 429, headers = { ["retry-after-ms"] = "700" } }, DONE, DONE, DONE)
+    local jobs = { client:watch("a", LONG) }
+    pump(function() return jobs[1].failures end)
+    jobs[2], jobs[3] = client:watch("b", LONG), client:watch("c", LONG)
+    finish()
+    for _, job in ipairs(jobs) do assert.is_table((job:result())) end
+    local requests = srv:requests()
+    assert.equal(4, #requests)
+    for i = 2, 4 do assert.is_true(requests[i].at - requests[1].at >= 0.69) end
+  end)
+
+  it("waits while a 429 holds the polls of another wait of the client", function()
+    srv:route("GET", "/v1/videos/a", { { status = 429, headers = { ["retry-after-ms"] = "700" } }, DONE })
+    srv:route("GET", "/v1/videos/b", { QUEUED, DONE })
+    client:watch("b", { interval = 0.3, max_interval = 0.3 })
+    assert.same(DONE.json, (client:wait("a", LONG)))
+    finish()
+    local last = {}
+    for _, request in ipairs(srv:requests()) do
+      local before = last[request.target]
+      last[request.target] = request.at
+      if before and request.target == "/v1/videos/b" then assert.is_true(request.at - before >= 0.6) end
+    end
+  end)
+
   it("sends nothing before update, and polls at once then", function()
     srv:reply(DONE)
     local job = client:watch("v", LONG)

@@ -490,7 +490,7 @@ normalize.text = errors.text
 -- @treturn boolean whether the job has ended
 -- @treturn number|nil seconds after which the server asks to be polled again
 -- @treturn table|nil the view, as from `video`, if the caller wants it or the job has ended
--- @treturn boolean|nil true: it has ended by a word that no list has
+-- @treturn string|nil the word by which it has ended, if no list has that
 function normalize.follow(body, viewed)
   local found = locate(body)
   local deleted = is_deletion(found.job) or is_deletion(found.body)
@@ -498,7 +498,7 @@ function normalize.follow(body, viewed)
   local view = (not state or TERMINAL[state]) and view_of(found, body) or nil
   if view then state = view.state end
   local ended = TERMINAL[state] == true
-  local doubtful = ended and tree.is_listed(found.layers) == false and not deleted or nil
+  local doubtful = ended and not deleted and tree.unlisted(found.layers) or nil
   return ended, anywhere(found, POLL_AFTER, read_seconds), (viewed or ended) and view or nil, doubtful
 end
 

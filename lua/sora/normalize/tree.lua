@@ -147,11 +147,11 @@ function tree.first_state(layers)
   return tree.first(layers, STATUS, values.state)
 end
 
---- Tells whether a list has the word that `first_state` reads.
+--- Returns the word that `first_state` reads if no list has it.
 -- @tparam {table,...} layers
--- @treturn boolean|nil nil: there is none
-function tree.is_listed(layers)
-  return tree.first(layers, STATUS, values.is_listed)
+-- @treturn string|boolean|nil false: a list has it; nil: there is none
+function tree.unlisted(layers)
+  return tree.first(layers, STATUS, values.unlisted)
 end
 
 --- Returns a table's own id: text before numbers, because a number is often the row of a database.

@@ -188,12 +188,12 @@ function values.state(value)
   return values.known_state(value) or final_state(value) or "in_progress"
 end
 
---- Tells whether a list has the word in a status field.
+--- Returns the word in a status field if no list has it.
 -- @param value anything
--- @treturn boolean|nil nil: it is no status word
-function values.is_listed(value)
+-- @treturn string|boolean|nil false: a list has it; nil: it is no status word
+function values.unlisted(value)
   if not values.state(value) then return nil end
-  return values.known_state(value) ~= nil
+  return not values.known_state(value) and value
 end
 
 --- Tells whether a status is "success", which envelopes say of the call and jobs of themselves.

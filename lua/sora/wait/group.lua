@@ -59,7 +59,7 @@ end
 --- Returns what another process needs to resume the wait: a plain table without secrets, for `Client:watch`.
 -- @treturn table { id, base_url, created, state }
 function Job:ticket()
-  local view = self.video and normalize.video(self.video) or {}
+  local view = self.video and not self.doubt and normalize.video(self.video) or {}
   return { id = self.id, base_url = self.rules.group.client.base_url,
     created = view.created_at or self.created, state = view.state }
 end
@@ -146,9 +146,10 @@ end
 -- for none, so that setting one allocates nothing.
 
 -- Appends a finished poll to the list of answers.
-local function put_answer(self, poll, video, err, hint, seen, response)
+local function put_answer(self, poll, video, err, hint, seen, response, request_id)
   poll.handle, poll.video, poll.err = false, video, err
   poll.hint, poll.seen, poll.response = hint or false, seen or false, response or false
+  poll.request_id = request_id or false
   if self.first then
     self.last.next = poll
   else
@@ -164,11 +165,11 @@ end
 
 local function new_poll(self)
   local poll = { options = {}, call = false, job = false, handle = false, next = false,
-    video = false, err = false, hint = false, seen = false, response = false }
-  function poll.options.on_done(video, err, hint, seen, response)
+    video = false, err = false, hint = false, seen = false, response = false, request_id = false }
+  function poll.options.on_done(video, err, hint, seen, response, request_id)
     if not poll.handle then return release(self, poll) end -- the poll was given up
     self.calling = self.calling - 1
-    put_answer(self, poll, video or false, err or false, hint, seen, response)
+    put_answer(self, poll, video or false, err or false, hint, seen, response, request_id)
     if self.turn.wake then self.turn.wake() end
   end
   self.polls[#self.polls + 1] = poll
@@ -182,27 +183,38 @@ local function take_answer(self)
   local job, video, err, response = poll.job, poll.video, poll.err, poll.response
   self.first = poll.next
   release(self, poll)
-  return job, video, err, poll.hint or nil, poll.seen or nil, response
+  return job, video, err, poll.hint or nil, poll.seen or nil, response, poll.request_id or nil
 end
 
 -- Answers ----------------------------------------------------------------------------
 
+-- Holds all polls of the client after a 429 that says for how long.
+local function hold(self, err, now)
+  if err.status ~= 429 or not err.retry_after then return end
+  self.client._held_until = math.max(self.client._held_until or 0, now + machine.clamp(err.retry_after))
+end
+
 -- Hands an answer to the state machine. Returns the view to call on_progress with, if that is to be called.
-local function absorb(self, now, job, video, err, hint, seen, response)
+local function absorb(self, now, job, video, err, hint, seen, response, request_id)
   if job.finished then return nil end
   local chance = self.open > CROWD and core.random() or nil
-  if response then job.response = response end
-  if not video then return machine.failure(job, err, now, core.random(), chance) end
-  job.seen, self.answered = seen, true
-  return machine.answer(job, video, hint, now, core.random(), chance)
+  if response and job.rules.call.response then job.response = response end
+  if not video then
+    hold(self, err, now)
+    return machine.failure(job, err, now, core.random(), chance)
+  end
+  job.seen = seen
+  self.answered = self.answered or video == true or next(video) ~= nil
+  return machine.answer(job, video, hint, now, core.random(), chance,
+    request_id or response and response.request_id or nil)
 end
 
 local function take_answers(self)
   if not self.first then return end
   local now, watched = core.now(), self.watched
   while self.first do
-    local job, video, err, hint, seen, response = take_answer(self)
-    local good, view = pcall(absorb, self, now, job, video, err, hint, seen, response)
+    local job, video, err, hint, seen, response, request_id = take_answer(self)
+    local good, view = pcall(absorb, self, now, job, video, err, hint, seen, response, request_id)
     if not good then
       if not job.finished then machine.again(job, now, true) end
       put_back(self, job, now)
@@ -249,7 +261,8 @@ end
 
 local function can_start(self, now)
   local first = self.waiting[1]
-  return first and first.due <= now and self.calling < MAX_POLLS and now >= self.next_start
+  return first and first.due <= now and self.calling < MAX_POLLS
+    and now >= math.max(self.next_start, self.client._held_until or 0)
 end
 
 local function start_due(self, now)
@@ -367,7 +380,7 @@ function Group:next_due()
   if self.first or #self.finished > self.told then return 0 end
   local first, sweeps = self.waiting[1], self.open > 0 and self.next_sweep or nil
   if not first or self.calling >= MAX_POLLS then return sweeps end
-  return math.min(math.max(first.due, self.next_start), sweeps or math.huge)
+  return math.min(math.max(first.due, self.next_start, self.client._held_until or 0), sweeps or math.huge)
 end
 
 -- One waiter -------------------------------------------------------------------------

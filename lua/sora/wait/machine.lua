@@ -99,13 +99,20 @@ local function finish(job, err)
   job.finished = true
 end
 
-local function fail(job, kind, message)
-  finish(job, core.error { kind = kind, message = message, retryable = kind == "deadline" })
+local function fail(job, kind, message, request_id)
+  finish(job, core.error { kind = kind, message = message, retryable = kind == "deadline",
+    request_id = request_id })
 end
 
-local function expire(job)
+-- `request_id` is that of the last answer, if one is known.
+local function expire(job, request_id)
   fail(job, "deadline", ("no end after %g s; the job is %s"):format(job.rules.timeout,
-    job.video and normalize.video(job.video).state or "unknown"))
+    job.video and not job.doubt and normalize.video(job.video).state or "unknown"), request_id)
+end
+
+--- Keeps a server's poll-after within bounds.
+function machine.clamp(hint)
+  return math.min(math.max(hint, MIN_HINT), MAX_HINT)
 end
 
 -- How long the poll at the deadline may take.
@@ -119,10 +126,9 @@ end
 -- A job that is one of many has a `chance`, a second random number. Jitter alone would keep jobs that began
 -- together in step for dozens of intervals, so their first pause is any part of an interval, the pause after
 -- a late poll is up to twice as long, and their intervals grow by a factor between 1 and 2.
-local function schedule(job, hint, now, random, chance, first)
-  if now >= job.deadline then return expire(job) end
-  local delay = hint and math.min(math.max(hint, MIN_HINT), MAX_HINT)
-    or job.interval * (1 - JITTER * random)
+local function schedule(job, hint, now, random, chance, first, request_id)
+  if now >= job.deadline then return expire(job, request_id) end
+  local delay = hint and machine.clamp(hint) or job.interval * (1 - JITTER * random)
   if chance and (first or job.due == LATE) then
     delay = delay * (first and not hint and chance or 1 + chance)
   end
@@ -140,12 +146,22 @@ local ENDS = {
   deleted = "cancelled",
 }
 
-local function settle(job, view)
+local function settle(job, view, request_id)
   if view.state == "completed" then return finish(job) end
   local cause = view.error or {}
   finish(job, core.error { kind = ENDS[view.state], retryable = false, message = cause.message
     or ("the job %s"):format(view.state == "failed" and "failed" or "was " .. view.state),
-    code = cause.code, type = cause.type, param = cause.param })
+    code = cause.code, type = cause.type, param = cause.param, reason = cause.reason,
+    request_id = request_id })
+end
+
+-- Decides whether a final word that no list has is believed: only when two polls in a row say it. Until then
+-- the job has a `doubt`, and its view is that of a running job.
+local function is_believed(job, word, view, request_id)
+  if not word or job.doubt and job.doubt.word == word then return true end
+  job.doubt = { word = word, request_id = request_id }
+  view.state, view.error = "in_progress", nil
+  return false
 end
 
 --- Decides what becomes of a job whose time has come.
@@ -193,6 +209,7 @@ function machine.again(job, now, reading)
     if job.video then job.video = nil end
     if job.seen then job.seen = nil end
     if job.hint then job.hint = nil end
+    if job.doubt then job.doubt = nil end
   end
   local delay = math.max(job.interval, MIN_HINT)
   job.interval = math.min(job.interval * BACKOFF, math.max(job.rules.interval, job.rules.max_interval))
@@ -201,27 +218,35 @@ end
 
 --- Takes the answer of a poll: plans the next one, or ends the wait.
 -- @tparam table job
--- @tparam table|boolean video the snapshot; true: unchanged
+-- @tparam table|boolean video the snapshot; true: unchanged; an empty one: not yet
 -- @tparam ?number hint seconds the server asks to wait
 -- @tparam number now
 -- @tparam number random in [0, 1)
 -- @tparam ?number chance another one, for a job that is one of many
+-- @tparam ?string request_id
 -- @treturn ?table the view to call `progress` with; nil if nothing changed or nobody listens
-function machine.answer(job, video, hint, now, random, chance)
-  local first = not job.video
+function machine.answer(job, video, hint, now, random, chance, request_id)
+  local first, doubt = not job.video, job.doubt
   job.failures = nil
-  if video == true or not first and same(video, job.video) then -- most answers; reading one is expensive
-    return schedule(job, hint or job.hint, now, random, chance)
+  if video ~= true and next(video) == nil then
+    if doubt then job.doubt = nil end
+    return schedule(job, hint, now, random, chance, first, request_id)
   end
-  local ends, own_hint, view = normalize.follow(video, job.rules.on_progress ~= nil)
+  local known = video == true or not first and same(video, job.video)
+  if known and not doubt then -- most answers; reading one is expensive
+    return schedule(job, hint or job.hint, now, random, chance, nil, request_id)
+  end
+  if known then video = job.video end
+  local ends, own_hint, view, word = normalize.follow(video, job.rules.on_progress ~= nil)
   job.video, job.hint = video, own_hint
   if video.id == job.id then video.id = job.id end -- keep one string, not two
-  if ends then
-    settle(job, view)
+  if ends and is_believed(job, word, view, request_id) then
+    settle(job, view, request_id or doubt and doubt.request_id)
   else
-    schedule(job, hint or own_hint, now, random, chance, first)
+    schedule(job, hint or own_hint, now, random, chance, first, request_id)
   end
-  return job.rules.on_progress and view
+  if doubt and (job.finished or not word) then job.doubt = nil end
+  return not known and job.rules.on_progress and view or nil
 end
 
 --- Calls on_progress, which stops the wait by returning false. May raise what it raises.
@@ -231,10 +256,12 @@ function machine.progress(job, view)
   end
 end
 
--- Whether a wait survives an error, and whether that counts as a failed poll.
+-- Whether a wait survives an error, and whether that counts as a failed poll. A 404 about a job that was seen
+-- may come from a replica that does not know it.
 local function tolerates(job, err, now)
   local age = now - (job.deadline - job.rules.timeout)
-  if err.status == 404 and not job.video and age < FRESH then return true, false end
+  if err.status == 404 and job.video then return true, true end
+  if err.status == 404 and age < FRESH then return true, false end
   return err.retryable or (err.kind == "api" and err.status == 200), true -- a refusal in a 200 may pass
 end
 
@@ -243,7 +270,7 @@ function machine.failure(job, err, now, random, chance)
   local survives, counts = tolerates(job, err, now)
   if counts then job.failures = (job.failures or 0) + 1 end
   if not survives or (job.failures or 0) > job.rules.max_failures then return finish(job, err) end
-  schedule(job, err.retry_after, now, random, chance)
+  schedule(job, err.retry_after, now, random, chance, nil, err.request_id)
 end
 
 --- Returns the options of the next poll, whose timeout ends with the wait.
@@ -252,9 +279,12 @@ end
 -- @tparam number now
 function machine.call_options(job, timeout, now)
   local left = job.deadline - now
-  if left <= 0 then left = last_timeout(job) end
-  if left >= timeout then return job.rules.call end
-  return options.copy({ timeout = left }, options.copy(job.rules.call))
+  local last = left <= 0
+  if last then left = last_timeout(job) end
+  if left >= timeout and not last then return job.rules.call end
+  -- The last answer's request id goes into the error.
+  return options.copy({ timeout = math.min(left, timeout), response = last or job.rules.call.response },
+    options.copy(job.rules.call))
 end
 
 return machine
