@@ -221,7 +221,7 @@
 ---The state of a job, the same for every dialect.
 ---@alias sora.State
 ---| "queued" # not started yet
----| "in_progress" # running; also for a status that is not known
+---| "in_progress" # running; also for most statuses that are not known
 ---| "completed" # the file is ready
 ---| "failed" # the server could not make the video
 ---| "cancelled" # somebody stopped it
@@ -234,6 +234,10 @@
 ---@field state sora.State the state of the job
 ---@field progress? number 0 to 100
 ---@field url? string the URL of the file
+---@field urls? string[] the URLs of all outputs in order, `url` first
+---@field last_frame_url? string the URL of a picture: how the film ends
+---@field seconds? number how long the film is
+---@field cost? number what it cost, in the server's currency (mostly US dollars)
 ---@field error? sora.ViewError why the job failed
 ---@field created_at? integer seconds since 1970
 ---@field completed_at? integer seconds since 1970
@@ -245,6 +249,7 @@
 ---@field message? string the server's message
 ---@field type? string the server's type of error
 ---@field param? string the parameter that caused it
+---@field reason? sora.Reason why the job failed, in one word over all dialects
 
 ---A downloaded file.
 ---@class sora.File
@@ -375,6 +380,16 @@
 ---| "closed" # the client was closed
 ---| "forked" # the client belongs to another process
 
+---Why a server said no, in one word over all dialects. It goes by code, type and status, never by the message.
+---@alias sora.Reason
+---| "moderation" # the prompt, an input or the film was blocked
+---| "quota" # no credit is left
+---| "rate_limit" # too many requests
+---| "capacity" # the server is overloaded
+---| "auth" # the key is wrong or lacks a permission
+---| "not_found" # there is no such job, model or path
+---| "invalid" # a parameter is wrong
+
 ---The second result of a call that fails. `tostring` makes it one line. It never contains the key.
 ---@class sora.Error
 ---@field kind sora.ErrorKind what went wrong
@@ -383,6 +398,7 @@
 ---@field code? string the server's error code
 ---@field type? string the server's type of error
 ---@field param? string the parameter that caused it
+---@field reason? sora.Reason why the server or the job said no, where that can be told
 ---@field request_id? string the server's id for the request
 ---@field retry_after? number seconds to wait before a retry, from the server
 ---@field retryable? boolean whether the same call may succeed later
@@ -689,6 +705,7 @@ function Client:close() end
 ---The module. Its functions are the methods of the default client.
 ---@class sora
 ---@field _VERSION string of the module
+---@field null any a JSON null among the params, the same as `cjson.null`
 ---Fetches a job: `Client:get_video` of the default client.
 ---@field get_video fun(id: sora.Id, opts?: sora.CallOptions): sora.Video?, sora.Error?, sora.Response?
 ---Creates a job: `Client:create_video` of the default client.
@@ -773,6 +790,11 @@ function sora.configure(options) end
 ---@param video table as a call returned it
 ---@return sora.View
 function sora.normalize(video) end
+
+---Marks a list as an array, so that it is sent as one: an empty table is an object otherwise.
+---@param list? table a new one if missing
+---@return table list the same table
+function sora.array(list) end
 
 ---Checks the signature of a webhook and reads its event.
 ---@param headers table<string, string|string[]>|fun(name: string): string? of the request; names in any case

@@ -9,6 +9,7 @@
 
 local client = require "sora.client"
 local core = require "sora.core"
+local json = require "sora.json"
 local normalize = require "sora.normalize"
 local webhook = require "sora.webhook"
 
@@ -103,14 +104,44 @@ function sora.configure(options)
   return adopt(made)
 end
 
---- Reads a video of any dialect.
+--- Reads a video of any dialect. In the view that it returns every field but `state` may be nil:
+--
+-- * `id`, a string
+-- * `state`: "queued", "in_progress", "completed", "failed", "cancelled", "expired" or "deleted". An unknown
+-- word is "in_progress", unless one of its tokens is final ("content_filtered"). A completed job whose files
+-- moderation took away is "failed", with the code `moderation_blocked`
+-- * `progress`, 0 to 100
+-- * `url` of the file; `urls`, those of all outputs in order, `url` first
+-- * `last_frame_url`, a picture of the film's end
+-- * `seconds`, how long the film is: a number, from `seconds`, `duration` or `usage.duration_seconds`
+-- * `cost`, a number in the server's own currency, mostly US dollars, from `usage.cost` or `cost`
+-- * `error`: { code, message, type, param, reason }; `reason` is "moderation", "quota", "rate_limit",
+-- "capacity", "auth", "not_found" or "invalid" where code or type tell it
+-- * `created_at` and `completed_at`, whole seconds since 1970
+-- * `raw`, the video itself
 -- @tparam table video as a call returned it
--- @treturn table { id, state, progress, url, error, created_at, completed_at, raw }
+-- @treturn table { id, state, progress, url, urls, last_frame_url, seconds, cost, error, created_at,
+-- completed_at, raw }
 function sora.normalize(video)
   if type(video) ~= "table" then
     core.complain("normalize", "video: expected a table, got " .. type(video))
   end
   return normalize.video(video)
+end
+
+--- A JSON null among the params of a call: `extra_body = { seed = sora.null }`. The same as `cjson.null`. In a
+-- form it is left out.
+sora.null = json.null
+
+--- Marks a list as an array, so that it is sent as one: an empty table is an object otherwise, and a hole a
+-- null. Arrays that cjson decoded or made (`array_mt`, `empty_array_mt`) need no mark, where it marks them.
+-- @tparam ?table list a new one if missing
+-- @treturn table the list itself
+function sora.array(list)
+  if list ~= nil and type(list) ~= "table" then
+    core.complain("array", "list: expected a table, got " .. type(list), 1)
+  end
+  return json.array(list)
 end
 
 --- Checks the signature of a webhook and reads its event.

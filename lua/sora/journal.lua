@@ -234,7 +234,8 @@ function journal.outcome(client, key, video, err)
   end
   local view = normalize.video(video)
   if not view.id then client._journal.nameless[video] = key end
-  note(client, { event = "made", key = key, id = view.id, state = view.state,
+  local state = normalize.doubtful(video) and "in_progress" or view.state
+  note(client, { event = "made", key = key, id = view.id, state = state,
     created = view.created_at or os.time(), expires_at = values.time(video.expires_at) })
 end
 

@@ -1,6 +1,6 @@
 --- Writing and reading JSON.
--- Owns how written numbers keep all their digits; reading is done in C. Invariant: the cjson instance is our
--- own, so nobody's configuration is read or changed.
+-- Owns how written numbers keep all their digits, and arrays their nature; reading is done in C. Invariant:
+-- the cjson instance is our own, so nobody's configuration is read or changed.
 -- @module sora.json
 -- @local
 
@@ -15,7 +15,22 @@ local json = { null = cjson.null }
 local PLAIN = 1e14
 local MAX_DEPTH = 100 -- tables in tables
 local MARK = ("integer %s %.6f "):format(tostring({}):gsub("%W", ""), core.now())
-local MARKED = '"' .. MARK:gsub("%p", "%%%0") .. '(%-?%d+)"'
+local ESCAPED = MARK:gsub("%p", "%%%0")
+local MARKED = '"' .. ESCAPED .. '(%-?%d+)"'
+
+-- An empty array passes through cjson like that, too, because cjson writes an empty table as an object.
+local EMPTY = MARK .. "array"
+local EMPTY_MARKED = '"' .. ESCAPED .. 'array"'
+local ARRAY = { __name = "sora.array" }
+
+-- Tells whether a table is an array though its content may not show it: one of `sora.array`, or one that
+-- cjson, if it can, or another JSON library has marked.
+local function is_array(value)
+  local meta = getmetatable(value)
+  if type(meta) ~= "table" then return false end
+  return meta == ARRAY or meta == cjson.array_mt or meta.__jsontype == "array"
+    or meta == cjson.empty_array_mt and next(value) == nil
+end
 
 local function is_integer(value)
   return math.type and math.type(value) == "integer"
@@ -26,29 +41,60 @@ local function is_long(value)
     and (is_integer(value) or (value % 1 == 0 and value >= -2 ^ 63 and value < 2 ^ 63))
 end
 
--- Returns a copy in which long integers are marked, or nil if tables are nested too deeply.
-local function mark(value, depth)
+local mark
+
+-- Returns a copy of an array; its holes are null. An index far beyond the others is a mistake.
+local function mark_array(list, depth)
+  local copy, length, count = {}, 0, 0
+  for key in pairs(list) do
+    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+      return nil, ("an array has no field '%s'"):format(tostring(key))
+    end
+    length, count = math.max(length, key), count + 1
+  end
+  if length == 0 then return EMPTY end
+  if length > 10 * count + 100 then return nil, "excessively sparse array" end
+  for i = 1, length do
+    local twin, problem = json.null, nil
+    if list[i] ~= nil then twin, problem = mark(list[i], depth + 1) end
+    if twin == nil then return nil, problem end
+    copy[i] = twin
+  end
+  return copy
+end
+
+-- Returns a copy in which long integers and empty arrays are marked, or nil and what cannot be written.
+function mark(value, depth)
   if is_long(value) then return MARK .. (is_integer(value) and tostring(value) or ("%.0f"):format(value)) end
   if type(value) ~= "table" then return value end
-  if depth > MAX_DEPTH then return nil end
+  if depth > MAX_DEPTH then return nil, "nested too deeply" end
+  if is_array(value) then return mark_array(value, depth) end
   local copy = {}
   for key, item in pairs(value) do
-    local twin = mark(item, depth + 1)
-    if twin == nil then return nil end
+    local twin, problem = mark(item, depth + 1)
+    if twin == nil then return nil, problem end
     copy[key] = twin
   end
   return copy
 end
 
---- Writes a value as JSON; integers keep all their digits.
+--- Marks a table as an array, so that it is written as one, even if it is empty or has holes.
+-- @tparam[opt] table list made if missing
+-- @treturn table the list itself
+function json.array(list)
+  return setmetatable(list or {}, ARRAY)
+end
+
+--- Writes a value as JSON; integers keep all their digits, and arrays are arrays.
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string what cannot be written
 function json.encode(value)
-  local marked = mark(value, 1)
-  if marked == nil then return nil, "nested too deeply" end
+  local marked, why = mark(value, 1)
+  if marked == nil then return nil, why end
   local text, problem = cjson.encode(marked)
-  return text and text:gsub(MARKED, "%1"), problem
+  if not text then return nil, problem end
+  return (text:gsub(MARKED, "%1"):gsub(EMPTY_MARKED, "[]"))
 end
 
 --- Reads a JSON object or array: a null is an absent field, integers are integers.

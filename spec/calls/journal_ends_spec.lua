@@ -50,6 +50,20 @@ describe("the journal", function()
   local ASKED = { v = 2, event = "asked", key = "k", created = 5, prompt = "p" }
   local MADE = { v = 2, event = "made", key = "k", id = "v", state = "queued", created = 6 }
 
+  it("has a job that ended by a word that no list has when two polls say it, and no sooner", function()
+    local NSFW = answers.job "nsfw"
+    srv:route("POST", "^", NSFW)
+    assert(client:create_video { prompt = "p" })
+    assert.same({ "in_progress" }, states())
+    srv:route("GET", "^", { QUEUED, NSFW, QUEUED })
+    assert.equal("deadline", select(2, client:wait("v", { interval = 1000, timeout = 0.1 })).kind)
+    assert.equal(1, #unfinished())
+    srv:route("GET", "^", NSFW)
+    local _, err = client:wait("v", rig.FAST)
+    assert.same({ "failed", "moderation" }, { err.kind, err.reason })
+    assert.same({}, unfinished())
+  end)
+
   describe("has a job until its file is saved", function()
     before_each(function()
       srv:route("POST", "^", QUEUED)

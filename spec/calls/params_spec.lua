@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local given = require "spec.support.given"
 local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
+local sora = require "sora"
 
 describe("the params", function()
   local srv, files = given.server(), given.folder()
@@ -48,6 +49,64 @@ describe("the params", function()
     assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is no field")
     assert(client:list_videos({}, { query = { timeout = 5 } }))
     assert.equal("/v1/videos?timeout=5", srv:requests()[1].target)
+  end)
+
+  describe("with null and arrays", function()
+    local function body_of(params)
+      assert(client:create_video(params))
+      local requests = srv:requests()
+      return requests[#requests].body
+    end
+
+    it("are sent as null and as arrays", function()
+      assert.equal('{"a":null}', body_of { a = sora.null })
+      assert.equal('{"a":null}', body_of { a = cjson.null })
+      assert.equal('{"a":[]}', body_of { a = sora.array() })
+      assert.equal('{"a":[]}', body_of { extra_body = { a = sora.array {} } })
+      assert.equal('{"a":[1,null,"3"]}', body_of { a = sora.array { 1, nil, "3" } })
+      assert.equal('{"a":[[],{},[9007199254740992]]}',
+        body_of { a = { sora.array {}, {}, sora.array { 9007199254740992 } } })
+      assert.equal('{"a":{}}', body_of { a = {} })
+    end)
+
+    it("are text in a form, and null is left out", function()
+      client:close()
+      client = rig.client(srv, { multipart = true })
+      local body = body_of { a = sora.array(), b = sora.null, c = sora.array { 1, sora.null } }
+      assert.truthy(body:find('name="a"\r\n\r\n[]\r\n', 1, true))
+      assert.truthy(body:find('name="c"\r\n\r\n[1,null]\r\n', 1, true))
+      assert.is_nil(body:find('name="b"', 1, true))
+    end)
+
+    it("may be of another JSON library", function()
+      assert.equal('{"a":[]}', body_of { a = setmetatable({}, { __jsontype = "array" }) })
+      assert.equal('{"a":{}}', body_of { a = setmetatable({}, { __jsontype = "object" }) })
+    end)
+
+    it("may be what a cjson marks as arrays, which decodes them so", function()
+      local shown = rig.run [[
+        local real, on = require "cjson.safe", nil
+        local array_mt, empty_array_mt = {}, {}
+        package.loaded["cjson.safe"] = setmetatable({ new = function()
+          local made = real.new()
+          made.array_mt, made.empty_array_mt = array_mt, empty_array_mt
+          function made.decode_array_with_array_mt(value) on = value end
+          return made
+        end }, { __index = real })
+        local json = require "sora.json"
+        print(json.encode({ setmetatable({}, array_mt), setmetatable({}, empty_array_mt),
+          setmetatable({ a = 1 }, empty_array_mt), setmetatable({ 1 }, empty_array_mt), {} }), on)
+      ]]
+      assert.equal('[[],[],{"a":1},[1],{}]\ttrue\n', shown)
+    end)
+
+    it("are refused with a field that no array has", function()
+      assert.error_matches(function() client:create_video { a = sora.array { 1, x = 2 } } end,
+        "params: an array has no field 'x'")
+      assert.error_matches(function() client:create_video { a = sora.array { [1e6] = 2 } } end, "sparse")
+      assert.error_matches(function() sora.array "x" end, "list: expected a table, got string")
+      assert.same({}, srv:requests())
+    end)
   end)
 
   it("know the names of another SDK's options", function()
@@ -142,7 +201,7 @@ describe("an answer to a create", function()
     it("of " .. status .. " may, too", function() check({ status = status }, "a POST") end)
   end
 
-  it("that is blank may, too", function() check({ body = " \n" }, "no JSON") end)
+  it("that is blank may, too", function() check({ body = " \n" }, "the answer is empty") end)
 
   it("without an id and a film quotes what it says", function()
     check({ body = '{"message":"queued, you are the 5th"}' },

@@ -273,7 +273,8 @@ describe("types/sora.lua declares the fields", function()
   it("of views", function()
     local view = sora.normalize { id = "v", status = "failed", progress = 10,
       url = "https://cdn.example/v.mp4", created_at = 1764649117, completed_at = 1764649118,
-      error = { message = "no", code = "c", type = "t", param = "p" } }
+      last_frame_url = "https://cdn.example/last.png", seconds = "4", usage = { cost = 0.5 },
+      error = { message = "no", code = "not_found", type = "t", param = "p" } }
     facts.assert_same(facts.sorted(view), facts.sorted(types:fields "sora.View"))
     facts.assert_same(facts.sorted(view.error), facts.sorted(types:fields "sora.ViewError"))
   end)

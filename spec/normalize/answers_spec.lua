@@ -290,6 +290,10 @@ describe("reason", function()
     assert.equal("quota",
       normalize.video({ id = "v", status = "failed", error_code = "insufficient_quota" }).error.reason)
     assert.is_nil(normalize.video({ id = "v", status = "failed", error = "rate limit reached" }).error.reason)
+    assert.same({ reason = "moderation" }, normalize.video({ id = "v", status = "nsfw" }).error)
+    assert.same({ message = "m", reason = "moderation" },
+      normalize.video({ id = "v", status = "content_filtered", error = "m" }).error)
+    assert.is_nil(normalize.video({ id = "v", status = "failed" }).error)
   end)
 end)
 

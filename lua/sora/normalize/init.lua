@@ -217,9 +217,10 @@ end
 local function read_error(found, state)
   local said = explicit_error(found, state)
   if UNSUCCESSFUL[state] then said = add_reason(found, said or {}) end
-  if not (said and next(said)) then return nil end
+  if not said then return nil end
   said.reason = said.reason or errors.reason(said)
-  return said
+    or UNSUCCESSFUL[state] and errors.reason { code = tree.word(found.layers) } or nil -- "nsfw"
+  return next(said) and said or nil
 end
 
 local function read_state(found, media, url)
@@ -500,6 +501,13 @@ function normalize.follow(body, viewed)
   local ended = TERMINAL[state] == true
   local doubtful = ended and not deleted and tree.unlisted(found.layers) or nil
   return ended, anywhere(found, POLL_AFTER, read_seconds), (viewed or ended) and view or nil, doubtful
+end
+
+--- Returns the word by which a job has ended, if no list has it: one answer is not enough to believe it.
+-- @param body the decoded answer
+-- @treturn string|nil
+function normalize.doubtful(body)
+  return (select(4, normalize.follow(body, false)))
 end
 
 --- Tells whether a state is terminal.

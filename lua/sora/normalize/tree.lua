@@ -147,6 +147,17 @@ function tree.first_state(layers)
   return tree.first(layers, STATUS, values.state)
 end
 
+local function word(value)
+  return values.state(value) and value or nil
+end
+
+--- Returns the word that `first_state` reads.
+-- @tparam {table,...} layers
+-- @treturn string|nil
+function tree.word(layers)
+  return tree.first(layers, STATUS, word)
+end
+
 --- Returns the word that `first_state` reads if no list has it.
 -- @tparam {table,...} layers
 -- @treturn string|boolean|nil false: a list has it; nil: there is none
