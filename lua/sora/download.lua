@@ -325,8 +325,8 @@ local function explain(self, tried, err)
   local address, bytes = find(self.completed)
   if address or bytes then return end
   err.code, err.reason = "no_file", "not_found"
-  err.message = ("the job is completed, but it has no file: it names no URL, and its /content answered %d (%s)")
-    :format(err.status, err.message)
+  err.message = ("the job is completed, but it has no file: it names no URL, and its /content answered %d "
+    .. "(%s)"):format(err.status, err.message)
 end
 
 -- The sequence -----------------------------------------------------------------------

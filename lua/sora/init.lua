@@ -129,8 +129,8 @@ function sora.normalize(video)
   return normalize.video(video)
 end
 
---- A JSON null among the params of a call: `extra_body = { seed = sora.null }`. The same as `cjson.null`. In a
--- form it is left out.
+--- A JSON null among the params of a call: `extra_body = { seed = sora.null }`. The same as `cjson.null`. A
+-- form leaves it out.
 sora.null = json.null
 
 --- Marks a list as an array, so that it is sent as one: an empty table is an object otherwise, and a hole a

@@ -137,7 +137,8 @@ describe("an answer", function()
     end)
 
     it("an event stream", function()
-      local err = failure{ body = 'data: {"id":"v"}\n\n', headers = { ["Content-Type"] = "text/event-stream" } }
+      local err = failure{ body = 'data: {"id":"v"}\n\n',
+        headers = { ["Content-Type"] = "text/event-stream" } }
       assert.equal("the answer is an event stream, not JSON", err.message)
     end)
 

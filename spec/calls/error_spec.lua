@@ -33,7 +33,8 @@ describe("an error", function()
     local body = err.body
     err.body = nil
     assert.same({ kind = "api", message = "No such video", type = "invalid_request_error", code = "not_found",
-      param = "id", reason = "not_found", status = 404, request_id = "req_1", retry_after = 7, retryable = false, attempts = 1 },
+      param = "id", reason = "not_found", status = 404, request_id = "req_1", retry_after = 7,
+      retryable = false, attempts = 1 },
       setmetatable(err, nil))
     assert.same(json, dialects.decode(body))
   end)

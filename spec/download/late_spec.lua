@@ -79,7 +79,7 @@ describe("download_video", function()
 
   it("says that moderation took the file away", function()
     srv:route("GET", CONTENT, { status = 404 })
-    srv:route("GET", JOB, { json = { id = "v", status = "done", video = { url = "", respect_moderation = false } } })
+    srv:route("GET", JOB, answers.job("done", { video = { url = "", respect_moderation = false } }))
     local _, err = download()
     assert.same({ "failed", "moderation_blocked", "moderation" }, { err.kind, err.code, err.reason })
   end)

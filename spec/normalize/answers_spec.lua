@@ -25,7 +25,8 @@ describe("a status word that no list has", function()
   end
 
   it("keeps the wait going, beside a token that says that the job goes on", function()
-    for _, word in ipairs { "checking_rejected", "filtered_pending", "awaiting_rejected_review", "failed_retry",
+    for _, word in ipairs { "checking_rejected", "filtered_pending", "awaiting_rejected_review", 
+        "failed_retry",
         "retrying_after_failure", "error_retried", "interrupted_requeued", "not_blocked", "no_violation",
         "awaits failed node" } do
       assert.equal("in_progress", normalize.video({ id = "v", status = word }).state, word)
@@ -33,14 +34,16 @@ describe("a status word that no list has", function()
   end)
 
   it("keeps the wait going without a final token", function()
-    for _, word in ipairs { "dreaming", "unblocked", "moderation", "filter", "terrorized", "stage-2", "nsfwx" } do
+    for _, word in ipairs { "dreaming", "unblocked", "moderation", "filter", "terrorized", "stage-2",
+        "nsfwx" } do
       local ended, _, _, doubtful = normalize.follow({ id = "v", status = word }, false)
       assert.same({ false }, { ended, doubtful }, word)
     end
   end)
 
   it("is not doubted where a list has it", function()
-    for _, word in ipairs { "failed", "TASK_STATUS_FAILED", "rejected", "Completed", "cancelled", "expired" } do
+    for _, word in ipairs { "failed", "TASK_STATUS_FAILED", "rejected", "Completed", "cancelled",
+        "expired" } do
       local ended, _, _, doubtful = normalize.follow({ id = "v", status = word }, false)
       assert.is_true(ended)
       assert.is_nil(doubtful, word)
@@ -145,7 +148,8 @@ end)
 
 describe("failMsg", function()
   it("is the message beside failCode", function()
-    assert.same({ code = "422", message = "too long", reason = "invalid" }, view [[{"code":200,"msg":"success",
+    assert.same({ code = "422", message = "too long", reason = "invalid" }, view [[{"code":200,
+      "msg":"success",
       "data":{"taskId":"t","state":"fail","failCode":"422","failMsg":"too long","resultJson":""}}]].error)
   end)
 end)
@@ -168,7 +172,8 @@ describe("the URL of a completed job", function()
   end)
 
   it("is never an id, a path or data", function()
-    for _, value in ipairs { "video_1", "/v.mp4", "v.mp4", "data:video/mp4;base64,AAAA", "ftp://h/v.mp4", 5 } do
+    for _, value in ipairs { "video_1", "/v.mp4", "v.mp4", "data:video/mp4;base64,AAAA", "ftp://h/v.mp4",
+        5 } do
       local seen = normalize.video { id = "v", status = "completed", remixed_from_video_id = value }
       assert.is_nil(seen.url)
       assert.equal("completed", seen.state)
@@ -176,9 +181,9 @@ describe("the URL of a completed job", function()
   end)
 
   it("is never below a name that is for something else", function()
-    for _, name in ipairs { "input", "input_video", "reference_urls", "image_url", "thumbnail", "cover", "preview",
-        "poster", "callback_url", "webhook", "polling_url", "cancel_url", "prompt", "first_frame", "status_url",
-        "sourceUrl", "last_frame_url" } do
+    for _, name in ipairs { "input", "input_video", "reference_urls", "image_url", "thumbnail", "cover",
+        "preview", "poster", "callback_url", "webhook", "polling_url", "cancel_url", "prompt", "first_frame",
+        "status_url", "sourceUrl", "last_frame_url" } do
       for _, value in ipairs { U, { U }, { url = U }, { deep = { video_url = U } } } do
         assert.is_nil(normalize.video({ id = "v", status = "completed", [name] = value }).url, name)
       end
@@ -225,7 +230,8 @@ end)
 describe("what a view tells of the film", function()
   it("is its length in seconds", function()
     for _, body in ipairs { { seconds = "10" }, { seconds = 10 }, { duration = 10 }, { seconds = "10s" },
-        { video = { duration = 10 } }, { usage = { duration_seconds = 10.0 } }, { data = { { duration = "10" } } } } do
+        { video = { duration = 10 } }, { usage = { duration_seconds = 10.0 } },
+        { data = { { duration = "10" } } } } do
       body.id = "v"
       assert.equal(10, normalize.video(body).seconds, dialects.encode(body))
     end
@@ -248,7 +254,8 @@ describe("what a view tells of the film", function()
 
   it("is the URL of its last frame", function()
     local frame = "https://h/last.png"
-    local seen = normalize.video { id = "v", status = "succeeded", content = { video_url = U, last_frame_url = frame } }
+    local seen = normalize.video { id = "v", status = "succeeded",
+      content = { video_url = U, last_frame_url = frame } }
     assert.same({ U, frame }, { seen.url, seen.last_frame_url })
     assert.equal(frame, normalize.video({ id = "v", lastFrameUrl = frame }).last_frame_url)
     assert.is_nil(normalize.video({ id = "v", last_frame_url = "" }).last_frame_url)
@@ -257,11 +264,14 @@ end)
 
 describe("reason", function()
   local CASES = {
-    { "moderation", { code = "moderation_blocked" } }, { "moderation", { code = "sentinel_block", status = 400 } },
+    { "moderation", { code = "moderation_blocked" } },
+    { "moderation", { code = "sentinel_block", status = 400 } },
     { "moderation", { code = "content_policy_violation", type = "invalid_request_error", status = 400 } },
-    { "moderation", { code = "DataInspectionFailed" } }, { "moderation", { type = "unsafe_request", status = 403 } },
+    { "moderation", { code = "DataInspectionFailed" } },
+    { "moderation", { type = "unsafe_request", status = 403 } },
     { "moderation", { code = "InputTextSensitiveContentDetected", status = 400 } },
-    { "quota", { code = "insufficient_quota", status = 429 } }, { "quota", { code = "insufficient_user_quota" } },
+    { "quota", { code = "insufficient_quota", status = 429 } },
+    { "quota", { code = "insufficient_user_quota" } },
     { "quota", { status = 402 } }, { "quota", { code = "billing_hard_limit_reached", status = 400 } },
     { "quota", { type = "insufficient_balance_error", status = 402 } },
     { "rate_limit", { status = 429 } }, { "rate_limit", { code = "rate_limit_exceeded" } },
@@ -269,14 +279,16 @@ describe("reason", function()
     { "capacity", { type = "overloaded_error", status = 529 } }, { "capacity", { status = 503 } },
     { "capacity", { code = "server_busy" } },
     { "auth", { code = "invalid_api_key", type = "invalid_request_error" } }, { "auth", { status = 401 } },
-    { "auth", { type = "invalid_request_error", status = 401 } }, { "auth", { code = "insufficient_permissions" } },
+    { "auth", { type = "invalid_request_error", status = 401 } },
+    { "auth", { code = "insufficient_permissions" } },
     { "not_found", { code = "model_not_found", type = "invalid_request_error" } },
     { "not_found", { type = "invalid_request_error", status = 404 } }, { "not_found", { code = "404" } },
     { "not_found", { code = "task_not_exist" } },
     { "invalid", { type = "invalid_request_error" } }, { "invalid", { status = 422 } },
     { "invalid", { code = "InvalidParameter" } }, { "invalid", { type = "missing" } },
     { nil, { status = 500 } }, { nil, { code = "500" } }, { nil, { code = "E7" } }, { nil, {} },
-    { nil, { status = 409 } }, { nil, { message = "rate limit reached" } }, { nil, { code = "server_error" } },
+    { nil, { status = 409 } }, { nil, { message = "rate limit reached" } },
+    { nil, { code = "server_error" } },
     { nil, { status = 200 } },
   }
   for _, case in ipairs(CASES) do
@@ -299,14 +311,17 @@ end)
 
 describe("page", function()
   it("says what an answer is that is not JSON", function()
-    assert.equal("a web page (Welcome)", normalize.page "\n<!DOCTYPE html><html><title>Welcome</title></html>")
+    assert.equal("a web page (Welcome)",
+      normalize.page "\n<!DOCTYPE html><html><title>Welcome</title></html>")
     assert.equal("a web page (New API)", normalize.page "<HTML><head><title>New API</title>")
     assert.equal("a web page", normalize.page "<html></html>")
     assert.equal("XML (AccessDenied: no)",
       normalize.page '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>')
     assert.equal("an event stream", normalize.page 'data: {"id":"v"}\n\n')
     assert.equal("an event stream", normalize.page "event: progress\ndata: 1\n\n")
-    for _, other in ipairs { "", "not found", '{"id":', "\0\1", "<", 5 } do assert.is_nil(normalize.page(other)) end
+    for _, other in ipairs { "", "not found", '{"id":', "\0\1", "<", 5 } do
+      assert.is_nil(normalize.page(other))
+    end
   end)
 end)
 

@@ -11,8 +11,8 @@ local START = 5000 -- not 0, because real clocks rarely begin at 0
 
 --- Runs a wait until it ends or the list of answers is used up.
 -- @tparam table opts of the wait
--- @tparam table answers each is `{ video =, hint =, request_id = }` or `{ err = }`, with the seconds it `takes`; with
--- `repeats = true` the last one repeats
+-- @tparam table answers each is `{ video =, hint =, request_id = }` or `{ err = }`, with the seconds it
+-- `takes`; with `repeats = true` the last one repeats
 -- @tparam ?number|function random the random value, or a function that returns it (0: no jitter)
 -- @treturn table job
 -- @treturn table the times of its polls, in seconds since the start

@@ -52,8 +52,9 @@ describe("waiting", function()
     end)
 
     it("polls on after an empty 202, at the time that it names", function()
-      srv:reply({ status = 202, body = "" }, { status = 202, body = "\r\n", headers = { ["Retry-After"] = "0.7" } },
-        RUNNING, { status = 202, body = "" }, DONE)
+      srv:reply({ status = 202, body = "" },
+        { status = 202, body = "\r\n", headers = { ["Retry-After"] = "0.7" } }, RUNNING,
+        { status = 202, body = "" }, DONE)
       assert.same(DONE.json, (client:wait("v", fast{ max_failures = 0 })))
       local requests = srv:requests()
       assert.equal(5, #requests)
@@ -69,7 +70,8 @@ describe("waiting", function()
 
     it("names the request that said that the job failed, or was not over", function()
       local headers = { ["X-Request-Id"] = "req_9" }
-      srv:reply(RUNNING, { json = answers.job("failed", { error = { code = "nsfw" } }).json, headers = headers })
+      local failed = answers.job("failed", { error = { code = "nsfw" } })
+      srv:reply(RUNNING, answers.with(failed, { headers = headers }))
       local _, err = client:wait("v", FAST)
       assert.same({ "failed", "req_9", "moderation" }, { err.kind, err.request_id, err.reason })
       srv:reset()

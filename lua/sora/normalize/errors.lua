@@ -81,8 +81,8 @@ local BY_STATUS = { [400] = "invalid", [401] = "auth", [402] = "quota", [403] = 
   [415] = "invalid", [422] = "invalid", [429] = "rate_limit", [503] = "capacity", [529] = "capacity" }
 
 -- The codes in a base_resp, which are numbers of their own.
-local BY_BASE_CODE = { ["1002"] = "rate_limit", ["1004"] = "auth", ["1008"] = "quota", ["1026"] = "moderation",
-  ["1027"] = "moderation", ["1039"] = "rate_limit", ["2013"] = "invalid", ["2049"] = "auth" }
+local BY_BASE_CODE = { ["1002"] = "rate_limit", ["1039"] = "rate_limit", ["1004"] = "auth", ["2049"] = "auth",
+  ["1008"] = "quota", ["1026"] = "moderation", ["1027"] = "moderation", ["2013"] = "invalid" }
 
 -- Finds the reason in a code or type: "DataInspectionFailed", "insufficient_user_quota".
 local function reason_in(value)
@@ -209,8 +209,8 @@ end
 
 --- Reads a decoded error body.
 -- @param body anything
--- @treturn table `{ message=, code=, type=, param=, request_id=, reason= }`, each a string or nil; `reason` only
--- where `errors.reason` could not find it in the others
+-- @treturn table `{ message=, code=, type=, param=, request_id=, reason= }`, each a string or nil; `reason`
+-- only where `errors.reason` could not find it in the others
 function errors.failure(body)
   if type(body) ~= "table" then return { message = text(body) } end
   -- The error's own fields come before those beside it.

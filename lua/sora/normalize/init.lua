@@ -418,10 +418,8 @@ end
 --- Reads a video in any dialect.
 -- @param body the decoded answer, an event that is about a video, or anything else
 -- @treturn table a fresh `{ id, state, progress, url, urls, last_frame_url, seconds, cost, error, created_at,
--- completed_at, raw }`. `state` is one of queued, in_progress, completed, failed, cancelled, expired, deleted;
--- the others may be nil. `urls` are those of all outputs, `url` first; `seconds` is how long the film is;
--- `cost` what it cost, in the server's currency; `error` is `{ code, message, type, param, reason }`, strings
--- where there; `raw` is `body`.
+-- completed_at, raw }`, of which all but `state` and `raw` may be nil; `raw` is `body`. `sora.normalize` has
+-- the meaning of each.
 function normalize.video(body)
   return view_of(locate(body), body)
 end
