@@ -58,7 +58,8 @@ end
 -- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), a JSON null
 -- is an absent field
 -- @treturn[2] nil
--- @treturn[2] table error; its `kind` says what went wrong
+-- @treturn[2] table error; its `kind` says what went wrong, and its `reason`, where code, type or status tell
+-- it, why the server said no: "moderation", "quota", "rate_limit", "capacity", "auth", "not_found", "invalid"
 -- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds,
 -- poll_after }
 sora.get_video = core.get_video_from(get_default)

@@ -271,7 +271,7 @@ describe("types/sora.lua declares the fields", function()
   end)
 
   it("of views", function()
-    local view = sora.normalize { id = "v", status = "failed", progress = 10,
+    local view = sora.normalize { id = "v", status = "completed", progress = 10,
       url = "https://cdn.example/v.mp4", created_at = 1764649117, completed_at = 1764649118,
       last_frame_url = "https://cdn.example/last.png", seconds = "4", usage = { cost = 0.5 },
       error = { message = "no", code = "not_found", type = "t", param = "p" } }

@@ -257,8 +257,8 @@ describe("what a view tells of the film", function()
     local seen = normalize.video { id = "v", status = "succeeded",
       content = { video_url = U, last_frame_url = frame } }
     assert.same({ U, frame }, { seen.url, seen.last_frame_url })
-    assert.equal(frame, normalize.video({ id = "v", lastFrameUrl = frame }).last_frame_url)
-    assert.is_nil(normalize.video({ id = "v", last_frame_url = "" }).last_frame_url)
+    assert.equal(frame, normalize.video({ id = "v", status = "done", lastFrameUrl = frame }).last_frame_url)
+    assert.is_nil(normalize.video({ id = "v", status = "done", last_frame_url = "" }).last_frame_url)
   end)
 end)
 

@@ -33,7 +33,7 @@ local CREATED = names "created_at created create_time created_time creation_time
 local COMPLETED = names [[completed_at completed completed_time completion_time complete_time finish_time
   finished_at finished_time end_time ended_at]]
 local SECONDS = names "seconds duration_seconds video_duration duration"
-local COST = names "cost total_cost cost_usd"
+local COST = names "cost cost_usd"
 local TICKS = names "cost_in_usd_ticks"
 local USAGE = names "usage"
 local LAST_FRAME = names "last_frame_url final_frame_url"
@@ -118,8 +118,12 @@ local function only_table(value)
 end
 
 local function read_seconds(value)
-  if type(value) == "string" then value = value:gsub("%s*s$", "") end
-  local n = values.number(value)
+  local n
+  if type(value) == "string" then
+    n = tonumber(value:match("^%s*(%d*%.?%d+)%s*s?%s*$") or "")
+  else
+    n = values.number(value)
+  end
   if n and n > 0 and n <= 86400 then return n end   -- beyond a day it is a date, or junk
   return nil
 end
@@ -372,25 +376,30 @@ local function read_ticks(value)
   return n and n / 1e10
 end
 
-local function cost_of(found)
-  local usages = {}
-  for _, list in ipairs { found.layers, found.envelopes } do
-    for i = 1, #list do usages[#usages + 1] = pick(list[i], USAGE, only_table) end
-  end
-  return first(usages, COST, read_cost) or first(usages, TICKS, read_ticks)
-    or anywhere(found, COST, read_cost) or anywhere(found, TICKS, read_ticks)
-end
+local NONE = {}
 
--- Returns how long the film is. `usage` says it of the film; `duration` elsewhere may be the time it took.
-local function seconds_of(found, media)
+-- Returns the tables that say what the job used. Most answers have none.
+local function usages_of(found)
+  if found.flat then return NONE end
   local usages = {}
   for i = 1, #found.layers do usages[#usages + 1] = pick(found.layers[i], USAGE, only_table) end
-  return anywhere(found, SECONDS, read_seconds) or first(media, SECONDS, read_seconds)
-    or first(usages, SECONDS, read_seconds)
+  for i = 1, #found.envelopes do usages[#usages + 1] = pick(found.envelopes[i], USAGE, only_table) end
+  return usages
+end
+
+local function cost_of(found, usages)
+  if found.flat then return pick(found.job, COST, read_cost) end
+  return first(usages, COST, read_cost) or first(usages, TICKS, read_ticks) or anywhere(found, COST, read_cost)
+end
+
+-- Returns how long the film is.
+local function seconds_of(found, media, usages)
+  if found.flat then return pick(found.job, SECONDS, read_seconds) end
+  return anywhere(found, SECONDS, read_seconds) or first(media, SECONDS, read_seconds) or first(usages, SECONDS, read_seconds)
 end
 
 local function view_of(found, body)
-  local media = media_of(found)
+  local media, usages = media_of(found), usages_of(found)
   local url = first(media, URL, read_url)
   local state = read_state(found, media, url)
   local blocked
@@ -405,9 +414,9 @@ local function view_of(found, body)
     progress = anywhere(found, PROGRESS, values.percent),
     url = url,
     urls = url and outputs_of(found, media, url),
-    last_frame_url = first(found.layers, LAST_FRAME, values.link) or first(media, LAST_FRAME, values.link),
-    seconds = seconds_of(found, media),
-    cost = cost_of(found),
+    last_frame_url = state == "completed" and first(media, LAST_FRAME, values.link) or nil,
+    seconds = seconds_of(found, media, usages),
+    cost = cost_of(found, usages),
     error = blocked or read_error(found, state),
     created_at = anywhere(found, CREATED, values.time),
     completed_at = anywhere(found, COMPLETED, values.time),

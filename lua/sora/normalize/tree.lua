@@ -12,6 +12,7 @@ local tree = {}
 
 local MAX_LAYERS, MAX_ITEMS, MAX_ENVELOPES = 32, 16, 6
 local MAX_JSON = 65536 -- bytes of JSON in a string
+local find = string.find
 
 --- Makes a list of field names, each in snake case and, if that differs, in camel case.
 -- @tparam string list names divided by blanks, the best first
@@ -76,15 +77,13 @@ function tree.each(read)
   end
 end
 
--- Fields that some servers write as JSON in a string.
-local AS_TEXT = tree.names "result_json output_json response_json"
-
---- Tells whether a table holds no other table, as is true for most answers.
+--- Tells whether a table holds no other table, as is true for most answers; nor one as JSON in a string.
 -- @tparam table layer
 -- @treturn boolean
 function tree.is_flat(layer)
-  for i = 1, #AS_TEXT do
-    if layer[AS_TEXT[i]] ~= nil then return false end
+  if layer.result_json or layer.resultJson or layer.output_json or layer.outputJson or layer.response_json
+    or layer.responseJson then
+    return false
   end
   for _, value in next, layer do
     if type(value) == "table" then return false end
@@ -95,7 +94,7 @@ end
 -- Returns a table, or the one that a string holds as JSON.
 local function as_table(value)
   if type(value) == "table" then return value end
-  if type(value) == "string" and #value <= MAX_JSON and value:find("^%s*[{%[]") then
+  if type(value) == "string" and #value <= MAX_JSON and find(value, "^[{%[]") then
     return (core.decode_json(value))
   end
   return nil
@@ -117,7 +116,8 @@ function tree.spread(root, holders, accept)
   while at < #layers do
     at = at + 1
     for i = 1, #holders do
-      local value = as_table(layers[at][holders[i]])
+      local value = layers[at][holders[i]]
+      if value ~= nil then value = as_table(value) end
       if value then
         add(value)
         for k = 1, MAX_ITEMS do add(value[k]) end
