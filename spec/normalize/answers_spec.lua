@@ -25,7 +25,7 @@ describe("a status word that no list has", function()
   end
 
   it("keeps the wait going, beside a token that says that the job goes on", function()
-    for _, word in ipairs { "checking_rejected", "filtered_pending", "awaiting_rejected_review", 
+    for _, word in ipairs { "checking_rejected", "filtered_pending", "awaiting_rejected_review",
         "failed_retry",
         "retrying_after_failure", "error_retried", "interrupted_requeued", "not_blocked", "no_violation",
         "awaits failed node" } do

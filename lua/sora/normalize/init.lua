@@ -389,13 +389,15 @@ end
 
 local function cost_of(found, usages)
   if found.flat then return pick(found.job, COST, read_cost) end
-  return first(usages, COST, read_cost) or first(usages, TICKS, read_ticks) or anywhere(found, COST, read_cost)
+  return first(usages, COST, read_cost) or first(usages, TICKS, read_ticks)
+    or anywhere(found, COST, read_cost)
 end
 
 -- Returns how long the film is.
 local function seconds_of(found, media, usages)
   if found.flat then return pick(found.job, SECONDS, read_seconds) end
-  return anywhere(found, SECONDS, read_seconds) or first(media, SECONDS, read_seconds) or first(usages, SECONDS, read_seconds)
+  return anywhere(found, SECONDS, read_seconds) or first(media, SECONDS, read_seconds)
+    or first(usages, SECONDS, read_seconds)
 end
 
 local function view_of(found, body)
