@@ -321,7 +321,7 @@ end
 -- Says of a completed job that no file of it is anywhere, in place of what the server says of a path.
 local function explain(self, tried, err)
   if err.kind ~= "api" or not NO_CONTENT[err.status] or tried.url or err.code == "not_fetched" then return end
-  if not self.completed or self.target.variant then return end
+  if not self.completed or self.target.variant or is_gone(self, err) then return end
   local address, bytes = find(self.completed)
   if address or bytes then return end
   err.code, err.reason = "no_file", "not_found"
