@@ -143,9 +143,10 @@ static int decode_json(lua_State *L) {
 
 /* --- readers ------------------------------------------------------------------ */
 
-/* core.use_readers(failure, text, refusal, id, flaw, page, reason): Lua functions that read an error body, an error body
- * that is not JSON, a refusal in an answer that looks like success, the id in a table that stands for a job, what the
- * answer to a create lacks to be a job, what an answer is that should be JSON, and the reason in an error's fields. */
+/* core.use_readers(failure, text, refusal, id, flaw, page, reason): Lua functions that read an error body, an error
+ * body that is not JSON, a refusal in an answer that looks like success, the id in a table that stands for a job, what
+ * the answer to a create lacks to be a job, what an answer is that should be JSON, and the reason in an error's fields.
+ */
 static int use_readers(lua_State *L) {
   int i;
   lua_settop(L, JSON_READERS);

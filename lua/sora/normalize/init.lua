@@ -47,6 +47,7 @@ local PAYLOAD = names "b64_json b64 base64 video_base64 base64_video video_b64 b
 
 local REASON = names [[error_message error_msg err_msg fail_msg fail_message fail_reason failure_reason
   failed_reason failure_message failure reason status_message status_msg status_reason task_status_msg]]
+local ERROR = { "error" }
 local REASON_CODE = names "error_code err_code fail_code failure_code"
 local MESSAGE = names "message msg detail"
 
@@ -180,17 +181,14 @@ end
 
 -- Reads the error object, or a text in its place. Ignores "code 0" of a job that did not fail.
 local function explicit_error(found, state)
-  for _, list in ipairs { found.layers, found.envelopes } do
-    for i = 1, #list do
-      local value = list[i].error
-      if value ~= nil and (UNSUCCESSFUL[state] or not errors.is_harmless(value)) then
-        local said = errors.failure { error = value }
-        said.request_id = nil
-        if next(said) then return said end
-      end
-    end
+  if found.flat and found.job.error == nil then return nil end -- as in most answers
+  local function read(value)
+    if not UNSUCCESSFUL[state] and errors.is_harmless(value) then return nil end
+    local said = errors.failure { error = value }
+    said.request_id = nil
+    return next(said) and said or nil
   end
-  return nil
+  return anywhere(found, ERROR, read)
 end
 
 -- Adds the reason of servers that have no error object. Names that can only mean a failure come before
@@ -228,7 +226,7 @@ local function read_error(found, state)
 end
 
 local function read_state(found, media, url)
-  if is_deletion(found.job) or is_deletion(found.body) then return "deleted" end
+  if is_deletion(found.job) or not found.flat and is_deletion(found.body) then return "deleted" end
   local state = tree.first_state(found.layers) or found.said
   if state then return state end
   if url or first(media, PAYLOAD, read_payload) then return "completed" end
