@@ -89,6 +89,7 @@
 ---@field max_interval? number seconds up to which the interval grows (15)
 ---@field timeout? number the limit for the whole wait in seconds (1800)
 ---@field max_failures? integer how many polls in a row may fail without ending the wait (10)
+---@field cancel_on_timeout? boolean cancels the job at the deadline (`false`); `err.cancelled` tells whether the server did
 ---@field on_progress? fun(video: sora.Video, view: sora.View): boolean? called at each change; `false` ends the wait
 ---@field max_retries? integer retries of each poll (0, because the next poll follows anyway)
 ---@field headers? table<string, string|number> sent with each poll
@@ -185,6 +186,7 @@
 ---@field max_interval? number seconds that the interval grows to (15)
 ---@field timeout? number seconds that a job may take (1800)
 ---@field max_failures? integer failed polls in a row that end a wait (10)
+---@field cancel_on_timeout? boolean cancels a job at its deadline (`false`)
 ---@field headers? table<string, string> sent as well
 ---@field query? table<string, string|number|boolean> added to the URL
 
@@ -408,6 +410,8 @@
 ---@field body? string the first KiB of the response
 ---@field video? sora.Video the last snapshot of a wait
 ---@field ticket? sora.Ticket for `watch`, if the job was created before the error
+---@field cancelled? boolean whether the server has cancelled the job, with `cancel_on_timeout`
+---@field cancel_error? sora.Error why it has not
 
 -- Started calls and watched jobs -----------------------------------------------------
 

@@ -33,9 +33,11 @@ local RULES = {
   max_jobs = options.COUNT,
   label = options.rule "string",
   on_progress = options.FUNCTION,
-  interval = true, max_interval = true, timeout = true, max_failures = true, headers = true, query = true,
+  interval = true, max_interval = true, timeout = true, max_failures = true,
+  cancel_on_timeout = true, headers = true, query = true,
 }
-local WAIT = { "interval", "max_interval", "timeout", "max_failures", "headers", "query" }
+local WAIT = { "interval", "max_interval", "timeout", "max_failures", "cancel_on_timeout", "headers",
+  "query" }
 local CALL = { "headers", "query" }
 
 local function pick(from, names)

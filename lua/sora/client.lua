@@ -165,11 +165,13 @@ end
 -- @tparam string|table id
 -- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
 -- (10), on_progress(video, view), which is called when anything changed and stops the wait by returning
--- false, and the options of a call
+-- false, cancel_on_timeout (false), and the options of a call
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
 -- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or the error that ended the polls;
--- `err.video` is the last snapshot
+-- `err.video` is the last snapshot. With `cancel_on_timeout` a job that is not over in time is cancelled
+-- (`cancel_video`) before the `deadline` error is returned: `err.cancelled` tells whether the server did, and
+-- `err.cancel_error` why not. A job that turns out to be over (409) ends the wait as it is
 function Client:wait(id, opts)
   local waits, job = wait_for_one(self, id, opts, "wait")
   pump.written(self, waits:run())
@@ -432,8 +434,8 @@ pump.composites.create_and_download = { prepare = prepare_create_and_download, o
 -- of the file; two equal items are two films
 -- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the
 -- items may cost, in all runs together), `label` (the batch's name: another one makes all films anew),
--- `on_progress(item)` (stops the batch by returning false), interval, max_interval, timeout and max_failures
--- as for `wait`, headers and query
+-- `on_progress(item)` (stops the batch by returning false), interval, max_interval, timeout,
+-- max_failures and cancel_on_timeout as for `wait`, headers and query
 -- @treturn[1] {table,...} { path =, bytes =, id =, label =, had = } or { err =, id =, label =, unsure = } for
 -- each item, in order; and how many jobs were `made`, and how many items are `saved`, `failed`, `unsure`
 -- @treturn[2] nil

@@ -20,6 +20,7 @@ local CROWD = 16      -- a group with more jobs spreads their polls
 local MAX_REST = 3600 -- s; where nothing is due
 local SWEEP = 1       -- s; between two looks for jobs that are past their time
 local COUNTED = "counted" -- in `finished`: the group has counted the job out
+local CANCELLING = "cancelling" -- in `finished`: the server is asked to cancel the job
 
 --- A watched job, as `Client:watch` returns it.
 -- @type Job
@@ -29,7 +30,7 @@ Job.__index = Job
 --- Tells whether the wait has ended.
 -- @treturn boolean
 function Job:done()
-  return self.finished ~= nil
+  return self.finished ~= nil and self.finished ~= CANCELLING
 end
 
 --- Returns how the wait ended. Raises before that.
@@ -37,7 +38,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Job:result()
-  if not self.finished then error("the job is not done yet: ask job:done() first", 2) end
+  if not self:done() then error("the job is not done yet: ask job:done() first", 2) end
   if self.err then return nil, self.err end
   return self.video
 end
@@ -75,8 +76,8 @@ local group = {}
 -- @tparam ?boolean watched true: keeps what callbacks raise; otherwise `run` raises it at once
 function group.new(client, on_end, watched)
   local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
-    polls = {}, spare = false, first = false, last = false, answered = false, finished = {}, told = 0,
-    calling = 0, open = 0, next_start = 0, next_sweep = math.huge, turn = { wake = false } }, Group)
+    polls = {}, cancelling = {}, spare = false, first = false, last = false, answered = false, finished = {},
+    told = 0, calling = 0, open = 0, next_start = 0, next_sweep = math.huge, turn = { wake = false } }, Group)
   made.turn.handle = made
   return made
 end
@@ -115,10 +116,18 @@ local function fail(self, problem)
   problems.keep(self.client, problem)
 end
 
+-- Whether nothing is left to do for a job but to cancel it.
+local function is_out(job)
+  return job.finished == COUNTED or job.finished == CANCELLING
+end
+
+local cancel_job
+
 -- Takes a job that has ended out of the count; the next `step` calls its on_done. Where memory is out it
 -- raises, and the job is not counted out.
 function Group:count_out(job)
-  if job.finished == COUNTED then return end
+  if is_out(job) then return end
+  if machine.is_to_cancel(job) then return cancel_job(self, job) end
   if job.on_done then self.finished[#self.finished + 1] = job end
   job.finished = COUNTED
   self.open = self.open - 1
@@ -127,11 +136,42 @@ function Group:count_out(job)
   if not good then fail(self, problem) end
 end
 
+-- Makes a call for a job that is being cancelled.
+local function call_late(self, name, job, on_done)
+  local opts = machine.cancel_options(job)
+  opts.on_done = function(...)
+    if job.finished == CANCELLING then on_done(...) end -- otherwise the wait was given up
+    if self.turn.wake then self.turn.wake() end
+  end
+  local good, handle, err = pcall(self.client.start, self.client, name, job.id, opts)
+  if not good then handle, err = nil, core.error { kind = "config", message = tostring(handle) } end
+  if not handle then on_done(nil, err) end
+end
+
+-- Cancels a job whose time is over. Its wait ends with the answer; one that was over before ends as it was.
+function cancel_job(self, job)
+  local err = job.err
+  job.finished, self.cancelling[job] = CANCELLING, true
+  local function finish(cancelled, problem)
+    self.cancelling[job] = nil
+    if job.err == err then err.cancelled, err.cancel_error = cancelled, problem end
+    job.finished = true
+    self:count_out(job)
+  end
+  call_late(self, "cancel_video", job, function(answer, problem)
+    if answer or problem.status ~= 409 then return finish(answer ~= nil, problem) end
+    call_late(self, "get_video", job, function(video)
+      if video then machine.settle(job, video) end
+      finish(false, problem)
+    end)
+  end)
+end
+
 -- Puts a job back into the heap, or counts it out; if that fails, the heap keeps it until memory is there.
 local function put_back(self, job, now)
   if job.finished then
     local good, problem = pcall(self.count_out, self, job)
-    if job.finished ~= COUNTED then
+    if not is_out(job) then
       machine.again(job, now)
       heap.push(self.waiting, job)
     end
@@ -279,7 +319,7 @@ local function start_due(self, now)
     local good, problem = pcall(start, self, poll, job, now)
     if not good then
       release(self, poll)
-      if job.finished ~= COUNTED then
+      if not is_out(job) then
         machine.again(job, now)
         heap.push(self.waiting, job)
       end
@@ -302,7 +342,7 @@ local function sweep(self, now)
   for at = 1, self.waiting.count do
     local job = self.waiting[at]
     local limit = machine.limit(job, false)
-    if now >= limit and job.finished ~= COUNTED then
+    if now >= limit and not is_out(job) then
       local good, problem = pcall(end_late, self, job)
       if not good then fail(self, problem) end
     elseif limit < next_sweep and not job.finished then
@@ -371,6 +411,12 @@ function Group:check_client()
   for _, poll in ipairs(self.polls) do
     give_up(poll.job)
     poll.job, poll.handle = false, false
+  end
+  local cancelling = self.cancelling
+  self.cancelling = {}
+  for job in pairs(cancelling) do
+    job.finished, job.err.cancelled = true, false
+    self:count_out(job)
   end
   self.polls, self.spare, self.first, self.calling = {}, false, false, 0
 end

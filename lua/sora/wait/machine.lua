@@ -19,7 +19,7 @@ local MIN_HINT = 0.2        -- s; a server's poll-after is kept between these tw
 local MAX_HINT = 60         -- s
 local LATE = -math.huge     -- the due time of a job that is polled late, together with others
 local LAST = 0              -- the interval of a job whose last poll was begun
-local LONGEST_LAST = 5      -- s; for the poll that is made at the deadline
+local LONGEST_LAST = 5      -- s; for the poll that is made at the deadline, and for cancelling the job
 local PATIENCE = 1          -- s; beyond that, a poll whose answer never came counts as lost
 local FRESH = 10            -- s; for so long a 404 may mean that the server does not know the job yet
 
@@ -29,6 +29,7 @@ local POLL_RULES = {
   max_interval = options.SECONDS,
   timeout = options.SECONDS,
   max_failures = options.COUNT,
+  cancel_on_timeout = options.FLAG,
   on_progress = options.FUNCTION,
   max_retries = true,
   headers = true,
@@ -187,6 +188,27 @@ end
 --- Ends a wait whose time is over.
 function machine.expire(job)
   if not job.finished then expire(job) end
+end
+
+--- Tells whether a wait has ended that wants its job to be cancelled.
+function machine.is_to_cancel(job)
+  local err = job.rules.cancel_on_timeout and job.err
+  return err and err.kind == "deadline" and err.cancelled == nil or false
+end
+
+--- Returns the options of the calls that cancel it.
+function machine.cancel_options(job)
+  return options.copy({ timeout = LONGEST_LAST }, options.copy(job.rules.call))
+end
+
+--- Ends a wait with what the job was at last, if it was over before it could be cancelled.
+-- @treturn boolean whether it was
+function machine.settle(job, video)
+  local ends, _, view = normalize.follow(video, false)
+  if not ends then return false end
+  job.video = video
+  settle(job, view)
+  return true
 end
 
 --- Ends a wait as cancelled.
