@@ -109,11 +109,9 @@ static int get(lua_State *L, int client_index, int id_index, enum mode mode) {
   if (call == NULL) return 2;
   if (add_address(&call->request, client->get_path.data, id, len) != 0) return raise_memory(L);
   has_opts = !lua_isnil(L, id_index + 1);
+  call->polls = mode == POLLED;
   if (has_opts) options_read_call(L, id_index + 1, who, call, starting);
-  if (mode == POLLED) {
-    call->polls = 1;
-    call->seen = luaL_optnumber(L, id_index + 2, -1);
-  }
+  if (mode == POLLED) call->seen = luaL_optnumber(L, id_index + 2, -1);
   if (starting) return handle_start(L, client, table, call, has_opts ? id_index + 1 : 0);
   return call_run(L, client, table, call);
 }

@@ -313,18 +313,21 @@ static void take_copy(struct where *at, int index, const struct option *options)
   lua_replace(L, index);
 }
 
-static void read_options(lua_State *L, int index, int arg, const char *who, const struct option *options,
-                         void *target) {
+/* `is_ours`: a table of the Lua layer, which nobody else can change. */
+static void read_options(lua_State *L, int index, int arg, const char *who, const struct option *options, void *target,
+                         int is_ours) {
   struct where at = {L, 0, arg, who, NULL};
   luaL_checkstack(L, 10, NULL);
   if (!lua_istable(L, index))
     complain(&at, lua_pushfstring(L, "options: expected a table, got %s", luaL_typename(L, index)));
-  take_copy(&at, index, options);
+  if (!is_ours) take_copy(&at, index, options);
   lua_pushnil(L);
   while (lua_next(L, index)) {
-    const struct option *o = find(options, lua_tostring(L, -2));
+    const struct option *o;
     at.value = lua_gettop(L);
-    at.name = o->name;
+    at.name = lua_tostring(L, -2);
+    o = find(options, at.name);
+    if (o == NULL) fail_unknown(&at, options);
     o->read(&at, (char *)target + o->offset);
     lua_settop(L, at.value - 1);
   }
@@ -352,7 +355,7 @@ void options_read_client(lua_State *L, int index, const char *who, struct client
   o->limits.max_connections = 64;
   o->verify = 1;
   o->user_agent = "sora/" SORA_VERSION;
-  read_options(L, index, 1, who, client_options, o);
+  read_options(L, index, 1, who, client_options, o, 0);
   client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
 }
@@ -361,7 +364,7 @@ void options_read_call(lua_State *L, int index, const char *who, struct call *ca
   int arg = who == NULL ? index : 0;
   struct where at = {L, index, arg, who, "on_done"};
   call->idempotency_key = NULL;
-  read_options(L, index, arg, who, call_options, call);
+  read_options(L, index, arg, who, call_options, call, call->polls);
   lua_getfield(L, index, "on_done");
   if (!starting && !lua_isnil(L, -1)) bad(&at, "is for calls that are started, not waited for");
   lua_pop(L, 1);
