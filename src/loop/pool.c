@@ -59,11 +59,13 @@ static void release_signals(const struct pool *pool, const struct sys_pipe_guard
   if (pool->signals) sys_release_sigpipe(guard);
 }
 
-/* Lets libcurl work. A multi handle that says no is not driven any further. */
+/* Lets libcurl work. A multi handle that says no is not driven any further: memory that ran out leaves libcurl's tables
+ * half made, and the next call divides by zero. */
 static void act(struct multi *multi, curl_socket_t fd, int what) {
   struct sys_pipe_guard guard;
   int running;
   CURLMcode code;
+  if (multi->handle == NULL || multi->failure != CURLM_OK) return;
   hold_signals(multi->pool, &guard);
   code = curl_multi_socket_action(multi->handle, fd, what, &running);
   release_signals(multi->pool, &guard);
@@ -132,6 +134,7 @@ static struct multi *open_multi(struct pool *pool) {
 /* Closes the connections. */
 static void close_handle(const struct pool *pool, CURLM *handle) {
   struct sys_pipe_guard guard;
+  if (handle == NULL) return;
   hold_signals(pool, &guard);
   curl_multi_cleanup(handle);
   release_signals(pool, &guard);
@@ -149,13 +152,10 @@ struct multi *pool_failed(const struct pool *pool) {
   return NULL;
 }
 
-/* Out of memory, the old handle gets another chance. */
 void pool_replace(struct multi *multi) {
-  CURLM *handle = new_handle(multi);
-  multi->failure = CURLM_OK;
-  if (handle == NULL) return;
   close_handle(multi->pool, multi->handle);
-  multi->handle = handle;
+  multi->handle = new_handle(multi);
+  multi->failure = CURLM_OK;
   multi->limit = multi->peak = 0;
   multi->alarm = -1;
 }
@@ -289,7 +289,8 @@ static CURLMcode keep_connections(struct multi *multi) {
 CURLMcode pool_add(struct pool *pool, struct request *r) {
   struct multi *multi = choose(pool);
   CURLMcode code;
-  if (multi == NULL) return CURLM_OUT_OF_MEMORY;
+  if (multi != NULL && multi->handle == NULL) multi->handle = new_handle(multi); /* there was no memory for it */
+  if (multi == NULL || multi->handle == NULL) return CURLM_OUT_OF_MEMORY;
   r->multi = multi;
   r->exclusive = is_exclusive(r);
   multi->running++;
@@ -323,7 +324,7 @@ void pool_remove(struct pool *pool, struct request *r) {
 /* The next request that libcurl has finished in one multi handle. */
 static struct request *next_finished(struct pool *pool, struct multi *multi, CURLcode *code) {
   int left;
-  CURLMsg *message = curl_multi_info_read(multi->handle, &left);
+  CURLMsg *message = multi->handle != NULL ? curl_multi_info_read(multi->handle, &left) : NULL;
   struct request *r = NULL;
   if (message == NULL) {
     multi->worked = 0;
