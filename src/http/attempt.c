@@ -10,6 +10,7 @@
 #include "http/retry.h"
 
 #define MAX_REDIRECTS 5
+#define NO_MEMORY "out of memory"
 #define BAD_ADDRESS "the address is no http or https URL, or falls from https to http"
 
 static int is_post(const struct request *r) {
@@ -223,7 +224,7 @@ static const char *follow(struct request *r) {
     return was_secure && endpoint_is_scheme(r->easy->url, "http") == 1 ? "a redirect from https to http"
                                                                        : "a redirect to what is no http or https URL";
   drop_mime(r);
-  if (code != CURLE_OK || easy_renew(r->pool, r->easy) != 0) return "out of memory";
+  if (code != CURLE_OK || easy_renew(r->pool, r->easy) != 0) return NO_MEMORY;
   if (r->outcome.status == 303) r->verb = "GET";
   return NULL;
 }
@@ -322,6 +323,11 @@ static CURLcode true_code(struct request *r, CURLcode code) {
     snprintf(r->easy->error, sizeof r->easy->error, "no byte came or went for %g s", r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
+  /* Its address was read before, so libcurl had no memory to read it again. */
+  if (code == CURLE_URL_MALFORMAT && strcmp(r->easy->error, "No URL set") == 0) {
+    r->easy->error[0] = '\0';
+    return CURLE_OUT_OF_MEMORY;
+  }
   if (code != CURLE_OK) return code;
   /* To libcurl a connection that is closed among the headers ends them. */
   return is_short(r) || !r->outcome.headers_complete ? CURLE_PARTIAL_FILE : CURLE_OK;
@@ -349,7 +355,7 @@ enum attempt_result attempt_end(struct request *r, CURLcode code, double random,
   if (r->outcome.code == CURLE_OK && is_redirect(r->outcome.status)) {
     const char *why = follow(r);
     if (why == NULL) return ATTEMPT_AGAIN;
-    request_fail(r, KIND_API, why);
+    request_fail(r, strcmp(why, NO_MEMORY) == 0 ? KIND_TRANSPORT : KIND_API, why);
   }
   if (r->file.expected) count_failures(&r->file);
   facts.attempts = r->file.expected ? r->file.failures : r->attempts;
