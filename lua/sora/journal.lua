@@ -96,11 +96,11 @@ end
 -- Writing ----------------------------------------------------------------------------
 
 -- Appends a line. A table's function may yield, so pcall is left out where a coroutine can't yield through
--- it.
+-- it. A file's may raise, too, where memory is out.
 local function append(client, text)
   local store = client._journal
-  if store.direct then return store.append(text) end
-  if client._pause and not task.yields_through_pcall then return store.append(text) end
+  local may_yield = client._pause and not store.direct
+  if may_yield and not task.yields_through_pcall then return store.append(text) end
   local good, written, problem = pcall(store.append, text)
   if not good then return nil, written end
   return written, problem
@@ -140,8 +140,8 @@ function journal.flush(client, all)
     local written, problem = append(client, line.text)
     store.writing = nil
     if not written then
-      for _, other in ipairs(queue) do other.tried = true end
       store.failed = #queue
+      for _, other in ipairs(queue) do other.tried = true end
       return report(client, problem)
     end
     line.tried = true
@@ -176,7 +176,7 @@ local function note(client, line)
   if not store then return end
   local text, problem = encode(client, line)
   if not text then return report(client, problem) end
-  store.queue[#store.queue + 1] = { text = text }
+  store.queue[#store.queue + 1] = { text = text, tried = false }
   if store.direct then journal.flush(client) end
 end
 

@@ -331,8 +331,12 @@ function pump.written(client, ...)
   return ...
 end
 
--- Notes the answer of a blocking call, then returns it.
-local function recorded(answer, ...)
+-- Notes the answer of a blocking call, then returns it. One that was interrupted has none.
+local function recorded(answer, good, ...)
+  if not good then
+    answer.client._journal.answers[answer] = nil
+    error((...), 0)
+  end
   record(answer, ...)
   pump.settle(answer.client)
   return ...
@@ -358,7 +362,7 @@ function pump.call(client, spec, opts)
     return cooperate(client, core.start, spec, own)
   end
   if not answer then return core.call(client, spec, own) end
-  return recorded(answer, core.call(client, spec, own))
+  return recorded(answer, pcall(core.call, client, spec, own))
 end
 
 -- Starts a call of which the journal gets the outcome when its answer comes.
