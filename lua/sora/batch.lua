@@ -366,6 +366,15 @@ local function stop(self)
   end
 end
 
+-- Whether an item may go on. Asks the handles, too: a callback that memory is out for has told nothing.
+local function can_proceed(self)
+  if self.stirring then return true end
+  for _, item in ipairs(self.active) do
+    if item.handle and item.handle:done() then return true end
+  end
+  return false
+end
+
 local function rest(self)
   if pump.has_hook(self.client) then return pump.rest(self.client, MAX_REST, self.turn, true) end
   local good, raised = pcall(pump.rest, self.client, MAX_REST, self.turn, true)
@@ -377,7 +386,7 @@ end
 local Turn = {}
 Turn.__index = Turn
 
-function Turn:done() return self.batch.stirring end
+function Turn:done() return can_proceed(self.batch) end
 function Turn:cancel()
   stop(self.batch)
   return true
@@ -420,7 +429,7 @@ function batch.run(client, list, opts)
   take_tickets(self, tickets)
   fill(self)
   while #self.active > 0 do
-    if not self.stirring then rest(self) end
+    if not can_proceed(self) then rest(self) end
     if self.stopped then stop(self) end
     collect(self)
     fill(self)
