@@ -154,10 +154,10 @@ local function expect_answer(client, spec, key)
 end
 
 -- Notes what an answer says of a job, once: that it was made or not, or that it is deleted or cancelled.
+-- Where memory is out that raises, and is tried again by `settle`.
 local function record(answer, video, err)
   local client = answer.client
   if not client._journal.answers[answer] then return end
-  client._journal.answers[answer] = nil
   if answer.key then
     journal.outcome(client, answer.key, video, err)
   elseif video then
@@ -165,6 +165,7 @@ local function record(answer, video, err)
     local state = ends.state_after(video)
     if state then journal.ended(client, ends.id, state) end
   end
+  client._journal.answers[answer] = nil
 end
 
 --- Notes the answers that came and are not delivered yet, and writes all lines.
@@ -181,16 +182,19 @@ end
 -- to nothing on the stack of a coroutine, which may be gone or somebody else's.
 local function recorder(answer, on_done)
   return function(video, err, response)
-    record(answer, video, err)
+    local good, problem = pcall(record, answer, video, err)
     if on_done then on_done(video, err, response) end
+    if not good then error(problem, 0) end
   end
 end
 
 local function waker(waiter, answer)
   return function(video, err)
-    if answer then record(answer, video, err) end
+    local good, problem = true, nil
+    if answer then good, problem = pcall(record, answer, video, err) end
     local awake = waiter[1]
     if awake and awake.wake then awake.wake() end
+    if not good then error(problem, 0) end
   end
 end
 
@@ -401,7 +405,7 @@ local function start_composite(client, name, ...)
   local usable, err = core.usable(client)
   if not usable then return nil, err end
   local handle, problem = task.start(client, code, on_done)
-  pump.arm(client)
+  pcall(pump.arm, client) -- where memory is out, the next update does it
   return handle, problem
 end
 

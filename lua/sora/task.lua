@@ -53,18 +53,32 @@ local function fail(self, problem)
   finish(self, nil, problem)
 end
 
--- Resumes the code until it waits or has ended.
+-- Takes what the code has yielded, returned or raised.
+local function take(self, good, ...)
+  if not good then
+    self.problem = (...)
+    return fail(self, self.problem)
+  end
+  if status(self.co) == "dead" then return finish(self, ...) end
+  if not self.waits then self.ready = true end -- the user's own code has yielded: the next step resumes it
+  self.waits = nil
+end
+
+local function proceed(self)
+  if status(self.co) == "dead" then return fail(self, self.problem or "not enough memory for the result") end
+  return take(self, continue(self.co))
+end
+
+-- Resumes the code until it waits or has ended. Raises where memory runs out around it: the next step tries
+-- again, and a result that got lost becomes an error.
 local function resume(self)
   local before = current
   current, self.running, self.ready, self.due = self, true, false, nil
-  local function take(good, ...)
-    current, self.running = before, false
-    if not good then return fail(self, (...)) end
-    if status(self.co) == "dead" then return finish(self, ...) end
-    if not self.waits then self.ready = true end -- the user's own code has yielded: the next step resumes it
-    self.waits = nil
-  end
-  take(continue(self.co))
+  local good, problem = pcall(proceed, self)
+  current, self.running = before, false
+  if good then return end
+  self.ready = true
+  error(problem, 0)
 end
 
 --- Lets others work until `turn.wake` is called, at most for `seconds`. Raises if the task was cancelled.
@@ -99,6 +113,13 @@ end
 -- Errors of calls that were not even sent.
 local UNSENT = { file = true, config = true, closed = true, forked = true }
 
+local function remove(client, self)
+  local list = client._tasks or {} -- the code may have closed the client
+  for i, other in ipairs(list) do
+    if other == self then table.remove(list, i) end
+  end
+end
+
 --- Runs `code` as a task of the client, until it waits.
 -- @tparam table client
 -- @tparam function code
@@ -107,19 +128,23 @@ local UNSENT = { file = true, config = true, closed = true, forked = true }
 -- @treturn[2] nil
 -- @treturn[2] table error of what could not be begun
 function task.start(client, code, on_done)
-  local self = { client = client, co = create(code), state = {}, held = {}, on_done = on_done }
+  local self = { client = client, co = create(code), state = { results = false }, held = {},
+    on_done = on_done, problem = false, told = false }
+  local handle = setmetatable({ state = self.state, task = setmetatable({ self }, { __mode = "v" }) }, Handle)
   client._tasks = client._tasks or {}
   table.insert(client._tasks, self)
-  resume(self)
+  local good, problem = pcall(resume, self)
+  if not good then -- memory is out, and the code has ended
+    remove(client, self)
+    for _, resource in ipairs(self.held) do resource:close() end
+    error(problem, 0)
+  end
   local results = self.state.results
   if results and not results[1] and UNSENT[results[2].kind] then
-    local list = client._tasks or {} -- the code may have closed the client
-    for i, other in ipairs(list) do
-      if other == self then table.remove(list, i) end
-    end
+    remove(client, self)
     return nil, results[2]
   end
-  return setmetatable({ state = self.state, task = setmetatable({ self }, { __mode = "v" }) }, Handle)
+  return handle
 end
 
 -- Whether what a task waits for is there, though nobody has updated the client since.
@@ -135,7 +160,7 @@ function Handle:done()
   if not (self.state.results or self.task[1]) then -- the client was collected, and the task with it
     self.state.results = { n = 2, nil, core.error { kind = "closed", message = "the client was closed" } }
   end
-  return self.state.results ~= nil
+  return self.state.results ~= false
 end
 
 -- Returns the results; raises while it is running.
@@ -162,6 +187,15 @@ function Handle:cancel()
   return stop(own, stopped(own.client, "the call was cancelled"))
 end
 
+local function tell(self, ...)
+  self.told = true
+  self.on_done(...)
+end
+
+local function tell_results(self)
+  tell(self, unpack(self.state.results, 1, self.state.results.n))
+end
+
 --- Resumes the tasks that have something to do and calls the callbacks of those that have ended.
 function task.step(client)
   local list = client._tasks
@@ -175,8 +209,10 @@ function task.step(client)
     if state.results and list[i] == self then
       table.remove(list, i)
       if self.on_done then
-        local good, problem = pcall(self.on_done, unpack(state.results, 1, state.results.n))
+        local good, problem = pcall(tell_results, self)
+        if not self.told then table.insert(list, i, self) end -- memory is out: the next step tries again
         if not good then problems.keep(client, problem) end
+        if not self.told then return end
       end
     else
       i = i + 1
