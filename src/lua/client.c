@@ -100,6 +100,8 @@ static struct client *push_client(lua_State *L) {
   lua_newtable(L);
   lua_rawseti(L, -2, FIELD_SPARES);
   lua_newtable(L);
+  lua_pushboolean(L, 1);
+  luaL_unref(L, -1, luaL_ref(L, -2)); /* the first one makes a field, for which memory may be out later */
   lua_rawseti(L, -2, FIELD_STARTED);
   lua_pushvalue(L, -1);
   compat_settable(L, -3);

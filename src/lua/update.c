@@ -5,6 +5,10 @@
  * that was made before. */
 #include "lua/binding.h"
 
+#define LARGEST_FRAME 300 /* slots: a Lua function has at most 255 */
+#define FRAMES 24
+#define NEST "local function nest(n) if n > 0 then nest(n - 1) end end return nest"
+
 /* What callbacks raised: a list at a stack index, or nil there. */
 struct problems {
   int index, count;
@@ -38,6 +42,14 @@ static int call_on_done(lua_State *L) {
   lua_insert(L, -count - 1);
   lua_call(L, count, 0);
   return 0;
+}
+
+/* Has Lua allocate what on_done needs to get control: stack, and frames, of which each failed pcall frees half. */
+static void reserve_frames(lua_State *L) {
+  if (!lua_checkstack(L, LARGEST_FRAME)) raise_memory(L);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushinteger(L, FRAMES);
+  lua_call(L, 1, 0);
 }
 
 /* Has an error ready for an answer that memory has no space for. It can be changed then without a new field. */
@@ -100,6 +112,7 @@ static void notify_readers(lua_State *L, struct client *client, int table, struc
 static void deliver(lua_State *L, struct client *client, int table, struct problems *problems) {
   struct request *r;
   luaL_checkstack(L, 14, NULL);
+  if (client->endpoint != NULL && client->loop.done.first != NULL) reserve_frames(L);
   notify_readers(L, client, table, problems);
   for (;;) {
     struct call *call;
@@ -182,6 +195,8 @@ void update_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"wake", wake}, {"fileno", fileno_of}, {"timeout", timeout}, {NULL, NULL}};
   compat_setfuncs(L, functions);
   lua_pushcfunction(L, call_on_done);
-  lua_pushcclosure(L, update, 1);
+  if (luaL_loadstring(L, NEST) != 0) lua_error(L);
+  lua_call(L, 0, 1);
+  lua_pushcclosure(L, update, 2);
   lua_setfield(L, -2, "update");
 }
