@@ -53,7 +53,7 @@ static void reserve_frames(lua_State *L) {
 }
 
 /* Has an error ready for an answer that memory has no space for. It can be changed then without a new field. */
-static void prepare_error(lua_State *L, int table) {
+static void reserve_error(lua_State *L, int table) {
   lua_rawgeti(L, table, FIELD_SPARE_ERROR);
   if (lua_isnil(L, -1)) {
     error_push(L, KIND_TRANSPORT, "not enough memory for the answer");
@@ -62,6 +62,16 @@ static void prepare_error(lua_State *L, int table) {
     lua_rawseti(L, table, FIELD_SPARE_ERROR);
   }
   lua_pop(L, 1);
+}
+
+/* Returns the next call to deliver, or NULL. What its delivery needs is there; for want of it this raises, and the call
+ * stays in the loop. A poll that is lost is noticed by its wait. */
+static struct call *take_done(lua_State *L, struct client *client, int table) {
+  const struct request *first = client->endpoint != NULL ? client->loop.done.first : NULL;
+  if (first == NULL) return NULL;
+  reserve_error(L, table);
+  if (!((const struct call *)first)->polls) reserve_frames(L);
+  return client->endpoint != NULL ? (struct call *)loop_take_done(&client->loop) : NULL; /* a finalizer may close it */
 }
 
 /* Pushes that error. */
@@ -110,15 +120,10 @@ static void notify_readers(lua_State *L, struct client *client, int table, struc
 
 /* Delivers finished calls. */
 static void deliver(lua_State *L, struct client *client, int table, struct problems *problems) {
-  struct request *r;
+  struct call *call;
   luaL_checkstack(L, 14, NULL);
-  if (client->endpoint != NULL && client->loop.done.first != NULL) reserve_frames(L);
   notify_readers(L, client, table, problems);
-  for (;;) {
-    struct call *call;
-    if (client->endpoint != NULL && client->loop.done.first != NULL) prepare_error(L, table); /* may raise, or close */
-    if (client->endpoint == NULL || (r = loop_take_done(&client->loop)) == NULL) return;
-    call = (struct call *)r;
+  while ((call = take_done(L, client, table)) != NULL) {
     if (call_is_read(call)) { /* its owner takes the results */
       if (handle_notify(L, table, call) != 0) keep_problem(L, problems);
       continue;
