@@ -1,29 +1,16 @@
 --- A development server that speaks the OpenAI video format, on loopback.
 -- Its jobs run for some seconds and then complete with a video file that plays. Use it in place of a paid
--- service while you write a game, a web page or a client. It fails on demand, to test how errors are handled.
+-- service while you write a game, a web page or a client. It fails on demand, to test how errors are handled,
+-- and plays the odd ways of real servers (its modes).
 --
 --     local server = assert(require("sora.server").new { duration = 3 })
 --     print(server:url())
 --     server:run()
 --
--- Besides the fields of the format, a create accepts `dev`, an object that controls this job: `duration`,
--- `queue`, `expires` (seconds, as in the options), `fail` (an error code, or `{ code, message }`),
--- `content_bytes` (the size of the video file), `poll_after_ms` (sent as `openai-poll-after-ms` while the job
--- runs), `id`. Requests that come over loopback can also use these endpoints:
+-- docs/development-server.md describes the fields of a create, the endpoints under /dev and the modes.
 --
--- * `POST /dev/faults` adds one fault or a list of faults. Which requests: `match` (`method`, and `path`, a
---   Lua pattern; every request without it), `after` (skip this many matches first), `times` (then apply this
---   often; always without it). What happens: `status`, `body`, `headers` (false removes one), `delay`
---   (seconds before the response), `close` (true: close without a response; "after": close after it, without
---   `Connection: close`), `truncate` (send only this many bytes of the body), `stall` (with `truncate`:
---   seconds before the connection is cut). A fault with `status`, `body` or `close = true` replaces the real
---   response, and the request is not processed; with `process = true` it is processed first.
--- * `DELETE /dev/faults`, `GET /dev/faults`
--- * `GET /dev/requests`: the last thousand requests, without keys; `GET /dev/stats`: counters
--- * `GET /dev/jobs/{id}`: the fields and files that created the job
---
--- Owns the life of a server: the socket, and each request from reading it to recording it. Needs lua-http,
--- which the client does not.
+-- Owns the life of a server: its options, the socket, each request from reading it to recording it, and the
+-- webhooks on their way. Needs lua-http, which the client does not.
 -- @module sora.server
 local loaded, http_server = pcall(require, "http.server")
 if not loaded then
@@ -31,22 +18,69 @@ if not loaded then
     .. "it for Lua 5.1 to 5.3; for newer ones, LUA_PATH must end in "
     .. "/usr/share/lua/5.3/?.lua;/usr/share/lua/5.1/?.lua.)\n" .. tostring(http_server):match("^[^\n]*"), 2)
 end
+local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
 local http_util = require "http.util"
 local rand = require "openssl.rand"
-local app = require "sora.server.app"
 local control = require "sora.server.control"
-local faults = require "sora.server.faults"
+local endpoints = require "sora.server.endpoints"
 local format = require "sora.server.format"
 local input = require "sora.server.input"
 local jobs = require "sora.server.jobs"
-local options_of = require "sora.server.options"
+local modes = require "sora.server.modes"
 local transport = require "sora.server.transport"
+local webhook = require "sora.server.webhook"
 
 local server = {}
 
 local Server = {}
 Server.__index = Server
+
+-- ---- options ----------------------------------------------------------------------------------------------
+
+local check = input.check
+local AUTH = { bearer = true, raw = true, ["api-key"] = true, ["x-api-key"] = true }
+
+local RULES = {
+  host = { check.text, "a host" },
+  port = { check.between(0, 65535), "a port number" },
+  allow_remote = { check.type "boolean", "a boolean" },
+  duration = { check.seconds, "a number of seconds" },
+  queue = { check.seconds, "a number of seconds" },
+  expires = { check.seconds, "a number of seconds" },
+  delay = { check.seconds, "a number of seconds" },
+  keep_alive = { check.seconds, "a number of seconds" },
+  fail_rate = { function(v) return check.seconds(v) and v <= 1 end, "a number from 0 to 1" },
+  not_ready = { check.between(400, 599), "an HTTP status from 400 to 599" },
+  api_key = { check.text, "a string" },
+  auth = { function(v) return AUTH[v] end, '"bearer", "raw", "api-key" or "x-api-key"' },
+  base_path = { function(v) return check.text(v) and v:find("^/.*[^/]$") end, 'a path such as "/v1"' },
+  cors = { check.text, "an origin" },
+  mode = { modes.find, "one of: " .. modes.names() },
+  webhook = { check.url, "an http or https URL" },
+  webhook_secret = { check.text, "a string" },
+  format = { check.type "table", "a dialect (see sora.server.format)" },
+  clock = { check.type "function", "a function" },
+  random = { check.type "function", "a function" },
+  log = { check.type "function", "a function" },
+}
+
+local function is_loopback(host)
+  return host == "localhost" or host == "::1" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
+end
+
+-- Returns what is wrong with the options; nil when all are valid.
+local function find_problem(options)
+  local name, reason = check.fields(RULES, options)
+  if name then
+    return ("option %s %s"):format(name, reason)
+  end
+  local host = options.host
+  if host and not options.allow_remote and not is_loopback(host) then
+    return ("%s is not a loopback address; allow_remote = true binds it all the same"):format(host)
+  end
+  return nil
+end
 
 local function random()
   return rand.uniform(2 ^ 30) / 2 ^ 30
@@ -54,7 +88,7 @@ end
 
 -- ---- one request ------------------------------------------------------------------------------------------
 
--- Makes the real response. An error in a handler is a bug of this server; it must not end the server.
+-- Makes the real response. An error in a handler is a bug of this server and must not end it.
 local function process(self, request)
   if not request.body then
     local refusal = self.app:refusal(input.problem(413, "The body is too large.", nil, "request_too_large"))
@@ -64,12 +98,13 @@ local function process(self, request)
   local ok, response = xpcall(function() return self.app:handle(request) end, debug.traceback)
   if not ok then
     self:note(response)
-    response = self.app:refusal(input.problem(500, "The server made a mistake; its log tells more."))
+    response = self.app:refusal(input.problem(500, "The server failed; see its log."))
   end
   return response
 end
 
-local function spoil(response, fault)
+-- Changes a response as a fault demands.
+local function apply_fault(response, fault)
   response = response or { status = 200, headers = {} }
   if fault.body then
     response.content, response.body = nil, fault.body
@@ -82,7 +117,7 @@ local function spoil(response, fault)
   return response
 end
 
--- Adds the headers of every response. Keeps those that are set already, or removed (false) by a fault.
+-- Adds the headers of every response, unless they are set or a fault removed them (false).
 local function complete(self, request, response)
   local headers = response.headers
   local function default(name, value)
@@ -107,11 +142,11 @@ function Server:answer(stream, request)
   self.control:number(request, stream.connection)
   local fault = self.control.faults:take(request.method, request.path)
   local response
-  if not (fault and faults.replaces(fault)) then
+  if not (fault and control.faults.replaces(fault)) then
     response = process(self, request)
   end
   if fault then
-    response = spoil(response, fault)
+    response = apply_fault(response, fault)
   end
   cqueues.sleep(self.delay + (fault and fault.delay or 0))
   complete(self, request, response)
@@ -132,6 +167,31 @@ function Server:serve(stream)
   end
 end
 
+-- ---- webhooks ---------------------------------------------------------------------------------------------
+
+local function announce(self, job)
+  local store, changed = self.app.jobs, self.changed[job]
+  while store:remaining(job) > 0 and store:get(job.id) == job do
+    changed:wait(store:remaining(job))
+  end
+  self.changed[job] = nil
+  if store:get(job.id) ~= job then
+    return -- deleted
+  end
+  local view, id = store:view(job), store:new_id("evt")
+  local body = webhook.event(id, view, self.app.format.video(view), os.time())
+  local secret = job.webhook_secret or self.webhook_secret
+  webhook.send(job.webhook_url or self.webhook, id, body, secret, function(line) self:note(line) end)
+end
+
+-- Sends the webhook of a job when it ends, if there is an address for it.
+function Server:watch(job)
+  if job.webhook_url or self.webhook then
+    self.changed[job] = condition.new()
+    self:spawn(function() announce(self, job) end)
+  end
+end
+
 -- ---- the server -------------------------------------------------------------------------------------------
 
 --- Creates a server and binds its port.
@@ -145,12 +205,14 @@ end
 -- * `api_key`, the key to require, and `auth` ("bearer"), the way a client must send it; `base_path` ("/v1");
 --   `cors`, an origin whose pages may call the server; `not_ready` (404), the status for content that is not
 --   ready; `format`, a dialect (see sora.server.format)
+-- * `mode`, one of sora.server.modes, for all jobs; `webhook`, a URL that receives an event for each job that
+--   has ended, and `webhook_secret`, which signs them
 -- * `log`, a function that receives a line for each request; `clock` and `random` replace the real ones
 -- @treturn ?Server nil when the port cannot be bound
 -- @treturn ?string the reason
 function server.new(options)
   options = options or {}
-  local problem = options_of.problem(options)
+  local problem = find_problem(options)
   if problem then
     error("sora.server.new: " .. problem, 2)
   end
@@ -161,10 +223,13 @@ function server.new(options)
     clock = clock,
     base_path = options.base_path or "/v1",
     connections = setmetatable({}, { __mode = "k" }), -- weak: finished connections disappear by themselves
+    webhook = options.webhook,
+    webhook_secret = options.webhook_secret,
+    changed = {}, -- conditions, by the jobs whose webhooks wait for their end
     served = 0,
     tag = ("%08x"):format(rand.uniform(2 ^ 31)),
   }, Server)
-  self.app = app.new {
+  self.app = endpoints.new {
     jobs = jobs.new {
       clock = clock, date = not options.clock and os.time or nil, random = options.random or random,
       duration = options.duration, queue = options.queue, expires = options.expires,
@@ -172,7 +237,13 @@ function server.new(options)
     },
     format = options.format or format,
     base_path = self.base_path, api_key = options.api_key, auth = options.auth, not_ready = options.not_ready,
-    cors = options.cors,
+    cors = options.cors, mode = options.mode,
+    on_create = function(job) self:watch(job) end,
+    on_end = function(job)
+      if self.changed[job] then
+        self.changed[job]:signal()
+      end
+    end,
   }
   self.control = control.new(self.app)
   return self:bind(options)
@@ -205,6 +276,7 @@ function Server:bind(options)
   local _, host, port = http:localname()
   self.http = http
   self.origin = ("http://%s:%d"):format(host:find(":", 1, true) and "[" .. host .. "]" or host, port)
+  self.app.origin = self.origin
   return self
 end
 
@@ -285,7 +357,7 @@ end
 -- @tparam {string,...} arguments of the command line
 -- @treturn number the exit status
 function server.main(arguments)
-  return require("sora.server.main")(server, arguments)
+  return require("sora.server.program")(server, arguments)
 end
 
 return server

@@ -2,8 +2,8 @@
 -- anything is sent.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
+local form = require "sora.server.input"
 local given = require "spec.support.given"
-local multipart = require "sora.server.multipart"
 local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
@@ -31,7 +31,7 @@ describe("a create with a file", function()
   -- The parts of a request, by name, and their names in order.
   local function parts_of(request)
     local boundary = assert(request.headers["content-type"]:match(BOUNDARY), "no form")
-    local list = assert(multipart.parts(request.body, boundary))
+    local list = assert(form.parts(request.body, boundary))
     assert.equal(tostring(#request.body), request.headers["content-length"])
     local parts, names = {}, {}
     for i, part in ipairs(list) do
@@ -222,7 +222,7 @@ describe("a form", function()
     local requests = srv:requests()
     assert.equal(count, #requests)
     for i, request in ipairs(requests) do
-      local parts = assert(multipart.parts(request.body, request.headers["content-type"]:match(BOUNDARY)))
+      local parts = assert(form.parts(request.body, request.headers["content-type"]:match(BOUNDARY)))
       assert.same({ "more", "prompt", "ref" }, rig.pluck(parts, "name"))
       assert.is_true(parts[1].body == all_bytes() and parts[3].body == all_bytes(), "request " .. i)
       assert.equal("POST", request.method)
@@ -396,7 +396,7 @@ describe("a large file", function()
     assert.is_truthy(grown, output)
     assert.is_true(grown < 2048, grown .. " KiB")
     local requests = srv:requests()
-    local parts = multipart.parts(requests[2].body, requests[2].headers["content-type"]:match(BOUNDARY))
+    local parts = form.parts(requests[2].body, requests[2].headers["content-type"]:match(BOUNDARY))
     assert.is_true(parts[1].body == files:read "big.mp4")
     assert.is_nil(requests[2].headers.expect)
   end)

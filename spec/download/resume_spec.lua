@@ -351,7 +351,7 @@ describe("download_video of transfers that break anywhere", function()
       handles[i] = assert(client:start("download_video", ("job_%02d"):format(i), dir:at("file" .. i)))
     end
     patience.finish(client)
-    local film = media.open("video", LENGTH)
+    local film = media.open("video", LENGTH, "x")
     local expected = film.read(0, LENGTH)
     for i, handle in ipairs(handles) do
       local result, err = handle:result()

@@ -397,7 +397,7 @@ describe("download_video of a large film", function()
       return ("%%.0f"):format(assert(result, tostring(err)).bytes), "-"]]):format(dir:at("large.mp4")))
     assert.equal(256 * MIB, bytes)
     assert.is_true(grown < 2048 * MEMORY, grown .. " KiB")
-    local film = media.open("video", 256 * MIB)
+    local film = media.open("video", 256 * MIB, "x")
     local file = assert(io.open(dir:at("large.mp4"), "rb"))
     for _, place in ipairs{ 0, 77 * MIB + 5, 200 * MIB + 3, 256 * MIB - 4096 } do
       file:seek("set", place)

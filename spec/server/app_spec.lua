@@ -1,28 +1,28 @@
 -- The endpoints, without HTTP: requests as tables, and a clock of our own.
-local app = require "sora.server.app"
 local cjson = require("cjson.safe").new()
+local endpoints = require "sora.server.endpoints"
+local input = require "sora.server.input"
 local jobs = require "sora.server.jobs"
-local url = require "sora.server.url"
 
-describe("sora.server.app", function()
+describe("sora.server.endpoints", function()
   local now, served
 
   local function make(options)
     options = options or {}
     options.jobs = jobs.new { clock = function() return now end, duration = 10, queue = 1 }
     options.format = require "sora.server.format"
-    return app.new(options)
+    return endpoints.new(options)
   end
 
   -- Answers a request; the body is sent as JSON, and the answer's is decoded.
   local function call(method, target, body, headers)
-    local path, query = target:match("^([^?]*)%??(.*)$")
+    local parts = input.target(target)
     headers = headers or {}
     if body then
       headers["content-type"] = headers["content-type"] or "application/json"
     end
     local response = served:handle {
-      method = method, path = url.decode(path), segments = url.segments(path), query = url.query(query),
+      method = method, path = parts.path, segments = parts.segments, query = parts.query,
       header = function(name) return headers[name] end,
       body = type(body) == "table" and cjson.encode(body) or body or "",
     }

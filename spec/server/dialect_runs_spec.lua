@@ -14,7 +14,8 @@ local KINDS = { "openai", "azure", "openrouter", "newapi", "newapi-generations",
   "qiniu", "sglang", "vllm-omni", "xai", "litellm", "octopusx" }
 local SYNCHRONOUS = { "vllm-omni, synchronous", "dynamo", "LocalAI" }
 
-local film = media.open "video"
+local PROMPT = "a paper boat"
+local film = media.open("video", nil, PROMPT)
 local FILM = film.read(0, film.length)
 
 describe("docs/dialects.md", function()
@@ -56,7 +57,7 @@ describe("a job on", function()
       teardown(close)
 
       it("goes from create to file", function()
-        local job = assert(client:create_video{ prompt = "a boat", dev = { queue = 0.1, duration = 0.1 } })
+        local job = assert(client:create_video{ prompt = PROMPT, dev = { queue = 0.1, duration = 0.1 } })
         local view, states = sora.normalize(job), {}
         assert.equal("queued", view.state)
         assert.is_true(#view.id > 0)
@@ -92,7 +93,7 @@ describe("a job on", function()
       end)
 
       it("is created and downloaded in one call, and waited for with others", function()
-        local params = { prompt = "a boat", dev = { duration = 0, queue = 0 } }
+        local params = { prompt = PROMPT, dev = { duration = 0, queue = 0 } }
         local handle = assert(client:start("create_video", params))
         local opts = { interval = 0.05, timeout = 10 }
         local result, err = client:create_and_download(params, dir:at("a.mp4"), opts)
@@ -110,9 +111,9 @@ describe("a job on", function()
     it(kind .. " is completed by its create, and its file is downloaded", function()
       open(kind)
       finally(close)
-      local job = assert(client:create_video{ prompt = "a paper boat" })
+      local job = assert(client:create_video{ prompt = PROMPT })
       assert.equal("completed", sora.normalize(job).state)
-      check_file(client:create_and_download({ prompt = "a paper boat" }, dir:at("a.mp4")))
+      check_file(client:create_and_download({ prompt = PROMPT }, dir:at("a.mp4")))
     end)
   end
 
@@ -141,7 +142,7 @@ describe("a job on", function()
     it("has other paths is found by `paths` as well as by the preset", function()
       open("octopusx", { dialect = "openai",
         paths = { create = "/video/create", get = "/video/query?id={id}", content = "/none/{id}" } })
-      local job = assert(client:create_video{ prompt = "x", dev = { duration = 0, queue = 0 } })
+      local job = assert(client:create_video{ prompt = PROMPT, dev = { duration = 0, queue = 0 } })
       check_file(client:download_video(job.id, dir:at("a.mp4")))
     end)
 

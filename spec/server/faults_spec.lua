@@ -1,7 +1,7 @@
 -- Which fault a request meets.
-local faults = require "sora.server.faults"
+local faults = require("sora.server.control").faults
 
-describe("sora.server.faults", function()
+describe("sora.server.control.faults", function()
   local list
 
   before_each(function() list = faults.new() end)

@@ -1,10 +1,8 @@
 -- How the development server reads what it is sent: multipart, JSON, targets.
 local input = require "sora.server.input"
-local json = require "sora.server.json"
-local multipart = require "sora.server.multipart"
-local url = require "sora.server.url"
+local json = require("sora.server.format").json
 
-describe("sora.server.multipart", function()
+describe("a multipart body", function()
   local function body(...)
     local parts = {}
     for _, part in ipairs { ... } do
@@ -15,7 +13,7 @@ describe("sora.server.multipart", function()
 
   it("takes fields and files apart, byte for byte", function()
     local bytes = "\0\1\r\n--b\r\n\r\n\255"
-    local parts = assert(multipart.parts(body(
+    local parts = assert(input.parts(body(
       'Content-Disposition: form-data; name="prompt"\r\n\r\na cat',
       'content-disposition: form-data; filename="x.png"; name=ref\r\nContent-Type: image/png\r\n\r\n'
         .. bytes,
@@ -28,7 +26,7 @@ describe("sora.server.multipart", function()
   end)
 
   it("reads quoted parameters as they are meant", function()
-    local parts = assert(multipart.parts(body(
+    local parts = assert(input.parts(body(
       [[Content-Disposition: form-data; name="a\"b"; filename="c; name=\"d\"; e.png"]] .. "\r\n\r\nx"), "B"))
     assert.are.equal('a"b', parts[1].name)
     assert.are.equal('c; name="d"; e.png', parts[1].filename)
@@ -36,14 +34,14 @@ describe("sora.server.multipart", function()
 
   it("ignores a preamble and an epilogue", function()
     local part = body 'Content-Disposition: form-data; name="a"\r\n\r\n1'
-    assert.are.equal(1, #assert(multipart.parts("preamble\r\n" .. part .. "epilogue", "B")))
+    assert.are.equal(1, #assert(input.parts("preamble\r\n" .. part .. "epilogue", "B")))
   end)
 
   it("finds the boundary", function()
-    assert.are.equal("abc", multipart.boundary "multipart/form-data; boundary=abc")
-    assert.are.equal("a b;c", multipart.boundary 'multipart/form-data; charset=x; Boundary="a b;c"')
-    assert.is_nil(multipart.boundary "multipart/form-data")
-    assert.is_nil(multipart.boundary 'multipart/form-data; boundary=""')
+    assert.are.equal("abc", input.boundary "multipart/form-data; boundary=abc")
+    assert.are.equal("a b;c", input.boundary 'multipart/form-data; charset=x; Boundary="a b;c"')
+    assert.is_nil(input.boundary "multipart/form-data")
+    assert.is_nil(input.boundary 'multipart/form-data; boundary=""')
   end)
 
   it("says what is wrong with a malformed body", function()
@@ -55,7 +53,7 @@ describe("sora.server.multipart", function()
       ["--B\r\nX: y\r\n\r\nx\r\n--B--"] = "a part has no name",
     }
     for text, message in pairs(cases) do
-      assert.are.same({ nil, message }, { multipart.parts(text, "B") }, text)
+      assert.are.same({ nil, message }, { input.parts(text, "B") }, text)
     end
   end)
 end)
@@ -107,7 +105,7 @@ describe("sora.server.input", function()
   end)
 end)
 
-describe("sora.server.json", function()
+describe("sora.server.format.json", function()
   it("writes fields in order, absent ones as null, and empty arrays as arrays", function()
     assert.are.equal('{"b":1,"a":"x","c":null}', json.object({ "b", "a", "c" }, { a = "x", b = 1 }))
     assert.are.equal("[]", json.array {})
@@ -122,16 +120,16 @@ describe("sora.server.json", function()
   end)
 end)
 
-describe("sora.server.url", function()
+describe("the target of a request", function()
   it("decodes the parts of a path after splitting it", function()
-    assert.are.same({ "v1", "videos", "a/b c?" }, url.segments "/v1/videos/a%2Fb%20c%3f")
-    assert.are.same({ "v1", "videos", "" }, url.segments "/v1/videos/")
-    assert.are.same({ "v1", "..", "100%" }, url.segments "/v1/../100%")
+    assert.are.same({ "v1", "videos", "a/b c?" }, input.target("/v1/videos/a%2Fb%20c%3f").segments)
+    assert.are.same({ "v1", "videos", "" }, input.target("/v1/videos/").segments)
+    assert.are.same({ "v1", "..", "100%" }, input.target("/v1/../100%").segments)
   end)
 
   it("reads queries", function()
     assert.are.same({ limit = "2", after = "a b&c", empty = "", flag = "" },
-      url.query "limit=2&after=a+b%26c&empty=&flag")
-    assert.are.same({}, url.query "")
+      input.target("/v1?limit=2&after=a+b%26c&empty=&flag").query)
+    assert.are.same({}, input.target("/v1").query)
   end)
 end)

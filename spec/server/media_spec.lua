@@ -1,7 +1,6 @@
 -- The bytes behind /content, and the ranges of them that are asked for.
 local media = require "sora.server.media"
 local process = require "spec.support.process"
-local range = require "sora.server.range"
 
 local function read_all(content, piece)
   local parts, at = {}, 0
@@ -34,6 +33,9 @@ local function types(file)
   return table.concat(names, " ")
 end
 
+-- A prompt for each film.
+local PROMPTS = { a = 2, b = 3, c = 1 }
+
 describe("sora.server.media", function()
   local film = media.open "video"
 
@@ -57,15 +59,37 @@ describe("sora.server.media", function()
     if process.output("command -v ffprobe") == "" then
       return pending("ffprobe is not installed")
     end
-    for _, length in ipairs { media.film_length(), 1000000 } do
-      local path = os.tmpname()
-      process.spill(path, read_all(media.open("video", length), 65536))
-      local said = process.output("ffprobe -v error -count_frames -show_entries "
-        .. "stream=codec_name,profile,pix_fmt,width,height,nb_read_frames,duration -of csv=p=0 "
-        .. process.quote(path) .. " 2>&1")
-      os.remove(path)
-      assert.are.equal("h264,Constrained Baseline,320,180,yuv420p,2.000000,24\n", said)
+    local sizes = { "320,180", "180,320", "240,240" }
+    for prompt, index in pairs(PROMPTS) do
+      for _, length in ipairs { media.film_length(prompt), 1000000 } do
+        local path = os.tmpname()
+        process.spill(path, read_all(media.open("video", length, prompt), 65536))
+        local output = process.output("ffprobe -v error -count_frames -show_entries "
+          .. "stream=codec_name,profile,pix_fmt,width,height,nb_read_frames,duration -of csv=p=0 "
+          .. process.quote(path) .. " 2>&1")
+        os.remove(path)
+        assert.are.equal(("h264,Constrained Baseline,%s,yuv420p,2.000000,24\n"):format(sizes[index]), output)
+      end
     end
+  end)
+
+  it("has several films, and always the same one for a prompt", function()
+    local seen = {}
+    for prompt, index in pairs(PROMPTS) do
+      assert.are.equal(index, media.pick(prompt))
+      local picked = media.open("video", nil, prompt)
+      local bytes = picked.read(0, picked.length)
+      assert.is_nil(seen[bytes])
+      assert.is_nil(seen[picked.etag])
+      seen[bytes], seen[picked.etag] = true, true
+      assert.are.equal(bytes, media.open("video", nil, prompt).read(0, picked.length))
+      for _, variant in ipairs { "thumbnail", "spritesheet" } do
+        local picture = media.open(variant, nil, prompt)
+        assert.are.equal("\255\216\255", picture.read(0, 3))
+      end
+    end
+    assert.are.equal(1, media.pick(nil))
+    assert.are.equal(1, media.pick "")
   end)
 
   it("has pictures beside it", function()
@@ -137,7 +161,7 @@ describe("sora.server.media", function()
   end)
 end)
 
-describe("sora.server.range", function()
+describe("sora.server.media.range", function()
   it("reads one range of bytes", function()
     local cases = {
       ["bytes=0-0"] = { 0, 0 }, ["bytes=10-19"] = { 10, 19 }, ["bytes=10-"] = { 10, 99 },
@@ -145,31 +169,31 @@ describe("sora.server.range", function()
       [" Bytes = 1 - 2 "] = { 1, 2 }, ["bytes=99-"] = { 99, 99 },
     }
     for header, wanted in pairs(cases) do
-      assert.are.same(wanted, { range.read(header, 100) }, header)
+      assert.are.same(wanted, { media.range(header, 100) }, header)
     end
   end)
 
   it("knows when no byte is there", function()
     for _, header in ipairs { "bytes=100-", "bytes=100-200", "bytes=-0" } do
-      assert.is_false(range.read(header, 100))
+      assert.is_false(media.range(header, 100))
     end
-    assert.is_false(range.read("bytes=-5", 0))
+    assert.is_false(media.range("bytes=-5", 0))
   end)
 
   it("sends the whole for anything else", function()
-    assert.is_nil(range.read(nil, 100))
+    assert.is_nil(media.range(nil, 100))
     for _, header in ipairs {
       "bytes=0-1,5-6", "bytes=5-4", "bytes=-", "bytes=a-b", "lines=1-2", "", "bytes",
     } do
-      assert.is_nil(range.read(header, 100), header)
+      assert.is_nil(media.range(header, 100), header)
     end
   end)
 
   it("heeds a range only for the version it was meant for", function()
-    assert.is_true(range.still_valid(nil, '"a"', "Mon"))
-    assert.is_true(range.still_valid('"a"', '"a"', "Mon"))
-    assert.is_true(range.still_valid("Mon", '"a"', "Mon"))
-    assert.is_false(range.still_valid('"b"', '"a"', "Mon"))
-    assert.is_false(range.still_valid('W/"a"', '"a"', "Mon"))
+    assert.is_true(media.is_current(nil, '"a"', "Mon"))
+    assert.is_true(media.is_current('"a"', '"a"', "Mon"))
+    assert.is_true(media.is_current("Mon", '"a"', "Mon"))
+    assert.is_false(media.is_current('"b"', '"a"', "Mon"))
+    assert.is_false(media.is_current('W/"a"', '"a"', "Mon"))
   end)
 end)

@@ -43,7 +43,7 @@ describe("the development server", function()
       assert.are.equal(100, video.progress)
       assert.is_true(math.abs(video.created_at - os.time()) <= 60)
       local film = curl.get(program.url .. "/videos/" .. video.id .. "/content")
-      local own = media.open "video"
+      local own = media.open("video", nil, "waves")
       assert.are.equal(200, film.status)
       assert.is_true(film.body == own.read(0, own.length))
       assert.are.equal(tostring(own.length), film.headers["content-length"])

@@ -12,10 +12,12 @@
 -- Invariant: files are at another origin (same port, another host name), which rejects requests with a key.
 local data = require "sora.server.media_data"
 local default = require "sora.server.format"
-local json = require "sora.server.json"
+local endpoints = require "sora.server.endpoints"
+local media = require "sora.server.media"
 local process = require "spec.support.process"
-local reading = require "sora.server.reading"
 local server = require "sora.server"
+
+local json = default.json
 
 local formats = {}
 local cdn -- the origin of the files
@@ -212,7 +214,7 @@ formats["vllm-omni"] = {
 }
 
 formats["vllm-omni, synchronous"] = synchronous(function(view)
-  local film = data.video:gsub("%s", "")
+  local film = data[media.pick(view.prompt)].video:gsub("%s", "")
   return { created = view.created_at, peak_memory_mb = 0,
     data = { { b64_json = film, url = json.null, revised_prompt = json.null } } }
 end)
@@ -300,7 +302,7 @@ local function serve_file(dialect, app, request)
     end
   end
   local id = inner_id(dialect, request.segments[2])
-  local response, trouble = reading.content(app, { query = {}, header = request.header }, id)
+  local response, trouble = endpoints.content(app, { query = {}, header = request.header }, id)
   response = response or app:refusal(trouble)
   response.status = response.status or 200
   return response
@@ -330,7 +332,7 @@ local function speak(dialect, handle, app, request)
   return response
 end
 
---- Makes a table to pass to sora.server.main in place of sora.server, for a server in a dialect.
+--- Makes a table to pass to sora.server.program in place of sora.server, for a server in a dialect.
 -- @tparam string name
 function formats.module(name)
   local dialect = assert(formats[name], name)
@@ -353,7 +355,7 @@ end
 -- @tparam string name
 -- @tparam ?string key the only API key that it accepts
 function formats.serve(name, key)
-  local code = ([[os.exit(require "sora.server.main"(require("spec.support.dialect_formats").module(%q),
+  local code = ([[os.exit(require "sora.server.program"(require("spec.support.dialect_formats").module(%q),
     { "--exit-with-stdin", "--quiet", "--duration", "0.1"%s }))]]):format(name,
     key and (', "--api-key", %q'):format(key) or "")
   local program = process.start(process.lua{ "-e", code })

@@ -1,10 +1,143 @@
---- The control endpoints under /dev: they inject faults and show the requests that arrived.
--- Owns the faults and the log of requests. They are not part of the video format: they answer only to
--- loopback, need no key, and are neither logged nor affected by faults.
-local faults = require "sora.server.faults"
-local json = require "sora.server.json"
+--- The control endpoints under /dev: they inject faults, set the mode and show the requests that arrived.
+-- Owns the faults and the log of requests. The endpoints are not part of the video format: they answer only
+-- to loopback, need no key, and are neither logged nor affected by faults. Pure.
+-- Invariant: every fault in a list has passed the rules below, so acting on it cannot fail.
+local check = require("sora.server.input").check
+local json = require("sora.server.format").json
+local modes = require "sora.server.modes"
 
 local control = {}
+
+-- ---- faults -----------------------------------------------------------------------------------------------
+
+local faults = {}
+control.faults = faults
+
+local List = {}
+List.__index = List
+
+local function is_header_value(value)
+  return type(value) == "string" and not value:find("%c")
+end
+
+-- The value false removes a header from the response.
+local function is_headers(value)
+  if type(value) ~= "table" then
+    return false
+  end
+  for name, text in pairs(value) do
+    if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$")
+      or name:lower() == "content-length" or name:lower() == "transfer-encoding"
+      or text ~= false and not is_header_value(text) then
+      return false
+    end
+  end
+  return true
+end
+
+local function is_match(value)
+  if type(value) ~= "table" then
+    return false
+  end
+  for name, text in pairs(value) do
+    if name ~= "method" and name ~= "path" or type(text) ~= "string" then
+      return false
+    end
+  end
+  return value.path == nil or (pcall(string.find, "/v1/videos", value.path))
+end
+
+local RULES = {
+  match = { is_match, "an object with method and path (a Lua pattern)" },
+  times = { check.whole, "a whole number" },
+  after = { check.whole, "a whole number" },
+  status = { check.between(200, 999), "a number from 200 to 999" },
+  body = { function(v) return type(v) == "string" or type(v) == "table" end, "a text or JSON" },
+  headers = { is_headers, "an object of texts (or false), without content-length and transfer-encoding" },
+  delay = { check.seconds, "a number of seconds" },
+  close = { function(v) return type(v) == "boolean" or v == "after" end, 'a boolean or "after"' },
+  truncate = { check.whole, "a number of bytes" },
+  stall = { check.seconds, "a number of seconds" },
+  process = { check.type "boolean", "a boolean" },
+}
+
+--- Creates an empty list.
+function faults.new()
+  return setmetatable({ entries = {} }, List)
+end
+
+--- Adds faults: all of them, or none if one is invalid.
+-- @tparam {table,...} list
+-- @treturn ?boolean true; nil if one is invalid
+-- @treturn ?string the reason
+function List:add(list)
+  for i, fault in ipairs(list) do
+    if type(fault) ~= "table" then
+      return nil, ("fault %d must be an object"):format(i)
+    end
+    local name, wrong = check.fields(RULES, fault)
+    if name then
+      return nil, ("fault %d: %s %s"):format(i, name, wrong)
+    end
+  end
+  for _, fault in ipairs(list) do
+    if type(fault.body) == "table" then
+      fault.body = json.encode(fault.body)
+    end
+    self.entries[#self.entries + 1] = { fault = fault, seen = 0, used = 0 }
+  end
+  return true
+end
+
+function List:clear()
+  self.entries = {}
+end
+
+local function matches(match, method, path)
+  if not match then
+    return true
+  end
+  if match.method and match.method:upper() ~= method then
+    return false
+  end
+  if not match.path then
+    return true
+  end
+  -- Lua reports some malformed patterns only when matching gets as far as the malformed part.
+  local ok, found = pcall(string.find, path, match.path)
+  return ok and found ~= nil
+end
+
+--- Finds the fault for a request: the first that matches it, has been skipped `after` times and has been
+-- applied fewer than `times` times.
+-- @tparam string method
+-- @tparam string path decoded
+-- @treturn ?table the fault
+function List:take(method, path)
+  for _, entry in ipairs(self.entries) do
+    local fault = entry.fault
+    if entry.used < (fault.times or math.huge) and matches(fault.match, method, path) then
+      entry.seen = entry.seen + 1
+      if entry.seen > (fault.after or 0) then
+        entry.used = entry.used + 1
+        return fault
+      end
+    end
+  end
+  return nil
+end
+
+--- Tells whether a fault replaces the real response, so that the request is not processed at all.
+-- @tparam table fault
+-- @treturn boolean
+function faults.replaces(fault)
+  if fault.process then
+    return false
+  end
+  return fault.status ~= nil or fault.body ~= nil or fault.close == true
+end
+
+-- ---- the endpoints ----------------------------------------------------------------------------------------
 
 local Control = {}
 Control.__index = Control
@@ -111,6 +244,27 @@ function Control:list_faults()
   return { body = '{"faults":' .. json.array(items) .. "}" }
 end
 
+-- Sets the mode of the jobs that are created from now on and name none; null: no mode.
+function Control:set_mode(request)
+  local body = json.decode_object(request.body)
+  local mode = body and modes.find(body.mode)
+  if not body or body.mode ~= nil and not mode then
+    local message = "the body must be {\"mode\": name or null}; known modes: " .. modes.names()
+    return { status = 400, body = json.object({ "error" }, { error = message }) }
+  end
+  self.app.mode = mode
+  return self:show_mode()
+end
+
+function Control:show_mode()
+  local items = {}
+  for name, text in modes.each() do
+    items[#items + 1] = json.object({ "name", "text" }, { name = name, text = text })
+  end
+  local mode = json.encode(self.app.mode and self.app.mode.name or json.null)
+  return { body = ('{"mode":%s,"modes":%s}'):format(mode, json.array(items)) }
+end
+
 function Control:clear_faults()
   self.faults:clear()
   return self:list_faults()
@@ -131,6 +285,8 @@ local ENDPOINTS = {
   ["POST faults"] = Control.add_faults,
   ["GET faults"] = Control.list_faults,
   ["DELETE faults"] = Control.clear_faults,
+  ["GET mode"] = Control.show_mode,
+  ["POST mode"] = Control.set_mode,
   ["GET requests"] = Control.requests,
   ["GET stats"] = Control.stats,
   ["GET jobs"] = Control.input,
@@ -150,9 +306,9 @@ function Control:handle(request, is_local)
   local handler = ENDPOINTS[request.method .. " " .. (segments[2] or "")]
   local response
   if not handler or #segments ~= (handler == Control.input and 3 or 2) then
-    response = { status = 404, body = '{"error":"there is no such thing under /dev"}' }
+    response = { status = 404, body = '{"error":"unknown path or method under /dev"}' }
   elseif not is_local then
-    response = { status = 403, body = '{"error":"/dev answers on loopback alone"}' }
+    response = { status = 403, body = '{"error":"/dev answers only to loopback"}' }
   else
     response = handler(self, request, segments[3])
   end

@@ -1,30 +1,104 @@
---- The JSON that OpenAI's server sends: the default dialect.
--- Owns the shape of every JSON body sent under the base path. A server in another dialect is another table
--- with these functions. Pure.
-local json = require "sora.server.json"
+--- JSON for the development server: how it is decoded, and the bodies of OpenAI's server.
+-- Owns a cjson instance of its own, so that it neither changes nor depends on a program's cjson settings, and
+-- the shape of every body sent under the base path. A server in another dialect is another table with the
+-- functions `video`, `deleted`, `list`, `character` and `error`. Pure.
+local cjson = require("cjson.safe").new()
 
 local format = {}
+local json = { null = cjson.null, encode = cjson.encode }
+format.json = json
+
+-- ---- JSON -------------------------------------------------------------------------------------------------
+
+local function without_nulls(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  for key, item in pairs(value) do
+    if item == cjson.null then
+      value[key] = nil
+    else
+      without_nulls(item)
+    end
+  end
+  return value
+end
+
+--- Decodes JSON; a null becomes a missing field.
+-- @tparam string text
+-- @return the value, or nil and the reason
+function json.decode(text)
+  local value, err = cjson.decode(text)
+  if value == nil then
+    return nil, err
+  elseif value == cjson.null then
+    return nil, "null"
+  end
+  return without_nulls(value)
+end
+
+--- Decodes a JSON object. Looks at the text, because cjson decodes `[]` and `{}` to the same table.
+-- @tparam string text
+-- @treturn ?table nil when it is not JSON or not an object
+function json.decode_object(text)
+  return text:find("^%s*{") and json.decode(text) or nil
+end
+
+--- Encodes an object with its fields in a given order, and missing ones as null, as real servers do.
+-- @tparam {string,...} names its fields, in order
+-- @tparam table values
+-- @treturn string
+function json.object(names, values)
+  local parts = {}
+  for i, name in ipairs(names) do
+    local value = values[name]
+    if value == nil then
+      value = cjson.null
+    end
+    parts[i] = cjson.encode(name) .. ":" .. assert(cjson.encode(value))
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+--- Encodes an array of JSON texts. cjson would encode an empty array as `{}`.
+-- @tparam {string,...} items
+-- @treturn string
+function json.array(items)
+  return "[" .. table.concat(items, ",") .. "]"
+end
+
+--- Changes fields of an object and keeps its nulls.
+-- @tparam string text
+-- @tparam function change receives the object
+-- @treturn string
+function json.edit(text, change)
+  local object = assert(cjson.decode(text))
+  change(object)
+  return assert(cjson.encode(object))
+end
+
+-- ---- the default dialect ----------------------------------------------------------------------------------
 
 local VIDEO = {
   "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size",
   "seconds", "remixed_from_video_id", "error",
 }
 
---- Writes a video.
+--- Encodes a video.
 -- @tparam table view from `Store:view`
 -- @treturn string JSON
 function format.video(view)
   return json.object(VIDEO, view)
 end
 
---- Writes the response to a delete.
+--- Encodes the response to a delete.
 -- @tparam string id
 -- @treturn string JSON
 function format.deleted(id)
   return json.object({ "id", "object", "deleted" }, { id = id, object = "video.deleted", deleted = true })
 end
 
---- Writes one page of the list.
+--- Encodes one page of the list.
 -- @tparam {table,...} views
 -- @tparam boolean has_more
 -- @treturn string JSON
@@ -40,7 +114,7 @@ function format.list(views, has_more)
     json.array(items), first_id, last_id, tostring(has_more))
 end
 
---- Writes a character.
+--- Encodes a character.
 -- @tparam table character `id`, `name`, `created_at`
 -- @treturn string JSON
 function format.character(character)
@@ -49,7 +123,7 @@ end
 
 local TYPES = { [401] = "authentication_error", [429] = "rate_limit_error" }
 
---- Writes an error.
+--- Encodes an error.
 -- @tparam table problem `status`, `message`, and where known `code` and `param`
 -- @treturn string JSON
 function format.error(problem)

@@ -1,14 +1,172 @@
---- Reads the body of a POST, JSON or multipart, into one shape.
--- Owns that shape, and the checks of single fields. Pure. An invalid request gives nil and a problem,
--- `{ status, message, code, param }`, which the dialect writes as its error.
-local json = require "sora.server.json"
-local multipart = require "sora.server.multipart"
+--- Reads and checks what comes from outside: a request's target and body, fields, options.
+-- Owns the rules of single values. Pure. An invalid request gives nil and a problem,
+-- `{ status, message, code, param }`, which the dialect encodes as its error.
+local http_util = require "http.util"
+local json = require("sora.server.format").json
 
 local input = {}
 
-local function problem(status, message, param, code)
+-- ---- values -----------------------------------------------------------------------------------------------
+
+local check = {}
+input.check = check
+
+function check.seconds(value)
+  return type(value) == "number" and value >= 0 and value < math.huge
+end
+
+function check.whole(value)
+  return check.seconds(value) and value % 1 == 0
+end
+
+function check.text(value)
+  return type(value) == "string" and value ~= ""
+end
+
+function check.url(value)
+  return type(value) == "string" and value:find("^https?://[^/%s]+%S*$") ~= nil
+end
+
+--- Returns a predicate for a Lua type.
+-- @tparam string name
+function check.type(name)
+  return function(value) return type(value) == name end
+end
+
+--- Returns a predicate for whole numbers in a range.
+-- @tparam number least
+-- @tparam number most
+function check.between(least, most)
+  return function(value) return check.whole(value) and value >= least and value <= most end
+end
+
+--- Finds a value that breaks its rule. A name without a rule is an error too: most likely it is misspelt.
+-- @tparam table rules by name: `{ predicate, text that says what is allowed }`
+-- @tparam table values by name
+-- @treturn ?string the name of an invalid value; nil when all are valid
+-- @treturn ?string the reason
+function check.fields(rules, values)
+  for name, value in pairs(values) do
+    local rule = rules[name]
+    if not rule then
+      return tostring(name), "is not known"
+    elseif not rule[1](value) then
+      return name, "must be " .. rule[2]
+    end
+  end
+  return nil
+end
+
+-- ---- the target of a request ------------------------------------------------------------------------------
+
+--- Splits a target and decodes its parts, in this order, so that an encoded slash stays inside an id.
+-- @tparam string text the path and the query, as sent
+-- @treturn table `path`, `segments` and `query` (values by name)
+function input.target(text)
+  local path, query = text:match("^([^?#]*)%??([^#]*)")
+  local target = { path = http_util.decodeURIComponent(path), segments = {}, query = {} }
+  for part in path:gmatch("/([^/]*)") do
+    target.segments[#target.segments + 1] = http_util.decodeURIComponent(part)
+  end
+  for name, value in http_util.query_args((query:gsub("+", " "))) do
+    target.query[name] = value or ""
+  end
+  return target
+end
+
+-- ---- multipart/form-data (RFC 7578) -----------------------------------------------------------------------
+
+-- Reads the parameters of a header such as Content-Disposition, from left to right, because a quoted value
+-- may contain text that looks like a parameter.
+local function parameters(header)
+  local found, pos = {}, header:find(";", 1, true)
+  while pos do
+    local name, start = header:match("^;%s*([^%s=;]+)%s*=%s*()", pos)
+    if not name then
+      break
+    end
+    local value, after
+    if header:sub(start, start) == '"' then
+      local i = start + 1
+      while i <= #header and header:sub(i, i) ~= '"' do
+        i = i + (header:sub(i, i) == "\\" and 2 or 1)
+      end
+      value, after = header:sub(start + 1, i - 1):gsub("\\(.)", "%1"), i + 1
+    else
+      value, after = header:match("^([^%s;]*)()", start)
+    end
+    found[name:lower()] = value
+    pos = header:find(";", after, true)
+  end
+  return found
+end
+
+--- Reads the boundary from a Content-Type.
+-- @tparam string content_type
+-- @treturn ?string
+function input.boundary(content_type)
+  local boundary = parameters(content_type).boundary
+  return boundary ~= "" and boundary or nil
+end
+
+local function read_part(part)
+  local head, body = part:match("^(.-\r\n)\r\n(.*)$")
+  if not head then
+    return nil, "a part has no headers"
+  end
+  local headers = {}
+  for name, value in head:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)\r\n") do
+    headers[name:lower()] = value
+  end
+  local disposition = parameters(headers["content-disposition"] or "")
+  if not disposition.name then
+    return nil, "a part has no name"
+  end
+  return {
+    name = disposition.name,
+    filename = disposition.filename,
+    content_type = headers["content-type"],
+    body = body,
+  }
+end
+
+--- Splits a multipart body into its parts.
+-- @tparam string body
+-- @tparam string boundary
+-- @treturn ?{table,...} parts, each `{ name, body, filename, content_type }`; nil when the body is malformed
+-- @treturn ?string the reason
+function input.parts(body, boundary)
+  local mark = "--" .. boundary
+  local _, last = body:find(mark, 1, true)
+  if not last then
+    return nil, "the boundary does not occur"
+  end
+  local parts = {}
+  while body:sub(last + 1, last + 2) ~= "--" do
+    local from = body:match("^[ \t]*\r\n()", last + 1)
+    local to
+    if from then
+      to, last = body:find("\r\n" .. mark, from, true)
+    end
+    if not (from and to) then
+      return nil, "the last boundary is missing"
+    end
+    local part, reason = read_part(body:sub(from, to - 1))
+    if not part then
+      return nil, reason
+    end
+    parts[#parts + 1] = part
+  end
+  return parts
+end
+
+-- ---- the body of a request --------------------------------------------------------------------------------
+
+--- Makes a problem.
+function input.problem(status, message, param, code)
   return { status = status, message = message, param = param, code = code }
 end
+local problem = input.problem
 
 local function from_json(request)
   local fields = json.decode_object(request.body)
@@ -19,11 +177,11 @@ local function from_json(request)
 end
 
 local function from_multipart(request, content_type)
-  local boundary = multipart.boundary(content_type)
+  local boundary = input.boundary(content_type)
   if not boundary then
     return nil, problem(400, "The content type names no boundary.")
   end
-  local parts, err = multipart.parts(request.body, boundary)
+  local parts, err = input.parts(request.body, boundary)
   if not parts then
     return nil, problem(400, "The multipart body is malformed: " .. err .. ".")
   end
@@ -54,6 +212,8 @@ function input.read(request)
   return nil, problem(415, message, nil, "unsupported_media_type")
 end
 
+-- ---- fields -----------------------------------------------------------------------------------------------
+
 --- Makes the problem for a missing field.
 -- @tparam string name
 -- @treturn table problem
@@ -61,8 +221,8 @@ function input.missing(name)
   return problem(400, ("Missing required parameter: '%s'."):format(name), name, "missing_required_parameter")
 end
 
-local function wrong_type(name, wanted)
-  return problem(400, ("Invalid type for '%s': expected %s."):format(name, wanted), name, "invalid_type")
+local function wrong_type(name, expected)
+  return problem(400, ("Invalid type for '%s': expected %s."):format(name, expected), name, "invalid_type")
 end
 
 --- Reads a required string.
@@ -124,7 +284,5 @@ function input.reference(fields, name)
   end
   return type(value) == "table" and value.id or nil
 end
-
-input.problem = problem
 
 return input

@@ -2,7 +2,7 @@
 -- Owns every job and nothing else: no HTTP, no JSON, no timers. The state of a job is computed from its times
 -- and the clock when it is asked for, so jobs that wait cost no CPU time, however many there are.
 -- Invariant: `by_id` and the list from `oldest` to `newest` hold the same jobs.
-local check = require "sora.server.check"
+local check = require("sora.server.input").check
 
 local jobs = {}
 
@@ -22,6 +22,7 @@ local function is_failure(value)
 end
 
 local DEV_RULES = {
+  mode = { check.text, "the name of a mode" },
   duration = { check.seconds, "a number of seconds" },
   queue = { check.seconds, "a number of seconds" },
   expires = { check.seconds, "a number of seconds" },
@@ -29,6 +30,7 @@ local DEV_RULES = {
   content_bytes = { check.whole, "a whole number of bytes" },
   fail = { is_failure, "an error code, or an object with code and message" },
   id = { check.text, "a text" },
+  webhook_secret = { check.text, "a text" },
 }
 
 --- Checks the `dev` object of a create.
@@ -80,7 +82,8 @@ local function failure_of(self, dev)
 end
 
 --- Creates a job.
--- @tparam table fields of the request: `prompt`, `model`, `size`, `seconds` and `remixed_from_video_id`
+-- @tparam table fields of the request: `prompt`, `model`, `size`, `seconds`, `remixed_from_video_id` and
+-- `webhook_url`
 -- @tparam ?table dev the `dev` object, checked by `check_dev`
 -- @treturn table the job
 function Store:create(fields, dev)
@@ -103,6 +106,8 @@ function Store:create(fields, dev)
     size = fields.size,
     seconds = fields.seconds,
     remixed_from_video_id = fields.remixed_from_video_id,
+    webhook_url = fields.webhook_url,
+    webhook_secret = dev.webhook_secret,
   }
   self.by_id[job.id] = job
   job.older = self.newest
@@ -143,17 +148,44 @@ function Store:remove(job)
   self.count = self.count - 1
 end
 
-local function progress_of(job, now)
+-- Returns when a job starts to run, and when it ends unless it is cancelled.
+local function times_of(job)
   local started = job.created + job.queue
-  local ended = started + job.duration * job.reach
-  if now < started then
-    return "queued", 0, nil
-  elseif now < ended then
-    return "in_progress", math.min(99, math.floor(100 * (now - started) / job.duration)), nil
+  return started, started + job.duration * job.reach
+end
+
+-- Returns the state, the progress, and when the job completed.
+local function progress_of(job, now)
+  local started, ends = times_of(job)
+  local at = job.cancelled or now
+  if at < started then
+    return job.cancelled and "cancelled" or "queued", 0, nil
+  elseif at < ends then
+    local progress = math.min(99, math.floor(100 * (at - started) / job.duration))
+    return job.cancelled and "cancelled" or "in_progress", progress, nil
   elseif job.fail then
     return "failed", math.floor(100 * job.reach), nil
   end
-  return "completed", 100, ended
+  return "completed", 100, ends
+end
+
+--- Cancels a job.
+-- @tparam table job
+-- @treturn boolean false when it had ended
+function Store:cancel(job)
+  if self:remaining(job) == 0 then
+    return false
+  end
+  job.cancelled = self.clock()
+  return true
+end
+
+--- Returns the seconds until a job ends; 0 when it has ended.
+-- @tparam table job
+-- @treturn number
+function Store:remaining(job)
+  local _, ends = times_of(job)
+  return job.cancelled and 0 or math.max(0, ends - self.clock())
 end
 
 --- Makes a snapshot of a job.
@@ -161,8 +193,8 @@ end
 -- @treturn table the fields of the format, and `available`: whether its content can be downloaded now
 function Store:view(job)
   local now = self.clock()
-  local status, progress, ended = progress_of(job, now)
-  local expires = ended and ended + job.expires
+  local status, progress, completed = progress_of(job, now)
+  local expires = completed and completed + job.expires
   return {
     id = job.id,
     object = "video",
@@ -170,14 +202,14 @@ function Store:view(job)
     status = status,
     progress = progress,
     created_at = job.created_at,
-    completed_at = ended and job.created_at + math.floor(ended - job.created),
+    completed_at = completed and job.created_at + math.floor(completed - job.created),
     expires_at = expires and job.created_at + math.floor(expires - job.created),
     prompt = job.prompt,
     size = job.size,
     seconds = job.seconds,
     remixed_from_video_id = job.remixed_from_video_id,
     error = status == "failed" and job.fail or nil,
-    available = ended ~= nil and now < expires,
+    available = completed ~= nil and now < expires,
   }
 end
 

@@ -1,33 +1,33 @@
---- The files that /content serves: video, thumbnail and sprite sheet.
--- Owns their bytes, decoded on first use. The video can be made longer with a `free` box at its end, which
--- players skip. Its filling is computed while it is read, so a large file takes no memory, and it differs at
--- every offset, so a download with misplaced bytes is not the same file.
+--- The files that /content serves: films, thumbnails and sprite sheets, and byte ranges of them (RFC 9110).
+-- Owns their bytes, decoded on first use, and which film a prompt gets. A film can be made longer with a
+-- `free` box at its end, which players skip. Its filling is computed while it is read, so a large file takes
+-- no memory, and it differs at every offset, so a download with misplaced bytes is not the same file.
+local basexx = require "basexx"
 local data = require "sora.server.media_data"
 
 local media = {}
 
-local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local BLOCK = 65536
 local TYPES = { video = "video/mp4", thumbnail = "image/jpeg", spritesheet = "image/jpeg" }
 
-local function decode_base64(text)
-  local value = {}
-  for i = 1, #ALPHABET do
-    value[ALPHABET:sub(i, i)] = i - 1
+-- ---- files ------------------------------------------------------------------------------------------------
+
+--- Picks the film of a prompt: always the same for the same prompt.
+-- @tparam ?string prompt without it the first film
+-- @treturn number its index in `sora.server.media_data`
+function media.pick(prompt)
+  local hash = 0
+  for i = 1, #(prompt or "") do
+    hash = (hash * 31 + prompt:byte(i)) % 65521
   end
-  local out = {}
-  for a, b, c, d in text:gmatch("([%w+/])([%w+/])([%w+/=])([%w+/=])") do
-    local n = ((value[a] * 64 + value[b]) * 64 + (value[c] or 0)) * 64 + (value[d] or 0)
-    local bytes = string.char(math.floor(n / 65536), math.floor(n / 256) % 256, n % 256)
-    out[#out + 1] = bytes:sub(1, c == "=" and 1 or d == "=" and 2 or 3)
-  end
-  return table.concat(out)
+  return hash % #data + 1
 end
 
 local decoded = {}
-local function original(variant)
-  decoded[variant] = decoded[variant] or decode_base64(data[variant])
-  return decoded[variant]
+local function original(variant, index)
+  local key = variant .. index
+  decoded[key] = decoded[key] or basexx.from_base64(data[index][variant], "\n")
+  return decoded[key]
 end
 
 local filling
@@ -52,7 +52,7 @@ local function big_endian(n, size)
   return table.concat(bytes)
 end
 
--- Returns the video and the header of the `free` box that makes it `length` bytes long. The header has 16
+-- Returns the film and the header of the `free` box that makes it `length` bytes long. The header has 16
 -- bytes instead of 8 when the box size needs more than 32 bits.
 local function lengthened(film, length)
   local size = length - #film
@@ -64,30 +64,34 @@ local function lengthened(film, length)
   return film .. big_endian(1, 4) .. "free" .. big_endian(size, 8)
 end
 
---- Tells whether the video can have this length: its own, or at least 8 bytes (an empty box) more.
+--- Tells whether a film can have this length: its own, or at least 8 bytes (an empty box) more.
 -- @tparam number length
+-- @tparam ?string prompt
 -- @treturn boolean
-function media.can_be(length)
-  local film = #original("video")
+function media.can_be(length, prompt)
+  local film = media.film_length(prompt)
   return length == film or length >= film + 8
 end
 
---- Returns the length of the video without a `free` box.
+--- Returns the length of a film without a `free` box.
+-- @tparam ?string prompt
 -- @treturn number
-function media.film_length()
-  return #original("video")
+function media.film_length(prompt)
+  return #original("video", media.pick(prompt))
 end
 
---- Opens one of the three files.
+--- Opens one of the three files of a prompt.
 -- @tparam string variant "video", "thumbnail" or "spritesheet"
 -- @tparam ?number length makes the video this long
+-- @tparam ?string prompt picks the film
 -- @treturn ?table `type`, `length`, `etag`, and `read(first, count)`, which returns up to `count` bytes from
 -- offset `first`; nil for an unknown variant
-function media.open(variant, length)
+function media.open(variant, length, prompt)
   if not TYPES[variant] then
     return nil
   end
-  local head = original(variant)
+  local index = media.pick(prompt)
+  local head = original(variant, index)
   length = variant == "video" and length or #head
   head = lengthened(head, length)
   local function read(first, count)
@@ -99,13 +103,52 @@ function media.open(variant, length)
     local parts = { first < #head and head:sub(first + 1) or "" }
     local from = math.max(0, first - #head)
     local to = first + count - #head
-    for index = math.floor(from / BLOCK), math.floor((to - 1) / BLOCK) do
-      local start = index * BLOCK
-      parts[#parts + 1] = fill_block(index):sub(math.max(from - start, 0) + 1, math.min(to - start, BLOCK))
+    for block = math.floor(from / BLOCK), math.floor((to - 1) / BLOCK) do
+      local start = block * BLOCK
+      parts[#parts + 1] = fill_block(block):sub(math.max(from - start, 0) + 1, math.min(to - start, BLOCK))
     end
     return table.concat(parts)
   end
-  return { type = TYPES[variant], length = length, etag = ('"%s-%.0f"'):format(variant, length), read = read }
+  local etag = ('"%s-%d-%.0f"'):format(variant, index, length)
+  return { type = TYPES[variant], length = length, etag = etag, read = read }
+end
+
+-- ---- ranges -----------------------------------------------------------------------------------------------
+
+--- Reads a `Range` header: a single range in bytes.
+-- Several ranges, other units and malformed headers select the whole file, which the RFC allows.
+-- @tparam ?string header
+-- @tparam number length of the file
+-- @treturn ?number|boolean the first byte; nil: send the whole file; false: the range is beyond its end (416)
+-- @treturn ?number the last byte
+function media.range(header, length)
+  if not header then
+    return nil
+  end
+  local first, last = header:match("^%s*[bB][yY][tT][eE][sS]%s*=%s*(%d*)%s*%-%s*(%d*)%s*$")
+  first, last = tonumber(first), tonumber(last)
+  if not first and not last then
+    return nil
+  elseif not first then
+    if last == 0 or length == 0 then
+      return false
+    end
+    return math.max(0, length - last), length - 1
+  elseif last and last < first then
+    return nil
+  elseif first >= length then
+    return false
+  end
+  return first, math.min(last or length - 1, length - 1)
+end
+
+--- Tells whether a range may be used: `If-Range`, if present, must name the current version of the file.
+-- @tparam ?string condition the `If-Range` header
+-- @tparam string etag
+-- @tparam string modified the `Last-Modified` header
+-- @treturn boolean
+function media.is_current(condition, etag, modified)
+  return condition == nil or condition == etag or condition == modified
 end
 
 return media

@@ -3,8 +3,8 @@
 -- fault demands. Every function may yield; none raises an error because of what the peer does.
 local cqueues = require "cqueues"
 local cerrno = require "cqueues.errno"
+local input = require "sora.server.input"
 local new_headers = require "http.headers".new
-local url = require "sora.server.url"
 
 local transport = {}
 
@@ -68,7 +68,7 @@ end
 
 --- Reads a request.
 -- @param stream
--- @treturn ?table the request (see app.lua), without `body` if that was too large; nil when none arrived
+-- @treturn ?table the request (see endpoints.lua), without `body` if that was too large; nil if none arrived
 function transport.read(stream)
   stream.connection:setmaxline(MAX_LINE)
   local headers, _, errno = stream:get_headers(READ_TIMEOUT)
@@ -77,19 +77,19 @@ function transport.read(stream)
   end
   local target = headers:get(":path") or "*"
   -- a client that takes this server for a proxy sends the whole URL
-  local path, query = target:gsub("^%a[%w+.-]*://[^/?]*", ""):match("^([^?#]*)%??([^#]*)")
+  local parts = input.target((target:gsub("^%a[%w+.-]*://[^/?]*", "")))
   local request = {
     method = headers:get(":method"),
     target = target,
-    path = url.decode(path),
-    segments = url.segments(path),
-    query = url.query(query),
+    path = parts.path,
+    segments = parts.segments,
+    query = parts.query,
     header = function(name) return (headers:get(name)) end,
     each_header = function() return headers:each() end,
   }
-  local trouble
-  request.body, trouble = read_body(stream, headers)
-  if trouble == "gone" then
+  local reason
+  request.body, reason = read_body(stream, headers)
+  if reason == "gone" then
     return nil
   end
   request.bytes = request.body and #request.body or tonumber((headers:get("content-length")))

@@ -7,26 +7,39 @@ if not loaded then
 end
 local cqueues = require "cqueues"
 local signal = require "cqueues.signal"
+local modes = require "sora.server.modes"
 
 local function number(text)
   return tonumber(text) or nil, ("'%s' is not a number"):format(text)
 end
 
+local function list_modes()
+  local lines = { "Modes (of all jobs; a create can name another with dev.mode):" }
+  for name, text in modes.each() do
+    lines[#lines + 1] = ("   %-20s %s"):format(name, text)
+  end
+  return table.concat(lines, "\n")
+end
+
 local function make_parser()
-  local parser = argparse("serve", "A development server for video jobs in the OpenAI video format.")
+  local about = "A development server for video jobs in the OpenAI video format."
+  local parser = argparse("serve", about, list_modes())
   parser:option("--host", "Address to bind.", "127.0.0.1")
   parser:option("--port", "Port to bind; 0 lets the system choose one.", "0", number)
-  parser:option("--duration", "Seconds a job takes.", "6", number)
-  parser:option("--queue", "Seconds a job waits first (default: a tenth of the duration).", nil, number)
+  parser:option("--duration", "Seconds that a job takes.", "6", number)
+  parser:option("--queue", "Seconds in the queue (default: a tenth of the duration).", nil, number)
   parser:option("--expires", "Seconds for which content is kept.", "3600", number)
-  parser:option("--fail-rate", "Part of the jobs that fail, 0 to 1.", "0", number)
-  parser:option("--delay", "Seconds added to each answer.", "0", number)
-  parser:option("--keep-alive", "Seconds before an idle connection is closed.", "75", number)
+  parser:option("--fail-rate", "Share of the jobs that fail, 0 to 1.", "0", number)
+  parser:option("--mode", "How the server answers; see below.")
+  parser:option("--webhook", "URL that receives an event for each job that has ended.")
+  parser:option("--webhook-secret", "Secret that signs these events.")
+  parser:option("--delay", "Seconds before each response.", "0", number)
+  parser:option("--keep-alive", "Seconds until an idle connection is closed.", "75", number)
   parser:option("--not-ready", "Status of content that is not ready.", "404", number)
-  parser:option("--base-path", "Path in front of /videos.", "/v1")
-  parser:option("--api-key", "Ask for this key.")
+  parser:option("--base-path", "Path before /videos.", "/v1")
+  parser:option("--api-key", "Require this key.")
   parser:option("--auth", "How the key is sent."):choices { "bearer", "raw", "api-key", "x-api-key" }
-  parser:option("--cors", "Origin that may call from a browser, or '*'.")
+  parser:option("--cors", "Origin whose web pages may call the server, or '*'.")
   parser:flag("--allow-remote", "Allow a host that is not loopback.")
   parser:flag("--exit-with-stdin", "End when standard input closes, so as not to outlive the parent.")
   parser:flag("--quiet", "Write no log.")
