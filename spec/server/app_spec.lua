@@ -91,6 +91,7 @@ describe("sora.server.endpoints", function()
       refused(400, "invalid_value", "dev.content_bytes", post { prompt = "p", dev = { content_bytes = 100 } })
       create { id = "mine" }
       refused(400, "invalid_value", "dev.id", post { prompt = "p", dev = { id = "mine" } })
+      refused(400, "invalid_value", "webhook_url", post { prompt = "p", webhook_url = "ftp://x/y" })
       refused(400, "invalid_json", nil, post "{")
       refused(415, "unsupported_media_type", nil,
         call("POST", "/v1/videos", "x", { ["content-type"] = "text/plain" }))
@@ -153,6 +154,29 @@ describe("sora.server.endpoints", function()
         create { id = id }
         assert.are.equal(id, call("GET", "/v1/videos/" .. encoded).json.id)
       end
+    end)
+
+    it("cancels a job that has not ended", function()
+      local id = create().id
+      now = now + 4
+      local video = call("POST", "/v1/videos/" .. id .. "/cancel").json
+      assert.are.same({ id, "cancelled", 30 }, { video.id, video.status, video.progress })
+      now = now + 100
+      assert.are.same({ "cancelled", 30 }, { call("GET", "/v1/videos/" .. id).json.status,
+        call("GET", "/v1/videos/" .. id).json.progress })
+      refused(404, "video_cancelled", nil, call("GET", "/v1/videos/" .. id .. "/content"))
+    end)
+
+    it("answers 409 when it is too late to cancel", function()
+      for _, job in ipairs { create(DONE), create { duration = 0, queue = 0, fail = "x" } } do
+        local path = "/v1/videos/" .. job.id .. "/cancel"
+        local err = refused(409, "video_not_cancellable", nil, call("POST", path))
+        assert.is_truthy(err.message:find(job.status, 1, true))
+      end
+      local id = create().id
+      assert.are.equal("cancelled", call("POST", "/v1/videos/" .. id .. "/cancel").json.status)
+      refused(409, "video_not_cancellable", nil, call("POST", "/v1/videos/" .. id .. "/cancel"))
+      refused(404, "not_found", "video_id", call("POST", "/v1/videos/nobody/cancel"))
     end)
 
     it("deletes", function()
@@ -248,6 +272,18 @@ describe("sora.server.endpoints", function()
       refused(404, "not_found", "character_id", call("GET", "/v1/videos/characters/nobody"))
       missing("name", call("POST", "/v1/videos/characters", { video = "x" }))
       missing("video", call("POST", "/v1/videos/characters", { name = "x" }))
+    end)
+  end)
+
+  describe("files", function()
+    it("are those of the jobs, and need no key", function()
+      served = make { api_key = "sk-1" }
+      local key = { authorization = "Bearer sk-1" }
+      local job = call("POST", "/v1/videos", { prompt = "p", dev = { id = "a/b", duration = 0, queue = 0 } }, key)
+      assert.are.equal(200, job.status)
+      local response = call("GET", "/files/a%2Fb.mp4")
+      assert.are.same({ 200, "video/mp4" }, { response.status, response.headers["content-type"] })
+      assert.are.equal(404, call("GET", "/files/none.mp4").status)
     end)
   end)
 

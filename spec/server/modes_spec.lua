@@ -1,0 +1,115 @@
+-- A job from create to file in each mode of the development server: blocking, through the adapter for
+-- coroutines, and started. What a mode stands for is in the table below: the file, or which error.
+local answers = require "spec.support.answers"
+local cjson = require "cjson"
+local facts = require "spec.support.facts"
+local given = require "spec.support.given"
+local media = require "sora.server.media"
+local modes = require "sora.server.modes"
+local patience = require "spec.support.patience"
+local process = require "spec.support.process"
+local rig = require "spec.support.rig"
+local sora = require "sora"
+
+local PROMPT = "a boat"
+local film = media.open("video", nil, PROMPT)
+local FILM = film.read(0, film.length)
+local WEBP = "RIFF\26\0\0\0WEBPVP8L\13\0\0\0\47\0\0\0\16\7\16\17\17\136\136\254\7\0"
+local OPTS = { interval = 0.03, max_interval = 0.03, timeout = 30 }
+
+-- By mode: `file`, or fields of the error (`message` is found in the message); more fields of the create.
+local EXPECTED = {
+  ["sync-film"] = { file = true },
+  ["base-resp"] = { kind = "api", message = "insufficient balance" },
+  ["strict-forms"] = { file = true, params = { input_reference = { data = WEBP } } },
+  ["strict-arrays"] = { file = true, params = { tags = sora.array and sora.array {} or cjson.empty_array } },
+  ["web-page"] = { kind = "decode", message = "Welcome to the gateway", more = "/v1" },
+  ["event-stream"] = { kind = "decode", message = "event stream" },
+  ["empty-202"] = { file = true },
+  ["replica-404"] = { file = true },
+  ["rate-limit"] = { file = true },
+  ["array"] = { kind = "decode" },
+  ["huge-header"] = { kind = "too_large" },
+  ["bom"] = { file = true },
+  ["lone-surrogate"] = { file = true },
+  ["nan"] = { file = true },
+  ["fractions"] = { file = true },
+  ["gzip"] = { file = true },
+  ["nsfw"] = { kind = "failed", reason = "moderation" },
+  ["unknown-word"] = { kind = "failed" },
+  ["odd-word"] = { file = true },
+  ["moderated"] = { kind = "failed", code = "moderation_blocked", reason = "moderation" },
+  ["no-file"] = { kind = "api", message = "no file" },
+  ["fail-msg"] = { kind = "failed", message = "The prompt names a celebrity." },
+  ["result-json"] = { file = true },
+  ["url-in-remix-id"] = { file = true },
+  ["media-urls"] = { file = true },
+  ["content-json-error"] = { file = true },
+  ["content-401"] = { file = true },
+  ["content-500"] = { file = true },
+  ["content-page"] = { file = true },
+  ["late-file"] = { file = true },
+  ["whole-206"] = { file = true },
+  ["gzip-film"] = { file = true },
+}
+
+-- How a call is made: functions of the client, the parameters and the target.
+local WAYS = {
+  blocking = function(client, params, target) return client:create_and_download(params, target, OPTS) end,
+  ["in a coroutine"] = function(client, params, target)
+    require "sora.loop.coroutine"(client)
+    local result, err
+    patience.run { coroutine.create(function()
+      result, err = client:create_and_download(params, target, OPTS)
+    end) }
+    return result, err
+  end,
+  started = function(client, params, target)
+    return patience.result(client, assert(client:start("create_and_download", params, target, OPTS)))
+  end,
+}
+
+describe("in the mode", function()
+  local dir = given.folder()
+  local server
+
+  setup(function() server = process.serve { "--duration", 0.1, "--quiet" } end)
+  teardown(function() server:stop() end)
+
+  local function check(mode, expected, way)
+    local client = rig.client(server.origin)
+    finally(function() client:close() end)
+    local params = answers.with({ prompt = PROMPT, dev = { mode = mode } }, expected.params)
+    local result, err = WAYS[way](client, params, dir:at("a.mp4"))
+    if expected.file then
+      assert.is_nil(err, tostring(err))
+      assert.same({ dir:at("a.mp4"), #FILM }, { result.path, result.bytes })
+      assert.is_true(dir:read("a.mp4") == FILM)
+      assert.equal("a.mp4", dir:list())
+    else
+      assert.is_nil(result)
+      for _, field in ipairs { "kind", "code", "reason" } do
+        assert.is_true(expected[field] == nil or expected[field] == err[field],
+          ("%s: %s (%s)"):format(field, tostring(err[field]), tostring(err)))
+      end
+      for _, text in ipairs { expected.message or "", expected.more or "" } do
+        assert.matches(text, err.message, 1, true)
+      end
+      assert.equal("", dir:list())
+    end
+  end
+
+  for mode, expected in pairs(EXPECTED) do
+    for way in pairs(WAYS) do
+      local outcome = expected.file and "its file" or "an error of the kind " .. expected.kind
+      it(("%s a create %s ends with %s"):format(mode, way, outcome), function() check(mode, expected, way) end)
+    end
+  end
+
+  it("of each name a job is run here", function()
+    local known, specified = {}, {}
+    for name in modes.each() do known[#known + 1] = name end
+    for name in pairs(EXPECTED) do specified[#specified + 1] = name end
+    facts.assert_same(known, specified)
+  end)
+end)
