@@ -2,6 +2,13 @@
 --
 --     lua5.4 examples/serve.lua --duration 3
 --
--- It prints "listening on http://127.0.0.1:PORT/v1"; use that URL as base_url. See --help for the options. It
--- needs lua-http and argparse.
+-- It prints "listening on http://127.0.0.1:PORT/v1"; use that URL as base_url. --help lists its options and
+-- modes. It needs lua-http and argparse.
+
+-- This checkout comes first. The last folders are Debian's, which has lua-http for Lua 5.1 to 5.3; all of it
+-- runs on newer ones.
+local checkout = arg[0]:match("^(.*)examples/[^/]*$")
+package.path = (checkout and checkout .. "lua/?.lua;" .. checkout .. "lua/?/init.lua;" or "") .. package.path
+  .. ";/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;/usr/share/lua/5.1/?.lua"
+
 os.exit(require("sora.server").main(arg))

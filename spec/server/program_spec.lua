@@ -2,6 +2,7 @@
 local curl = require "spec.support.curl"
 local given = require "spec.support.given"
 local media = require "sora.server.media"
+local modes = require "sora.server.modes"
 local process = require "spec.support.process"
 local server = require "sora.server"
 
@@ -227,11 +228,47 @@ describe("the development server", function()
         { { "--port", "70000" }, "option port must be a port number" },
         { { "--fail-rate", "2" }, "option fail_rate must be a number from 0 to 1" },
         { { "--nonsense" }, "unknown option '--nonsense'" },
+        { { "--mode", "bomb" }, "option mode must be one of: sync-film, base-resp" },
+        { { "--webhook", "x" }, "option webhook must be an http or https URL" },
       } do
         local line, errors, status = fail((table.unpack or unpack)(case[1]))
         assert.is_nil(line)
         assert.is_truthy(errors:find(case[2], 1, true), errors)
         assert.are_not.equal(0, status)
+      end
+    end)
+
+    it("lists its modes in --help, in docs/development-server.md and with --list-modes", function()
+      local help = process.output(process.command(process.lua { "examples/serve.lua", "--help" }))
+      local list = process.output(process.command(process.lua { "examples/serve.lua", "--list-modes" }))
+      local count = 0
+      for name, text in modes.each() do
+        count = count + 1
+        assert.is_truthy(help:find(("   %-20s %s\n"):format(name, text), 1, true), name)
+      end
+      assert.are.equal(count + 2, select(2, list:gsub("\n", "")))
+      assert.is_truthy(process.slurp("docs/development-server.md"):find(list, 1, true),
+        "docs/development-server.md needs the lines of --list-modes")
+    end)
+
+    it("plays a mode, for all jobs or for those after POST /dev/mode", function()
+      serve("--duration", 0, "--mode", "bom")
+      local function starts_with_bom()
+        return curl.post(program.url .. "/videos", { prompt = "p" }).body:sub(1, 3) == "\239\187\191"
+      end
+      assert.is_true(starts_with_bom())
+      assert.are.equal(200, curl.post(program.origin .. "/dev/mode", '{"mode":null}').status)
+      assert.is_false(starts_with_bom())
+    end)
+
+    it("runs as the README prints it, from any folder", function()
+      local here, lua = process.lines("pwd")[1], os.getenv("LUA") or "lua5.4"
+      for _, folder in ipairs { here, "/tmp" } do
+        local path = folder == here and "examples/serve.lua" or here .. "/examples/serve.lua"
+        local output, status = process.run(("cd %s && env -u LUA_PATH %s %s --list-modes"):format(
+          process.quote(folder), lua, process.quote(path)))
+        assert.are.equal(0, status, output)
+        assert.is_truthy(output:find("| `sync-film` |", 1, true))
       end
     end)
 

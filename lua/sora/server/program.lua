@@ -21,6 +21,15 @@ local function list_modes()
   return table.concat(lines, "\n")
 end
 
+-- For docs/development-server.md.
+local function print_modes()
+  io.stdout:write("| mode | |\n|---|---|\n")
+  for name, text in modes.each() do
+    io.stdout:write(("| `%s` | %s |\n"):format(name, text))
+  end
+  os.exit(0)
+end
+
 local function make_parser()
   local about = "A development server for video jobs in the OpenAI video format."
   local parser = argparse("serve", about, list_modes())
@@ -42,6 +51,7 @@ local function make_parser()
   parser:option("--cors", "Origin whose web pages may call the server, or '*'.")
   parser:flag("--allow-remote", "Allow a host that is not loopback.")
   parser:flag("--exit-with-stdin", "End when standard input closes, so as not to outlive the parent.")
+  parser:flag("--list-modes", "Write the modes as a table in Markdown, and end."):action(print_modes)
   parser:flag("--quiet", "Write no log.")
   return parser
 end
