@@ -15,7 +15,7 @@ local PROMPT = "a boat"
 local film = media.open("video", nil, PROMPT)
 local FILM = film.read(0, film.length)
 local WEBP = "RIFF\26\0\0\0WEBPVP8L\13\0\0\0\47\0\0\0\16\7\16\17\17\136\136\254\7\0"
-local OPTS = { interval = 0.03, max_interval = 0.03, timeout = 30 }
+local OPTS = { interval = 0.03, max_interval = 0.03, timeout = 8 }
 
 -- By mode: `file`, or fields of the error (`message` is found in the message); more fields of the create.
 local EXPECTED = {
