@@ -1,5 +1,5 @@
 -- A job from create to file in each mode of the development server: blocking, through the adapter for
--- coroutines, and started. What a mode stands for is in the table below: the file, or which error.
+-- coroutines, and started. The table below says what must come of it: the file, or which error.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local facts = require "spec.support.facts"
@@ -15,9 +15,11 @@ local PROMPT = "a boat"
 local film = media.open("video", nil, PROMPT)
 local FILM = film.read(0, film.length)
 local WEBP = "RIFF\26\0\0\0WEBPVP8L\13\0\0\0\47\0\0\0\16\7\16\17\17\136\136\254\7\0"
-local OPTS = { interval = 0.03, max_interval = 0.03, timeout = 8 }
+local OPTS = { interval = 0.03, max_interval = 0.03, timeout = 20 }
+local NO_GRACE = answers.with(OPTS, { grace = 0 }) -- does not wait for a late file
 
--- By mode: `file`, or fields of the error (`message` is found in the message); more fields of the create.
+-- By mode: `file`, or fields of the error (`message` and `more` are found in the message); more fields of the
+-- create; other options.
 local EXPECTED = {
   ["sync-film"] = { file = true },
   ["base-resp"] = { kind = "api", message = "insufficient balance" },
@@ -38,8 +40,9 @@ local EXPECTED = {
   ["nsfw"] = { kind = "failed", reason = "moderation" },
   ["unknown-word"] = { kind = "failed" },
   ["odd-word"] = { file = true },
-  ["moderated"] = { kind = "failed", code = "moderation_blocked", reason = "moderation" },
-  ["no-file"] = { kind = "api", message = "no file" },
+  ["moderated"] = { kind = "failed", code = "moderation_blocked", reason = "moderation",
+    opts = NO_GRACE },
+  ["no-file"] = { kind = "api", message = "no file", opts = NO_GRACE },
   ["fail-msg"] = { kind = "failed", message = "The prompt names a celebrity." },
   ["result-json"] = { file = true },
   ["url-in-remix-id"] = { file = true },
@@ -53,19 +56,19 @@ local EXPECTED = {
   ["gzip-film"] = { file = true },
 }
 
--- How a call is made: functions of the client, the parameters and the target.
+-- How a job is made. Each returns what create_and_download does.
 local WAYS = {
-  blocking = function(client, params, target) return client:create_and_download(params, target, OPTS) end,
-  ["in a coroutine"] = function(client, params, target)
+  ["by a blocking call"] = function(client, ...) return client:create_and_download(...) end,
+  ["in a coroutine"] = function(client, ...)
     require "sora.loop.coroutine"(client)
-    local result, err
-    patience.run { coroutine.create(function()
-      result, err = client:create_and_download(params, target, OPTS)
-    end) }
-    return result, err
+    local results
+    local thread = coroutine.create(function(...) results = { client:create_and_download(...) } end)
+    assert(coroutine.resume(thread, ...))
+    patience.run { thread }
+    return results[1], results[2]
   end,
-  started = function(client, params, target)
-    return patience.result(client, assert(client:start("create_and_download", params, target, OPTS)))
+  ["by a started call"] = function(client, ...)
+    return patience.result(client, assert(client:start("create_and_download", ...)))
   end,
 }
 
@@ -80,7 +83,7 @@ describe("in the mode", function()
     local client = rig.client(server.origin)
     finally(function() client:close() end)
     local params = answers.with({ prompt = PROMPT, dev = { mode = mode } }, expected.params)
-    local result, err = WAYS[way](client, params, dir:at("a.mp4"))
+    local result, err = WAYS[way](client, params, dir:at("a.mp4"), expected.opts or OPTS)
     if expected.file then
       assert.is_nil(err, tostring(err))
       assert.same({ dir:at("a.mp4"), #FILM }, { result.path, result.bytes })
@@ -101,8 +104,8 @@ describe("in the mode", function()
 
   for mode, expected in pairs(EXPECTED) do
     for way in pairs(WAYS) do
-      local outcome = expected.file and "its file" or "an error of the kind " .. expected.kind
-      it(("%s a create %s ends with %s"):format(mode, way, outcome), function() check(mode, expected, way) end)
+      local outcome = expected.file and "the file" or "an error of the kind " .. expected.kind
+      it(("%s a job made %s ends with %s"):format(mode, way, outcome), function() check(mode, expected, way) end)
     end
   end
 
