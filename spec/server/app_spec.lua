@@ -279,8 +279,8 @@ describe("sora.server.endpoints", function()
     it("are those of the jobs, and need no key", function()
       served = make { api_key = "sk-1" }
       local key = { authorization = "Bearer sk-1" }
-      local job = call("POST", "/v1/videos", { prompt = "p", dev = { id = "a/b", duration = 0, queue = 0 } }, key)
-      assert.are.equal(200, job.status)
+      local fields = { prompt = "p", dev = { id = "a/b", duration = 0, queue = 0 } }
+      assert.are.equal(200, call("POST", "/v1/videos", fields, key).status)
       local response = call("GET", "/files/a%2Fb.mp4")
       assert.are.same({ 200, "video/mp4" }, { response.status, response.headers["content-type"] })
       assert.are.equal(404, call("GET", "/files/none.mp4").status)

@@ -54,7 +54,8 @@ describe("the mode", function()
 
   -- Whether a response is the file.
   local function is_film(response)
-    return response.status == 200 and response.headers["content-type"] == "video/mp4" and response.bytes == FILM
+    local is_video = response.headers["content-type"] == "video/mp4"
+    return response.status == 200 and is_video and response.bytes == FILM
   end
 
   before_each(function()
