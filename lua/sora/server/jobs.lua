@@ -106,9 +106,9 @@ function Store:create(fields, dev)
     size = fields.size,
     seconds = fields.seconds,
     remixed_from_video_id = fields.remixed_from_video_id,
-    webhook_url = fields.webhook_url,
-    webhook_secret = dev.webhook_secret,
   }
+  -- not above: the constructor makes room for all its fields, also for those that are nil
+  job.webhook_url, job.webhook_secret = fields.webhook_url, dev.webhook_secret
   self.by_id[job.id] = job
   job.older = self.newest
   if self.newest then

@@ -339,7 +339,7 @@ local list = {
     name = "media-urls",
     text = "the URL stands in outcome.media_urls[], among URLs of other things; /content answers 404",
     video = when_completed(function(about)
-      local other = about.url:gsub("[^/]*$", "none")
+      local other = about.url:gsub("[^/]+$", "none")
       return { outcome = { media_urls = { about.url } }, thumbnail_url = other .. ".jpg",
         input = { image_url = other .. ".png" }, poll_url = other, callback_url = other }
     end),
