@@ -31,6 +31,7 @@ build = {
         "src/base/base64.c",
         "src/base/buffer.c",
         "src/base/json_numbers.c",
+        "src/base/media.c",
         "src/base/part_file.c",
         "src/base/sys_posix.c",
         "src/core.c",

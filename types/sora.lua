@@ -124,8 +124,8 @@
 ---@class sora.InputFile
 ---@field path? string of a file, which is read while it is sent
 ---@field data? string the bytes of the file
----@field filename? string the name sent to the server
----@field content_type? string such as `"image/png"`
+---@field filename? string the name sent to the server; for `data` without one it is made of the field and the type
+---@field content_type? string such as `"image/png"`; else told by the name's extension, or by the first bytes
 
 ---A file, a URL or data URL, or the id of something on the server.
 ---@alias sora.Reference string|sora.InputFile|{ image_url: string }|{ file_id: string }|{ id: string }

@@ -46,8 +46,8 @@ end
 -- where that cannot be paid for twice; after an error with `ambiguous = true` the server may have the job.
 -- @function Client:create_video
 -- @tparam table params `prompt`, `model`, `seconds`, `size`, `input_reference`, …; other fields are sent as
--- they are, and those of `extra_body` unchecked; a file is { path = } or { data =, filename =, content_type =
--- }
+-- they are, and those of `extra_body` unchecked; a file is { path = } or { data = }, with `filename` and
+-- `content_type` where its name and its first bytes do not tell them
 -- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it,
 -- `label` is for the journal
 -- @treturn[1] table the job as the server answers

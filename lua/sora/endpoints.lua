@@ -219,7 +219,7 @@ local function add_parts(parts, name, value, who)
   for _, file in ipairs(files or {}) do
     check_file(name, file, who)
     parts[#parts + 1] = { name = name, path = file.path, data = file.data, content_type = file.content_type,
-      filename = file.filename or (file.data and name) or nil }
+      filename = file.filename or (file.data and "") or nil } -- C makes a name of ""
   end
   if not files then add_text(parts, name, value, who) end
 end

@@ -112,6 +112,59 @@ describe("a create with a file", function()
     assert.same({ "", "empty.mp4" }, { parts.empty.body, parts.empty.filename })
   end)
 
+  local HEADS = {
+    { "image/png", "\137PNG\r\n\26\n", ".png" },
+    { "image/jpeg", "\255\216\255\224\0\16JFIF", ".jpg" },
+    { "image/gif", "GIF89a\1\0", ".gif" },
+    { "image/webp", "RIFF\36\0\0\0WEBPVP8 ", ".webp" },
+    { "image/avif", "\0\0\0\32ftypavif", ".avif" },
+    { "image/heic", "\0\0\0\32ftypheic", ".heic" },
+    { "video/mp4", answers.MP4, ".mp4" },
+    { "video/quicktime", "\0\0\0\20ftypqt  \0\0\0\0", ".mov" },
+    { "video/webm", "\26\69\223\163\159\66\134\129\1", ".webm" },
+    { "application/octet-stream", "RIFF\36\0\0\0WAVE", "" },
+    { "application/octet-stream", "text", "" },
+    { "application/octet-stream", "", "" },
+  }
+
+  it("tells the type of a file by its extension", function()
+    for name, kind in pairs { ["a.png"] = "image/png", ["A.JPG"] = "image/jpeg", ["a.jpeg"] = "image/jpeg",
+      ["a.webp"] = "image/webp", ["a.gif"] = "image/gif", ["a.b.mp4"] = "video/mp4", ["a.m4v"] = "video/mp4",
+      ["a.mov"] = "video/quicktime", ["a.webm"] = "video/webm" } do
+      files:write(name, "1")
+      local parts = sent { ref = { path = files:at(name) }, memory = { data = "1", filename = name } }
+      assert.same({ kind, name, "1" }, { parts.ref.content_type, parts.ref.filename, parts.ref.body })
+      assert.same({ kind, name }, { parts.memory.content_type, parts.memory.filename })
+    end
+    files:write("a.png", "1")
+    local parts = sent { ref = { path = files:at "a.png", filename = "b" } }
+    assert.same({ "image/png", "b" }, { parts.ref.content_type, parts.ref.filename })
+  end)
+
+  it("tells the type of a file without a known extension by its first bytes", function()
+    for _, row in ipairs(HEADS) do
+      local kind, bytes, extension = row[1], row[2], row[3]
+      files:write("film", bytes)
+      files:write("film.part", bytes)
+      files:run "ln -sf film link"
+      local parts = sent { one = { path = files:at "film" }, two = { path = files:at "film.part" },
+        three = { path = files:at "link" }, four = { data = bytes, filename = "frame" },
+        input_reference = { data = bytes } }
+      for name, filename in pairs { one = "film", two = "film.part", three = "link", four = "frame",
+        input_reference = "input_reference" .. extension } do
+        assert.same({ kind, filename }, { parts[name].content_type, parts[name].filename })
+        assert.is_true(parts[name].body == bytes)
+      end
+    end
+  end)
+
+  it("names bytes after their content_type", function()
+    local parts = sent { ref = { data = "x", content_type = "image/webp" },
+      other = { data = "x", content_type = "image/x-new" } }
+    assert.same({ "ref.webp", "image/webp" }, { parts.ref.filename, parts.ref.content_type })
+    assert.same({ "other", "image/x-new" }, { parts.other.filename, parts.other.content_type })
+  end)
+
   it("escapes quotes in names", function()
     local parts, names = sent { ref = { data = "1", filename = 'a"; name="b' }, ['n"; x="y'] = "2" }
     assert.equal(2, #names)

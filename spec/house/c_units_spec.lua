@@ -15,6 +15,7 @@ local UNITS = {
   buffer = { "src/base/buffer.c" },
   headers = { "src/http/headers.c", "src/base/buffer.c" },
   json_numbers = { "src/base/json_numbers.c", "src/base/buffer.c" },
+  media = { "src/base/media.c" },
   part_file = { "src/base/part_file.c", "src/base/sys_posix.c" },
   redact = { "src/http/redact.c", "src/base/buffer.c", "src/http/headers.c" },
   retry = { "src/http/retry.c" },

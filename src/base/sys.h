@@ -60,8 +60,9 @@ enum sys_kind sys_file_kind(const char *path, unsigned *mode);
  * symbolic link (ELOOP), never waits; EWOULDBLOCK: another process or descriptor has the lock. A descriptor, or -1. */
 int sys_file_own(const char *path);
 
-/* Whether the path can be opened for reading and is not a folder. */
-int sys_file_check(const char *path);
+/* Reads the beginning of a regular file, also through symbolic links; how many bytes, or -1. Never waits; for what is
+ * no regular file errno is EINVAL, or EISDIR. */
+long sys_file_peek(const char *path, char *data, size_t size);
 
 /* Writes all bytes; *written says how many were, also after a failure. */
 int sys_file_write(int fd, const char *data, size_t size, long long *written);

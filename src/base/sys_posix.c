@@ -168,18 +168,21 @@ int sys_file_own(const char *path) {
   return -1;
 }
 
-int sys_file_check(const char *path) {
+long sys_file_peek(const char *path, char *data, size_t size) {
   struct stat info;
+  ssize_t len = -1;
   int code = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
   if (fd < 0) return -1;
-  if (fstat(fd, &info) != 0) {
-    code = errno;
-  } else if (!S_ISREG(info.st_mode)) {
+  if (fstat(fd, &info) == 0 && !S_ISREG(info.st_mode)) {
     code = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
+  } else {
+    do len = read(fd, data, size);
+    while (len < 0 && errno == EINTR);
+    if (len < 0) code = errno;
   }
   close(fd);
   errno = code;
-  return code == 0 ? 0 : -1;
+  return (long)len;
 }
 
 int sys_file_write(int fd, const char *data, size_t size, long long *written) {

@@ -8,7 +8,8 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
-/* One part: `data`, or the file at `path`; fields that are not given are NULL. */
+/* One part: `data`, or the file at `path`; fields that are not given are NULL. A part with a path or a filename is a
+ * file; its type is told by its name or its first bytes, and the filename "" is made of `name` and the type. */
 struct form_part {
   char *name, *data, *path, *filename, *type;
   size_t len; /* of `data` */
