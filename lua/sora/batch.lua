@@ -14,6 +14,7 @@ local machine = require "sora.wait.machine"
 local normalize = require "sora.normalize"
 local options = require "sora.options"
 local pump = require "sora.pump"
+local values = require "sora.normalize.values"
 
 core.own()
 
@@ -69,7 +70,7 @@ local function canonical(value, parts)
     end
     parts[#parts + 1] = "}"
   elseif kind == "number" then
-    parts[#parts + 1] = ("n%.17g;"):format(value)
+    parts[#parts + 1] = "n" .. json.number(value, "%.17g") .. ";"
   elseif kind == "string" then
     parts[#parts + 1] = ("s%d:%s"):format(#value, value)
   else
@@ -85,7 +86,7 @@ end
 
 -- "A fox, in the snow" → "a-fox-in-the-snow"
 local function slug(prompt)
-  local text = (prompt or ""):lower():gsub("[^%w]+", "-"):gsub("^-", ""):sub(1, SLUG):gsub("-$", "")
+  local text = values.lower(prompt or ""):gsub("[^%w]+", "-"):gsub("^-", ""):sub(1, SLUG):gsub("-$", "")
   return text == "" and "video" or text
 end
 

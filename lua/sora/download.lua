@@ -14,6 +14,7 @@ local json = require "sora.json"
 local normalize = require "sora.normalize"
 local pump = require "sora.pump"
 local task = require "sora.task"
+local values = require "sora.normalize.values"
 
 core.own()
 
@@ -270,7 +271,7 @@ end
 
 -- Whether the file is known to be gone for good.
 local function is_gone(self, err)
-  local code = tostring(err.code):lower()
+  local code = values.lower(tostring(err.code))
   local expires = self.completed and self.completed.expires_at
   return err.status == 410 or code:find("expired", 1, true) or code:find("gone", 1, true)
     or type(expires) == "number" and expires > 0 and expires < os.time()

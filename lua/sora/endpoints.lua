@@ -8,6 +8,7 @@ local core = require "sora.core"
 local json = require "sora.json"
 local normalize = require "sora.normalize"
 local options = require "sora.options"
+local values = require "sora.normalize.values"
 
 core.own()
 
@@ -289,7 +290,7 @@ local PICTURES = { png = true, jpg = true, jpeg = true, webp = true, gif = true,
 
 local function is_file_name(value)
   if type(value) ~= "string" or value:find("%s") or value:find("^%a[%w+.-]+:") then return false end
-  return PICTURES[(value:match("%.(%w+)$") or ""):lower()] == true
+  return PICTURES[values.lower(value:match("%.(%w+)$") or "")] == true
 end
 
 local FILE_NAME = "%s: '%s' is the name of a file; to send the file, write { path = '%s' }; a name that the "

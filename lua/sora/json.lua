@@ -4,19 +4,19 @@
 -- @module sora.json
 -- @local
 
-local cjson = require("cjson.safe").new()
 local core = require "sora.core"
 
+local cjson = core.cjson
 local json = { null = cjson.null }
 
--- cjson writes 14 digits of a number, so a longer integer passes through it as a string that begins with a
--- mark, and its quotes are removed afterwards. The mark holds an address and a time, so no text has it by
--- chance.
+-- cjson writes 14 digits of a number, with the decimal point of the locale. So a longer integer and a fraction
+-- pass through it as strings that begin with a mark, and the quotes are removed afterwards. The mark holds an
+-- address and a time, so no text has it by chance.
 local PLAIN = 1e14
 local MAX_DEPTH = 100 -- tables in tables
 local MARK = ("integer %s %.6f "):format(tostring({}):gsub("%W", ""), core.now())
 local ESCAPED = MARK:gsub("%p", "%%%0")
-local MARKED = '"' .. ESCAPED .. '(%-?%d+)"'
+local MARKED = '"' .. ESCAPED .. '(%-?%d[%d.e+-]*)"'
 
 -- An empty array passes through cjson like that, too, because cjson writes an empty table as an object.
 local EMPTY = MARK .. "array"
@@ -37,8 +37,22 @@ local function is_integer(value)
 end
 
 local function is_long(value)
-  return type(value) == "number" and (value >= PLAIN or value <= -PLAIN)
+  return (value >= PLAIN or value <= -PLAIN)
     and (is_integer(value) or (value % 1 == 0 and value >= -2 ^ 63 and value < 2 ^ 63))
+end
+
+--- Returns the text of a number that is finite, with a '.' in any locale.
+-- @tparam number value
+-- @tparam string format of `string.format`
+function json.number(value, format)
+  return (format:format(value):gsub("[^%da-z+-]+", "."))
+end
+
+-- Returns the digits of a number that cjson might write wrong.
+local function digits(value)
+  if type(value) ~= "number" then return nil end
+  if is_long(value) then return is_integer(value) and tostring(value) or ("%.0f"):format(value) end
+  if value % 1 ~= 0 and value - value == 0 then return json.number(value, "%.14g") end
 end
 
 local mark
@@ -63,9 +77,11 @@ local function mark_array(list, depth)
   return copy
 end
 
--- Returns a copy in which long integers and empty arrays are marked, or nil and what cannot be written.
+-- Returns a copy in which long integers, fractions and empty arrays are marked, or nil and what cannot be
+-- written.
 function mark(value, depth)
-  if is_long(value) then return MARK .. (is_integer(value) and tostring(value) or ("%.0f"):format(value)) end
+  local text = digits(value)
+  if text then return MARK .. text end
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then return nil, "nested too deeply" end
   if is_array(value) then return mark_array(value, depth) end

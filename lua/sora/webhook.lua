@@ -7,6 +7,7 @@
 local core = require "sora.core"
 local json = require "sora.json"
 local options = require "sora.options"
+local values = require "sora.normalize.values"
 
 core.own()
 
@@ -23,7 +24,7 @@ end
 local function lookup(headers, name)
   if type(headers) == "function" then return headers(name) end
   for given, value in pairs(headers) do
-    if type(given) == "string" and given:lower() == name then
+    if type(given) == "string" and values.lower(given) == name then
       return type(value) == "table" and value[1] or value
     end
   end

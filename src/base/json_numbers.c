@@ -1,10 +1,12 @@
-/* json_numbers.c - finds the numbers that a decoder into doubles would get wrong; see json_numbers.h. */
+/* json_numbers.c - finds what a decoder would get wrong or refuse; see json_numbers.h. */
 #include "base/json_numbers.h"
 
 #include <string.h>
 
-#define EXACT_DIGITS 15    /* every integer of so many digits is a double */
-#define LARGEST_DIGITS 308 /* the largest double has one more */
+#define EXACT_DIGITS 15 /* every integer of so many digits is a double */
+#define ESCAPE 6        /* bytes of "\\ud83d" */
+
+/* --- numbers ----------------------------------------------------------------- */
 
 /* Returns the end of the string that begins at `at`. A quote is escaped by an odd number of backslashes. */
 static const char *skip_string(const char *at, const char *end) {
@@ -22,37 +24,23 @@ static const char *skip_digits(const char *at, const char *end) {
   return at;
 }
 
-/* Returns the end of the number that begins at `at`. *inexact: it needs a mark. The grammar is RFC 8259's, section 6,
- * except that leading zeros are allowed, as in cjson. */
-static const char *read_number(const char *at, const char *end, int floats, int *inexact) {
-  const char *whole = at + (*at == '-'), *point = skip_digits(whole, end), *stop = point, *zeros = point;
-  int valid = point > whole, integer = 1, exponent = 0;
+/* Returns the end of the number that begins at `at`. *marked: it needs a mark, as any number does with `all`. The
+ * grammar is RFC 8259's, section 6, except that leading zeros are allowed, as in cjson. */
+static const char *read_number(const char *at, const char *end, int all, int *marked) {
+  const char *whole = at + (*at == '-'), *point = skip_digits(whole, end), *stop = point;
+  int valid = point > whole;
   if (stop < end && *stop == '.') {
-    for (zeros = stop + 1; zeros < end && *zeros == '0';) zeros++;
     stop = skip_digits(point + 1, end);
     valid = valid && stop > point + 1;
-    integer = 0;
   }
   if (stop < end && (*stop == 'e' || *stop == 'E')) {
     const char *digits = stop + 1 + (stop + 1 < end && (stop[1] == '+' || stop[1] == '-'));
     stop = skip_digits(digits, end);
     valid = valid && stop > digits;
-    integer = 0;
-    exponent = 1;
   }
-  if (stop < end && (*stop == '.' || *stop == 'e' || *stop == 'E' || *stop == '-' || *stop == '+')) valid = 0;
-  if (integer) {
-    *inexact = valid && stop - whole > EXACT_DIGITS;
-  } else {
-    *inexact = valid && floats && (exponent || zeros == stop || stop - whole > EXACT_DIGITS);
-  }
+  for (; stop < end && *stop != '\0' && strchr("0123456789.eE+-", *stop) != NULL; stop++) valid = 0;
+  *marked = valid && (all || stop > point || stop - whole > EXACT_DIGITS);
   return stop;
-}
-
-/* Whether a number may be infinite as a double: it has an exponent, or as many digits as the largest double. */
-static int may_overflow(const char *at, const char *end) {
-  return end - at > LARGEST_DIGITS || memchr(at, 'e', (size_t)(end - at)) != NULL ||
-         memchr(at, 'E', (size_t)(end - at)) != NULL;
 }
 
 /* Whether a colon follows: a number there is no value, and as a string it would become a valid key. */
@@ -70,21 +58,67 @@ static int add_marked(const char *copied, const char *number, const char *end, c
              : -1;
 }
 
-int json_numbers_scan(const char *text, size_t len, int integers, const char *mark, struct buffer *out, int *mendable) {
+/* --- surrogates -------------------------------------------------------------- */
+
+/* The UTF-16 code unit of the escape at `at`, "\\uXXXX"; 0: none. */
+static unsigned read_unit(const char *at, const char *end) {
+  static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+  unsigned unit = 0, i;
+  if (end - at < ESCAPE || at[0] != '\\' || at[1] != 'u') return 0;
+  for (i = 2; i < ESCAPE; i++) {
+    const char *digit = memchr(digits, at[i], sizeof digits - 1);
+    if (digit == NULL) return 0;
+    unit = unit * 16 + (unsigned)(digit - digits) % 16;
+  }
+  return unit;
+}
+
+static int is_high(unsigned unit) {
+  return unit >= 0xD800 && unit < 0xDC00;
+}
+
+static int is_low(unsigned unit) {
+  return unit >= 0xDC00 && unit < 0xE000;
+}
+
+/* Replaces the escapes in the string from `at` to `end` that are half a character (RFC 8259, 8.2) by U+FFFD, as
+ * decoders in other languages do. Moves *copied on as the text before them is copied. 0, or -1: memory is out. */
+static int mend_string(const char *at, const char *end, const char **copied, struct buffer *out) {
+  while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL && end - at >= 2) {
+    unsigned unit = read_unit(at, end);
+    if (is_high(unit) && is_low(read_unit(at + ESCAPE, end))) {
+      at += 2 * ESCAPE;
+    } else if (is_high(unit) || is_low(unit)) {
+      if (buffer_add(out, *copied, (size_t)(at - *copied)) != 0 || buffer_puts(out, "\\ufffd") != 0) return -1;
+      *copied = at += ESCAPE;
+    } else {
+      at += 2;
+    }
+  }
+  return 0;
+}
+
+/* --- the text ---------------------------------------------------------------- */
+
+int json_numbers_scan(const char *text, size_t len, int integers, int all, const char *mark, struct buffer *out,
+                      int *mendable) {
   const char *at = text, *end = text + len, *copied = text;
+  int escapes = memchr(text, '\\', len) != NULL;
   *mendable = 0;
   while (at < end) {
     const char *start = at;
-    int inexact = 0;
+    int marked = 0;
     if (*start == '"') {
       at = skip_string(start, end);
+      if (escapes && mend_string(start, at, &copied, out) != 0) return -1;
     } else if (*start == '-' || (*start >= '0' && *start <= '9')) {
-      at = read_number(start, end, integers, &inexact);
-      if (inexact && !is_key(at, end)) {
+      at = read_number(start, end, all, &marked);
+      marked = marked && !is_key(at, end);
+      if (marked) {
         if (add_marked(copied, start, at, mark, out) != 0) return -1;
         copied = at;
       }
-      if (integers || copied == at || may_overflow(start, at)) *mendable = 1;
+      if (integers || marked || skip_digits(start + (*start == '-'), end) != at) *mendable = 1;
     } else {
       if ((*start | 0x20) == 'n' || (*start | 0x20) == 'i') *mendable = 1; /* null, NaN, Infinity in any case */
       at++;

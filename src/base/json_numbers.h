@@ -1,17 +1,19 @@
-/* json_numbers.h - finds the numbers in JSON text that a decoder into doubles would get wrong.
+/* json_numbers.h - finds what a JSON decoder into doubles would get wrong or refuse.
  *
- * lua-cjson reads every number as a double: 9007199254740993 loses its last digit, and 4.0 looks like 4. The few
- * numbers that this would change are marked: written as strings that begin with a mark, which the binding turns back
- * into numbers. Invariants: text without such numbers is not copied; text that is not JSON does not become JSON. */
+ * lua-cjson reads every number as a double, by strtod, which knows the locale's decimal point alone: 9007199254740993
+ * loses its last digit, 4.0 looks like 4, 37.5 may be an error, and [1,5] may be 1.5. So numbers are marked: written as
+ * strings that begin with a mark, which the binding turns back into numbers. Half a character ("\\ud83d" alone) becomes
+ * U+FFFD. Invariants: text without these is not copied; text that is not JSON does not become JSON. */
 #ifndef SORA_JSON_NUMBERS_H
 #define SORA_JSON_NUMBERS_H
 
 #include "base/buffer.h"
 
-/* Scans the text. 0: no number needs a mark; 1: `out` holds the marked text; -1: memory is out. With `integers`, the
- * decoder's user tells integers from floats, so numbers such as 4.0 and 1e3 are marked too. `mark` is a string that no
- * answer can know. *mendable: the decoded value may hold what the binding must look at: nulls, numbers, or
- * what cjson takes for one. */
-int json_numbers_scan(const char *text, size_t len, int integers, const char *mark, struct buffer *out, int *mendable);
+/* Scans the text. 0: it is right as it is; 1: `out` holds the text to decode; -1: memory is out. Marks all numbers but
+ * integers of up to 15 digits, and those, too, with `all`: for a locale without '.'. `mark` is a string that no answer
+ * can know. *mendable: the decoded value may hold what the binding must look at: marks, nulls, what cjson takes for a
+ * number (NaN), and integers if its Lua has `integers`. */
+int json_numbers_scan(const char *text, size_t len, int integers, int all, const char *mark, struct buffer *out,
+                      int *mendable);
 
 #endif

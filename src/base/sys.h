@@ -1,4 +1,4 @@
-/* sys.h - what sora needs of the operating system: clock, random numbers, once, forks, files, sockets, HMAC.
+/* sys.h - what sora needs of the operating system: clock, random numbers, locale, once, forks, files, sockets, HMAC.
  *
  * Owns all feature macros and platform #ifdefs of the C code, except those of the pollers: sys_posix.c implements
  * this page for POSIX. Invariant: nothing here is inherited by a child process that runs another program. */
@@ -19,6 +19,18 @@ double sys_random(uint64_t *seed);
 
 /* A seed that differs between processes and between addresses. */
 uint64_t sys_seed(const void *address);
+
+/* --- numbers, whatever the locale --------------------------------------------------------------------------------- */
+
+/* Reads a decimal number with a '.', such as "-2.5e-3". */
+double sys_read_number(const char *text);
+
+/* The locale's decimal point: what printf writes, and Lua's tostring. */
+const char *sys_decimal_point(void);
+
+/* Puts this thread, and no other, into the C locale; gives what sys_leave_c_locale takes to go back. */
+void *sys_enter_c_locale(void);
+void sys_leave_c_locale(void *before);
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 

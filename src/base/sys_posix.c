@@ -1,10 +1,12 @@
 /* sys_posix.c - sys.h for POSIX: Linux, macOS, the BSDs. */
-#define _GNU_SOURCE /* O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE, flock, sync_file_range */
+#define _GNU_SOURCE /* newlocale, O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE, flock, sync_file_range */
 #include "base/sys.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -42,6 +44,33 @@ double sys_random(uint64_t *seed) {
 
 uint64_t sys_seed(const void *address) {
   return ((uint64_t)(uintptr_t)address ^ (uint64_t)(sys_clock() * 1e9) ^ (uint64_t)getpid() << 40) | 1;
+}
+
+/* --- numbers, whatever the locale --------------------------------------------------------------------------------- */
+
+const char *sys_decimal_point(void) {
+  return nl_langinfo(RADIXCHAR);
+}
+
+/* The C locale needs no memory, so it is there; without it the thread stays in its own. */
+void *sys_enter_c_locale(void) {
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  return uselocale(c);
+}
+
+void sys_leave_c_locale(void *before) {
+  locale_t c = uselocale((locale_t)before);
+  if (c != (locale_t)before) freelocale(c);
+}
+
+double sys_read_number(const char *text) {
+  void *before;
+  double value;
+  if (strcmp(sys_decimal_point(), ".") == 0) return strtod(text, NULL);
+  before = sys_enter_c_locale();
+  value = strtod(text, NULL);
+  sys_leave_c_locale(before);
+  return value;
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */

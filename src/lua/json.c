@@ -6,7 +6,6 @@
  * module is looked up by name after the module is loaded. */
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json_numbers.h"
@@ -16,6 +15,8 @@
 #define DECODE_FIELD "sora.decode"
 #define READERS_FIELD "sora.readers"
 #define MARK_LEN 19
+#define BOM "\xEF\xBB\xBF"
+#define BOM_LEN 3
 #define MAX_EXACT 9007199254740992.0 /* 2^53 */
 
 /* "\001n:" and 16 digits that no server can foresee: an answer can't hold it by design or by chance. */
@@ -34,26 +35,35 @@ static int is_finite(lua_Number n) {
   return n - n == 0;
 }
 
-/* Pushes the number that a marked string stands for; an integer that no Lua number holds stays a string. */
-static void push_marked(lua_State *L, const char *digits) {
+/* Pushes the integer that a marked string stands for; one that no Lua number holds stays a string. */
+static void push_integer(lua_State *L, const char *digits) {
 #if COMPAT_HAS_INTEGERS
-  if (lua_stringtonumber(L, digits) == 0) {
-    lua_pushstring(L, digits);
-  } else if (!lua_isinteger(L, -1) && digits[strcspn(digits, ".eE")] == '\0') {
-    lua_pop(L, 1); /* an integer beyond 64 bits */
-    lua_pushstring(L, digits);
-  } else if (!is_finite(lua_tonumber(L, -1))) {
-    lua_pop(L, 1);
-    lua_pushnil(L);
+  if (lua_stringtonumber(L, digits) != 0) {
+    if (lua_isinteger(L, -1)) return;
+    lua_pop(L, 1); /* beyond 64 bits */
   }
 #else
-  double value = strtod(digits, NULL);
+  double value = sys_read_number(digits);
   if (value > -MAX_EXACT && value < MAX_EXACT) {
     lua_pushnumber(L, value);
-  } else {
-    lua_pushstring(L, digits);
+    return;
   }
 #endif
+  lua_pushstring(L, digits);
+}
+
+static void push_marked(lua_State *L, const char *digits) {
+  double value;
+  if (digits[strcspn(digits, ".eE")] == '\0') {
+    push_integer(L, digits);
+    return;
+  }
+  value = sys_read_number(digits);
+  if (is_finite(value)) {
+    lua_pushnumber(L, value);
+  } else {
+    lua_pushnil(L);
+  }
 }
 
 /* Pushes what the value on top should have been and returns 1; 0 when it is right as it is. */
@@ -104,8 +114,10 @@ static void mend(lua_State *L, int marked) {
 
 int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scratch) {
   int marked, mendable;
+  if (len >= BOM_LEN && memcmp(text, BOM, BOM_LEN) == 0) text += BOM_LEN, len -= BOM_LEN;
   scratch->len = 0;
-  marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, mark, scratch, &mendable);
+  marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, strcmp(sys_decimal_point(), ".") != 0, mark, scratch,
+                             &mendable);
   if (marked < 0) return raise_memory(L);
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   if (marked) {
@@ -174,11 +186,8 @@ void json_read(lua_State *L, enum json_reader reader) {
   lua_pop(L, 1);
 }
 
-void json_open(lua_State *L) {
-  static sys_once_flag once = SYS_ONCE_INIT;
-  static const luaL_Reg functions[] = {{"decode_json", decode_json}, {"use_readers", use_readers}, {NULL, NULL}};
-  sys_once(&once, make_mark);
-  compat_setfuncs(L, functions);
+/* Pushes an instance of cjson of our own. */
+static int new_cjson(lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "cjson.safe");
   lua_call(L, 1, 1);
@@ -191,7 +200,28 @@ void json_open(lua_State *L) {
   } else {
     lua_pop(L, 1);
   }
+  return 1;
+}
+
+/* cjson ends the process where the decimal point has several bytes. It asks for it here alone, and keeps it for all its
+ * instances, so in other locales it has to see the true one. */
+static void push_cjson(lua_State *L) {
+  int is_wide = strlen(sys_decimal_point()) > 1, raised;
+  void *before = is_wide ? sys_enter_c_locale() : NULL;
+  lua_pushcfunction(L, new_cjson);
+  raised = lua_pcall(L, 0, 1, 0);
+  if (is_wide) sys_leave_c_locale(before);
+  if (raised) lua_error(L);
+}
+
+/* core.cjson: the instance. */
+void json_open(lua_State *L) {
+  static sys_once_flag once = SYS_ONCE_INIT;
+  static const luaL_Reg functions[] = {{"decode_json", decode_json}, {"use_readers", use_readers}, {NULL, NULL}};
+  sys_once(&once, make_mark);
+  compat_setfuncs(L, functions);
+  push_cjson(L);
   lua_getfield(L, -1, "decode");
   lua_setfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
-  lua_pop(L, 2);
+  lua_setfield(L, -2, "cjson");
 }

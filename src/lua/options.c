@@ -5,6 +5,7 @@
  * no metamethod or finalizer can change meanwhile. */
 #include <string.h>
 
+#include "base/sys.h"
 #include "lua/binding.h"
 
 #define MAX_SECONDS 1e9
@@ -180,6 +181,16 @@ static void add(const struct where *at, struct buffer *b, const char *text, size
   if (buffer_add(b, text, len) != 0) raise_memory(at->L);
 }
 
+/* The text of the string or number on top, which it replaces; a number's has a '.' in any locale. */
+static const char *take_text(lua_State *L, size_t *len) {
+  int is_number = lua_type(L, -1) == LUA_TNUMBER;
+  const char *text = lua_tolstring(L, -1, len), *point = sys_decimal_point();
+  if (!is_number || strcmp(point, ".") == 0) return text;
+  luaL_gsub(L, text, point, ".");
+  lua_replace(L, -2);
+  return lua_tolstring(L, -1, len);
+}
+
 /* { name = value }, as lines. */
 static void read_headers(const struct where *at, void *target) {
   lua_State *L = at->L;
@@ -192,7 +203,7 @@ static void read_headers(const struct where *at, void *target) {
     if (lua_type(L, -2) != LUA_TSTRING || !(lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER))
       bad(at, "must map names to strings");
     name = lua_tolstring(L, -2, &name_len);
-    value = lua_tolstring(L, -1, &value_len);
+    value = take_text(L, &value_len);
     if (!is_token(name, name_len)) bad(at, "has a name that is no header name (RFC 9110, 5.1)");
     if (has_control(value, value_len)) bad(at, lua_pushfstring(L, "has a control character in '%s'", name));
     add(at, lines, name, name_len);
@@ -203,9 +214,7 @@ static void read_headers(const struct where *at, void *target) {
   }
 }
 
-static void add_encoded(const struct where *at, struct buffer *b, int index) {
-  size_t len;
-  const char *text = lua_tolstring(at->L, index, &len);
+static void add_encoded(const struct where *at, struct buffer *b, const char *text, size_t len) {
   if (buffer_add_encoded(b, text, len, "") != 0) raise_memory(at->L);
 }
 
@@ -217,16 +226,20 @@ static void read_query(const struct where *at, void *target) {
   lua_pushnil(L);
   while (lua_next(L, at->value)) {
     int type = lua_type(L, -1);
+    size_t name_len, value_len;
+    const char *name, *value;
     if (lua_type(L, -2) != LUA_TSTRING || !(type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN))
       bad(at, "must map names to strings, numbers or booleans");
     if (query->len != 0) add(at, query, "&", 1);
-    add_encoded(at, query, -2);
+    name = lua_tolstring(L, -2, &name_len);
+    add_encoded(at, query, name, name_len);
     add(at, query, "=", 1);
     if (type == LUA_TBOOLEAN) {
       lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
       lua_replace(L, -2);
     }
-    add_encoded(at, query, -1);
+    value = take_text(L, &value_len);
+    add_encoded(at, query, value, value_len);
     lua_pop(L, 1);
   }
 }

@@ -32,7 +32,7 @@ local FINE = { ["0"] = true, ["200"] = true, ["201"] = true, ["202"] = true,
 -- @treturn boolean
 function errors.is_fine(value)
   local label = values.label(value)
-  return label ~= nil and FINE[label:lower()] == true
+  return label ~= nil and FINE[values.lower(label)] == true
 end
 
 --- Tells whether an `error` means that there is none: code 0, or the text "success".
@@ -48,7 +48,7 @@ end
 -- @treturn string|nil as text: 500 gives "500"
 function errors.code(value)
   local label = values.label(value)
-  if label and not FINE[label:lower()] then return label end
+  if label and not FINE[values.lower(label)] then return label end
   return nil
 end
 
@@ -307,7 +307,7 @@ local function element(markup, lowered, name)
 end
 
 local function say_markup(markup)
-  local lowered = markup:lower()
+  local lowered = values.lower(markup)
   local code, s = element(markup, lowered, "code"), element(markup, lowered, "message")
   if code and s then return code .. ": " .. s end
   return element(markup, lowered, "title") or s or code or element(markup, lowered, "h1")

@@ -71,12 +71,12 @@ local NO_VIDEO = { image = true, audio = true, thumbnail = true, cover = true, p
 -- "image_to_video" is a kind of job.
 local function may_be_video(layer)
   local kind = pick(layer, KIND, values.text)
-  return not (kind and NO_VIDEO[kind:lower():match("^[^/]*")])
+  return not (kind and NO_VIDEO[values.lower(kind):match("^[^/]*")])
 end
 
 -- Only a field that is named for a URL may hold a relative one: "/outputs/r1.mp4" elsewhere is a path.
 local read_url = each(function(value, name)
-  return values.url(value, name:lower():find("ur[li]") ~= nil)
+  return values.url(value, values.lower(name):find("ur[li]") ~= nil)
 end)
 
 -- Trusts a field named for base64; elsewhere (`videos` may hold ids) the text itself must look like a media

@@ -21,7 +21,7 @@ function tree.names(list)
   local names = {}
   for name in list:gmatch("%S+") do
     names[#names + 1] = name
-    local camel = name:gsub("_(%a)", string.upper)
+    local camel = name:gsub("_(%l)", function(letter) return string.char(letter:byte() - 32) end)
     if camel ~= name then names[#names + 1] = camel end
   end
   return names

@@ -9,6 +9,21 @@ local values = {}
 local floor, huge = math.floor, math.huge
 local math_type = math.type or function() return nil end
 
+-- Not string.lower, which follows the locale: in Turkish, "FAILED" keeps its "I".
+local LOWER = {}
+for byte = ("A"):byte(), ("Z"):byte() do LOWER[string.char(byte)] = string.char(byte + 32) end
+
+--- Returns a text with its ASCII letters in lower case, in any locale.
+function values.lower(s)
+  if not s:find("[A-Z]") then return s end
+  return (s:gsub("[A-Z]", LOWER))
+end
+
+-- Reads a decimal number with a '.'; the tonumber of Lua 5.1 wants the locale's decimal point.
+local function to_number(s)
+  return tonumber(s) or tonumber((s:gsub("%.", (("%.1f"):format(0.5):gsub("%d", "")))))
+end
+
 --- Removes the blanks around a string. Never scans the middle: a payload may be many megabytes.
 -- @tparam string s
 -- @treturn string
@@ -52,7 +67,7 @@ function values.number(value)
     local s = values.trim(value)
     if #s > LONGEST then return nil end
     if not (s:find("^[+-]?%d+%.?%d*$") or s:find("^[+-]?%.%d+$")) then return nil end
-    value = tonumber(s)
+    value = to_number(s)
   end
   if type(value) ~= "number" or not finite(value) then return nil end
   return whole(value)
@@ -115,7 +130,7 @@ end
 local PREFIXES = { "^task", "^job", "^video", "^generation", "^status", "^state" }
 
 local function squeeze(value)
-  return (value:lower():gsub("[%s%-_%.]+", ""))
+  return (values.lower(value):gsub("[%s%-_%.]+", ""))
 end
 
 --- Returns the state that a known word stands for.
@@ -214,11 +229,11 @@ function values.percent(value, name)
   if type(value) == "string" then
     local s = values.trim(value)
     local digits, mark = (#s <= LONGEST and s or ""):match("^(%d*%.?%d*)%s*(%%?)$")
-    value, marked = tonumber(digits or ""), mark == "%"
+    value, marked = to_number(digits or ""), mark == "%"
   end
   if type(value) ~= "number" or not finite(value) or value < 0 then return nil end
   if not marked then
-    local lowered = name:lower()
+    local lowered = values.lower(name)
     local by_name = lowered:find("pct$") or lowered:find("ratio$") or lowered:find("fraction$")
     if by_name and value <= 1 or name == "progress" and value > 0 and value < 1 then
       value = floor(value * 1e4 + 0.5) / 100   -- 0.57 * 100 is 56.99999999999999
@@ -289,7 +304,7 @@ local FILMS = { mp4 = true, mov = true, webm = true, mkv = true, m4v = true }
 
 local function is_image(url)
   local extension = url:match("^[^?#]*"):match("%.(%w+)$")
-  return extension ~= nil and IMAGES[extension:lower()] == true
+  return extension ~= nil and IMAGES[values.lower(extension)] == true
 end
 
 --- Reads a URL that may be the video: http, https or data, and no picture.
