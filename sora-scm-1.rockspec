@@ -30,6 +30,7 @@ build = {
         "src/base/append_file.c",
         "src/base/base64.c",
         "src/base/buffer.c",
+        "src/base/inflate.c",
         "src/base/json_numbers.c",
         "src/base/media.c",
         "src/base/part_file.c",

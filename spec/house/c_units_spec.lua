@@ -14,6 +14,7 @@ local UNITS = {
   base64 = { "src/base/base64.c" },
   buffer = { "src/base/buffer.c" },
   headers = { "src/http/headers.c", "src/base/buffer.c" },
+  inflate = { "src/base/inflate.c", "src/base/buffer.c" },
   json_numbers = { "src/base/json_numbers.c", "src/base/buffer.c" },
   media = { "src/base/media.c" },
   part_file = { "src/base/part_file.c", "src/base/sys_posix.c" },

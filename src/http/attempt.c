@@ -357,6 +357,7 @@ enum attempt_result attempt_end(struct request *r, CURLcode code, double random,
     if (why == NULL) return ATTEMPT_AGAIN;
     request_fail(r, strcmp(why, NO_MEMORY) == 0 ? KIND_TRANSPORT : KIND_API, why);
   }
+  if (r->outcome.code == CURLE_OK) facts.transient = receive_unpack(r);
   if (r->file.expected) count_failures(&r->file);
   facts.attempts = r->file.expected ? r->file.failures : r->attempts;
   if (r->outcome.code != CURLE_OK) {

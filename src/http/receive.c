@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/inflate.h"
+#include "base/media.h"
 #include "base/part_file.h"
 #include "base/sys.h"
 #include "http/headers.h"
@@ -17,6 +19,9 @@
 #define MAX_PENDING (256 * 1024)   /* bytes queued for a sink before the transfer is paused */
 #define FILM_HEAD 8                /* bytes that tell a film */
 #define NEVER 1000000L             /* s */
+#define KEPT_HEAD 1024             /* bytes of memory kept after a file's head */
+#define MAX_ENCODING 32            /* bytes of the name of an encoding */
+#define COMPRESSED "the server sent the file compressed, though it was not asked to"
 #define CHANGED "the file changed in the middle of the download"
 
 static int is_success(int status) {
@@ -57,14 +62,50 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
   return buffer_add(headers, line, len) == 0 ? len : 0;
 }
 
+static int fail(struct request *r, enum failure_kind kind, const char *message) {
+  request_fail(r, kind, message);
+  return -1;
+}
+
+/* Fails if the answer is larger than `most` bytes. 0 or -1. */
+static int fail_above(struct request *r, size_t len, size_t most) {
+  char text[80];
+  if (len <= most) return 0;
+  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
+  return fail(r, KIND_TOO_LARGE, text);
+}
+
+/* --- compressed answers ----------------------------------------------------------- */
+
+/* libcurl decodes nothing that it has not asked for, and to ask would cost each request. */
+enum packing { PACKING_NONE, PACKING_KNOWN, PACKING_UNKNOWN };
+
+static int is_word(const char *a, const char *b) {
+  return strlen(a) == strlen(b) && headers_same(a, b, strlen(b));
+}
+
+/* Tells how bytes are compressed, and what the server calls that. The bytes count more than the label, which some
+ * servers get wrong ("utf-8"), and some leave to a file that is not compressed. */
+static enum packing packing_of(const struct request *r, const char *data, size_t len, char label[MAX_ENCODING]) {
+  label[0] = '\0';
+  if (inflate_is_gzip(data, len)) return PACKING_KNOWN;
+  if (len == 0 || memchr("{[<\" \t\r\n\xEF", *data, 9) != NULL || media_of_bytes(data, len) != NULL ||
+      !headers_copy(&r->outcome.headers, "content-encoding", label, MAX_ENCODING))
+    return PACKING_NONE;
+  if (is_word(label, "deflate")) return PACKING_KNOWN;
+  return is_word(label, "br") || is_word(label, "zstd") || is_word(label, "compress") ? PACKING_UNKNOWN : PACKING_NONE;
+}
+
 /* --- files ---------------------------------------------------------------------- */
 
-/* Tells a file from JSON, HTML or XML, which never become a file: by the type, or by the first byte that is neither
- * blank nor part of a byte order mark. */
+/* Tells a file from JSON, HTML, XML and what is compressed, which never become a file: by the type, or by the first
+ * bytes that are neither blank nor a byte order mark. */
 static enum content sniff(const struct request *r, const char *data, size_t len) {
-  char type[64] = "";
+  char type[64] = "", label[MAX_ENCODING];
   headers_copy(&r->outcome.headers, "content-type", type, sizeof type);
   if (headers_same(type, "application/json", 16) || headers_same(type, "text/", 5)) return CONTENT_TEXT;
+  if (packing_of(r, data, len, label) != PACKING_NONE) return CONTENT_TEXT;
+  if (len == 1 && *data == '\x1F') return CONTENT_UNKNOWN; /* perhaps gzip */
   while (len > 0 && memchr(" \t\r\n\xEF\xBB\xBF", *data, 7) != NULL) data++, len--;
   if (len == 0) return CONTENT_UNKNOWN;
   return memchr("{[<", *data, 3) != NULL ? CONTENT_TEXT : CONTENT_FILE;
@@ -79,11 +120,6 @@ static enum content sniff_film(const struct request *r, const char *data, size_t
   if (headers_same(type, "video/", 6)) return CONTENT_FILE;
   if (len < FILM_HEAD) return CONTENT_UNKNOWN;
   return memcmp(data + 4, "ftyp", 4) == 0 || memcmp(data, "\x1A\x45\xDF\xA3", 4) == 0 ? CONTENT_FILE : CONTENT_TEXT;
-}
-
-static int fail(struct request *r, enum failure_kind kind, const char *message) {
-  request_fail(r, kind, message);
-  return -1;
 }
 
 /* Fails with what went wrong at the part file. */
@@ -244,12 +280,14 @@ static int keep_bytes(struct request *r, const char *data, size_t len) {
 
 static size_t keep_answer(struct request *r, const char *data, size_t len) {
   size_t most = r->endpoint->limits.max_response_bytes;
-  char text[80];
+  struct buffer *body = &r->outcome.body;
   if (r->takes_film && r->file.content == CONTENT_FILE) most = SIZE_MAX;
-  if (len <= most - r->outcome.body.len) return buffer_add(&r->outcome.body, data, len) == 0 ? len : 0;
-  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
-  request_fail(r, KIND_TOO_LARGE, text);
-  return 0;
+  if (r->file.expected && len > most - body->len && inflate_is_gzip(body->data, body->len)) {
+    request_fail(r, KIND_API, COMPRESSED);
+    return 0;
+  }
+  if (fail_above(r, body->len + len, most) != 0) return 0;
+  return buffer_add(body, data, len) == 0 ? len : 0;
 }
 
 /* Keeps the answer to a create, which may be the film. */
@@ -261,29 +299,25 @@ static size_t keep_created(struct request *r, const char *data, size_t len) {
   return keep_answer(r, data, len);
 }
 
-/* Keeps bytes where a file is expected. Until its content is known, they are in the outcome's body. */
+/* Keeps the first bytes where a file is expected, until they tell what it is. 0 or -1. */
+static int keep_head(struct request *r, const char *data, size_t len) {
+  struct buffer *body = &r->outcome.body;
+  if (buffer_add(body, data, len) != 0) return -1;
+  r->file.content = r->takes_film ? sniff_film(r, body->data, body->len) : sniff(r, body->data, body->len);
+  if (r->file.content != CONTENT_FILE) return fail_above(r, body->len, r->endpoint->limits.max_response_bytes);
+  if (start_file(r) != 0 || keep_bytes(r, body->data, body->len) != 0) return -1;
+  buffer_clear(body, KEPT_HEAD);
+  return 0;
+}
+
+/* Keeps bytes where a file is expected. */
 static size_t keep_file(struct request *r, const char *data, size_t len) {
   struct file *f = &r->file;
-  struct buffer *body = &r->outcome.body;
-  size_t taken = 0;
   if (f->pending.len >= MAX_PENDING) {
     f->paused = 1;
     return CURL_WRITEFUNC_PAUSE;
   }
-  if (f->content == CONTENT_UNKNOWN) {
-    if (r->takes_film && body->len > 0) { /* the first bytes came alone */
-      if (keep_answer(r, data, len) == 0) return 0;
-      data = "", taken = len, len = 0;
-    }
-    f->content = !r->takes_film ? sniff(r, data, len)
-                 : taken > 0    ? sniff_film(r, body->data, body->len)
-                                : sniff_film(r, data, len);
-    if (f->content == CONTENT_FILE) {
-      if (start_file(r) != 0 || keep_bytes(r, body->data, body->len) != 0) return 0;
-      body->len = 0;
-    }
-  }
-  if (len == 0) return taken;
+  if (f->content == CONTENT_UNKNOWN) return keep_head(r, data, len) == 0 ? len : 0;
   if (f->content != CONTENT_FILE) return keep_answer(r, data, len);
   return keep_bytes(r, data, len) == 0 ? len : 0;
 }
@@ -351,6 +385,47 @@ int receive_begin(struct request *r) {
   if (f->ranged || f->received == 0 || f->target == NULL) return 0;
   f->received = 0;
   return part_file_cut(f->target, 0) == 0 ? 0 : fail_file(r);
+}
+
+/* Puts what compressed data stands for in its place. Of an error's body a part is better than nothing. */
+static enum inflate_result unpack_body(struct request *r) {
+  struct buffer *body = &r->outcome.body, plain = {0};
+  int is_error = !is_success(r->outcome.status);
+  size_t most = is_error ? MAX_ERROR_BODY : r->endpoint->limits.max_response_bytes;
+  enum inflate_result result = inflate(body->data, body->len, most, &plain);
+  if (result == INFLATE_DONE || (is_error && plain.len > 0)) {
+    buffer_free(body);
+    *body = plain;
+  } else {
+    buffer_free(&plain);
+  }
+  return is_error ? INFLATE_DONE : result;
+}
+
+static void fail_unknown(struct request *r, const char *label) {
+  char text[160];
+  snprintf(text, sizeof text,
+           "the answer is compressed as '%s', which was not asked for; the header Accept-Encoding must not name it",
+           label);
+  request_fail(r, KIND_DECODE, text);
+}
+
+int receive_unpack(struct request *r) {
+  struct buffer *body = &r->outcome.body;
+  char label[MAX_ENCODING];
+  enum packing packing = packing_of(r, body->data, body->len, label);
+  if (packing == PACKING_UNKNOWN && is_success(r->outcome.status)) fail_unknown(r, label);
+  if (packing != PACKING_KNOWN) return 0;
+  switch (unpack_body(r)) {
+    case INFLATE_DONE: break;
+    case INFLATE_NO_MEMORY: request_fail(r, KIND_TRANSPORT, "out of memory"); return 0;
+    case INFLATE_TOO_LARGE: (void)fail_above(r, SIZE_MAX, r->endpoint->limits.max_response_bytes); return 0;
+    case INFLATE_BROKEN: request_fail(r, KIND_DECODE, "the answer is compressed, and its data is damaged"); return 1;
+  }
+  if (!is_success(r->outcome.status)) return 0;
+  if (r->file.expected && sniff(r, body->data, body->len) == CONTENT_FILE) request_fail(r, KIND_API, COMPRESSED);
+  if (r->takes_film && !r->file.expected) r->file.content = sniff_film(r, body->data, body->len);
+  return 0;
 }
 
 int receive_is_film(const struct request *r) {

@@ -14,6 +14,10 @@ CURLcode receive_set_options(struct request *r);
  * the request has failed. */
 int receive_begin(struct request *r);
 
+/* Decodes an answer that has come compressed, which the request may fail by. Whether its data is damaged, so that
+ * another attempt may get it whole. */
+int receive_unpack(struct request *r);
+
 /* Whether the answer to a create is the film itself. */
 int receive_is_film(const struct request *r);
 
