@@ -2,6 +2,7 @@
 #include "http/attempt.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 
 #define MAX_REDIRECTS 5
 #define NO_MEMORY "out of memory"
+#define LONG_HEADERS "the answer's headers are longer than libcurl reads (100 KiB a line), or memory is out"
 #define BAD_ADDRESS "the address is no http or https URL, or falls from https to http"
 
 static int is_post(const struct request *r) {
@@ -277,9 +279,31 @@ static void start_over(struct file *f, struct retry_facts *facts) {
   f->restarted = 1;
 }
 
+/* Whether there is memory for a line of headers. `volatile`: compilers drop what is only freed. */
+static int has_memory(void) {
+  void *volatile line = malloc(CURL_MAX_HTTP_HEADER);
+  int found = line != NULL;
+  free(line);
+  return found;
+}
+
+/* Whether libcurl gave up because of the length of a header, which most versions call a lack of memory. */
+static int has_long_headers(const struct request *r) {
+  const char *why = r->easy->error;
+  long sent = 0;
+  curl_easy_getinfo(r->easy->handle, CURLINFO_REQUEST_SIZE, &sent);
+  if (r->outcome.kind != KIND_NONE || sent == 0) return 0;
+#if LIBCURL_VERSION_NUM >= 0x080600
+  if (r->outcome.code == CURLE_TOO_LARGE) return 1;
+#endif
+  if (strncmp(why, "Too large response headers", 26) == 0) return 1;
+  return r->outcome.code == CURLE_OUT_OF_MEMORY && has_memory();
+}
+
 static void read_transport(struct request *r, struct retry_facts *facts) {
   const struct failure *failure = failure_of(r->outcome.code);
   facts->unsent = never_left(r, failure);
+  if (has_long_headers(r)) request_fail(r, KIND_TOO_LARGE, LONG_HEADERS);
   facts->transient = r->outcome.kind == KIND_NONE && failure->transient;
   if (r->file.outdated) {
     facts->transient = 1;
