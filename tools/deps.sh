@@ -97,6 +97,7 @@ need_test() {
   need command lua5.4 lua5.4 lua5.4 "runs the server that the specs talk to"
   need command openssl openssl openssl "makes certificates for the specs' https servers"
   need command curl curl curl "a second client, to check the development server with"
+  want file /usr/share/i18n/locales/de_DE locales - "localedef makes a locale with a decimal comma of it"
   want openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" - "the OpenResty adapter runs in it"
   want library luajit "$(lua_package luajit) $(header_package luajit)" - "the Lua that nginx runs"
   want module luv lua-luv - "the uv adapter runs in it"

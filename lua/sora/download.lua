@@ -63,7 +63,7 @@ local function from_data_url(url)
   if data:find("%", 1, true) then
     data = data:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
   end
-  if form:lower():find(";base64", 1, true) then return core.unbase64(data) end
+  if values.lower(form):find(";base64", 1, true) then return core.unbase64(data) end
   return data
 end
 

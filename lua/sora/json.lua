@@ -9,9 +9,9 @@ local core = require "sora.core"
 local cjson = core.cjson
 local json = { null = cjson.null }
 
--- cjson writes 14 digits of a number, with the decimal point of the locale. So a longer integer and a fraction
--- pass through it as strings that begin with a mark, and the quotes are removed afterwards. The mark holds an
--- address and a time, so no text has it by chance.
+-- cjson writes 14 digits of a number, with the decimal point of the locale. So a longer integer and a
+-- fraction pass through it as strings that begin with a mark, and the quotes are removed afterwards. The mark
+-- holds an address and a time, so no text has it by chance.
 local PLAIN = 1e14
 local MAX_DEPTH = 100 -- tables in tables
 local MARK = ("integer %s %.6f "):format(tostring({}):gsub("%W", ""), core.now())

@@ -1,5 +1,5 @@
--- The host's locale, which it may set at any time: GTK and Qt do, and so does os.setlocale. What goes to a server
--- and comes from one has a '.' in its numbers, and words are read alike.
+-- The host's locale, which it may set at any time: GTK and Qt do, and so does os.setlocale. What goes to a
+-- server and comes from one has a '.' in its numbers, and words are read alike.
 local cjson = require "cjson"
 local given = require "spec.support.given"
 local locales = require "spec.support.locales"
@@ -10,15 +10,18 @@ local JOB = '{"id":"v","status":"queued","progress":37.5,"cost":-0.125,"list":[1
 
 -- Reads and sends numbers, with `base` as the base URL. Prints what it read.
 local WORK = [[
-  local client = assert(sora.new { base_url = base, api_key = "k", max_retries = 0, headers = { ["X-Client"] = 0.5 } })
+  local client = assert(sora.new { base_url = base, api_key = "k", max_retries = 0,
+    headers = { ["X-Client"] = 0.5 } })
   local function show(video)
     assert(video.progress == 37.5 and video.cost == -0.125 and video.list[1] == 1.5 and video.list[2] == 2
       and video.list[3] == 1000 and video.list[4] == 0.0025 and video.whole == 4)
     local view = sora.normalize { id = "v", status = "IN_PROGRESS", progress = "37.5%" }
-    print(view.state, view.progress == 37.5, sora.normalize({ id = "v", status = "FAILED" }).state)
+    local failed = sora.normalize { id = "v", status = "FAILED" }
+    print(view.state, view.progress == 37.5, failed.state)
   end
   show(assert(client:get_video("v", { query = { scale = 0.75 }, headers = { ["X-Call"] = 1.25 } })))
-  show(assert(client:create_video { prompt = "p", list = { 1.5, 2 }, cfg_scale = 7.5, seed = 1e15, tiny = 1.5e-7 }))
+  show(assert(client:create_video { prompt = "p", list = { 1.5, 2 }, cfg_scale = 7.5, seed = 1e15,
+    tiny = 1.5e-7 }))
   show(assert(client:create_video { cfg_scale = 7.5, list = { 1.5, 2 }, ref = { data = "x" } }))
   show(assert(client:list_videos { scale = 0.75 }))
   client:close()
@@ -48,7 +51,8 @@ describe("in a locale with another decimal point", function()
       assert.same({ prompt = "p", list = { 1.5, 2 }, cfg_scale = 7.5, seed = 1e15, tiny = 1.5e-7 },
         cjson.decode(json.body))
       local texts = {}
-      for _, part in ipairs(multipart.parts(form.body, form.headers["content-type"]:match("boundary=(%S+)$"))) do
+      local boundary = form.headers["content-type"]:match("boundary=(%S+)$")
+      for _, part in ipairs(multipart.parts(form.body, boundary)) do
         texts[part.name] = part.body
       end
       assert.same({ cfg_scale = "7.5", list = "[1.5,2]", ref = "x" }, texts)
@@ -86,7 +90,8 @@ describe("in a locale with another decimal point", function()
   end)
 
   it("reads words and headers where 'I' has no lower case of one byte", function()
-    assert.equal(SHOWN:rep(4), run(("sora = require 'sora' assert(os.setlocale(%q))"):format(locales.TURKISH)))
+    local set = ("assert(os.setlocale(%q))"):format(locales.TURKISH)
+    assert.equal(SHOWN:rep(4), run("sora = require 'sora' " .. set))
     assert_sent(1)
   end)
 end)

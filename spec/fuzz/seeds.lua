@@ -22,6 +22,10 @@ end
 
 os.execute(("cd '%s' && mkdir -p answer json webhook journal address headers"):format(folder))
 
+-- A job as gzip.
+local PACKED = "\31\139\8\0\0\0\0\0\0\3\171\86\202\76\81\178\82\42\83\210\81\42\46\73\44\41\45\6\114\10\75\83"
+  .. "\75\83\83\128\34\5\69\249\185\5\37\64\145\68\5\40\84\170\5\0\209\238\18\7\49\0\0\0"
+
 local JOB = '{"id":"v","status":"completed","url":"http://files.test/v.mp4"}'
 local FILM = answer("200 OK", "Content-Type: video/mp4\r\nETag: \"v1\"\r\n", "\0\0\0\24ftypmp42 film")
 
@@ -42,6 +46,8 @@ for letter in ("ABCDEFGHIJabcdefghij"):gmatch "." do
   for _, text in ipairs {
     FILM,
     json_answer(JOB) .. "\n~~~\n" .. FILM,
+    answer("200 OK", "Content-Encoding: gzip\r\n", PACKED) .. "\n~~~\n" .. FILM,
+    answer("400 Bad", "Content-Encoding: deflate\r\n", PACKED:sub(11)),
     part("10-19/20", "abcdefghij"),
     part("10-19/*", "abcdefghij"),
     part("0-9223372036854775807/9223372036854775807", "abcdefghij"),

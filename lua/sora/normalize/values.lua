@@ -79,7 +79,7 @@ local function decimal(n)
   if not finite(n) then return nil end
   if n == 0 then return "0" end
   if floor(n) == n and n > -1e21 and n < 1e21 then return ("%.0f"):format(n) end
-  return ("%.14g"):format(n)
+  return (("%.14g"):format(n):gsub("[^%da-z+-]+", ".")) -- the locale's decimal point
 end
 
 --- Reads a name or code: text, or a number as its decimal text.
