@@ -51,9 +51,10 @@ describe("an answer", function()
       assert_refused(("X-Line: x\r\n"):rep(40000))
     end)
 
-    it("is too large: the status line", function()
+    it("is no HTTP where there is no status line", function()
       local err = failure { raw = "HTTP/1.1 200 " .. ("x"):rep(110 * 1024) .. "\r\n\r\n" }
-      assert.equal("too_large", err.kind)
+      assert.equal("transport", err.kind)
+      assert.matches("^the answer's headers are l", err.message)
     end)
 
     it("is read while they are shorter", function()

@@ -303,7 +303,8 @@ static int has_long_headers(const struct request *r) {
 static void read_transport(struct request *r, struct retry_facts *facts) {
   const struct failure *failure = failure_of(r->outcome.code);
   facts->unsent = never_left(r, failure);
-  if (has_long_headers(r)) request_fail(r, KIND_TOO_LARGE, LONG_HEADERS);
+  if (has_long_headers(r)) /* bytes without a status line are no HTTP */
+    request_fail(r, r->outcome.status != 0 ? KIND_TOO_LARGE : KIND_TRANSPORT, LONG_HEADERS);
   facts->transient = r->outcome.kind == KIND_NONE && failure->transient;
   if (r->file.outdated) {
     facts->transient = 1;
