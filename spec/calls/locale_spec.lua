@@ -15,9 +15,9 @@ local WORK = [[
   local function show(video)
     assert(video.progress == 37.5 and video.cost == -0.125 and video.list[1] == 1.5 and video.list[2] == 2
       and video.list[3] == 1000 and video.list[4] == 0.0025 and video.whole == 4)
-    local view = sora.normalize { id = "v", status = "IN_PROGRESS", progress = "37.5%" }
+    local view = sora.normalize { id = "v", status = "IN_PROGRESS", progress = "37.5%", duration = "2.5s" }
     local failed = sora.normalize { id = "v", status = "FAILED" }
-    print(view.state, view.progress == 37.5, failed.state)
+    print(view.state, view.progress == 37.5 and view.seconds == 2.5, failed.state)
   end
   show(assert(client:get_video("v", { query = { scale = 0.75 }, headers = { ["X-Call"] = 1.25 } })))
   show(assert(client:create_video { prompt = "p", list = { 1.5, 2 }, cfg_scale = 7.5, seed = 1e15,

@@ -77,7 +77,7 @@ local function render(answer)
   if answer.json then default("Content-Type", "application/json") end
   if answer.chunked then
     default("Transfer-Encoding", "chunked")
-    body = (#body > 0 and ("%x\r\n%s\r\n"):format(#body, body) or "") .. "0\r\n\r\n"
+    body = (#body > 0 and ("%x\r\n"):format(#body) .. body .. "\r\n" or "") .. "0\r\n\r\n"
   elseif status >= 200 and status ~= 204 and status ~= 304 then
     default("Content-Length", tostring(#body))
   end

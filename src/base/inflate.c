@@ -278,8 +278,7 @@ static int read_gzip(struct input *in) {
   size = take_word(in);
   len = in->out->len - in->start;
   data = len > 0 ? in->out->data + in->start : "";
-  if (in->result != INFLATE_DONE || size != (uint32_t)len || crc != crc32(data, len))
-    return fail(in, INFLATE_BROKEN);
+  if (in->result != INFLATE_DONE || size != (uint32_t)len || crc != crc32(data, len)) return fail(in, INFLATE_BROKEN);
   in->most -= len;
   return 0;
 }

@@ -87,7 +87,7 @@ local BY_BASE_CODE = { ["1002"] = "rate_limit", ["1039"] = "rate_limit", ["1004"
 -- Finds the reason in a code or type: "DataInspectionFailed", "insufficient_user_quota".
 local function reason_in(value)
   if type(value) ~= "string" or #value > 200 then return nil end
-  local word = "_" .. value:gsub("(%l)(%u)", "%1_%2"):lower():gsub("[^%w]+", "_") .. "_"
+  local word = "_" .. values.lower((value:gsub("(%l)(%u)", "%1_%2"))):gsub("[^%w]+", "_") .. "_"
   for i = 1, #REASONS do
     local words = REASONS[i].words
     for k = 1, #words do
@@ -332,7 +332,7 @@ end
 function errors.page(content)
   if type(content) ~= "string" then return nil end
   local s = content:sub(1, MAX_SCAN):gsub("^[%s\239\187\191]+", "")
-  local lowered = s:lower()
+  local lowered = values.lower(s)
   local what
   if lowered:find("^<!doctype html") or lowered:find("^<html") or lowered:find("^<[!%w][^>]*>.*<html") then
     what = "a web page"

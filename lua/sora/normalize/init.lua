@@ -106,9 +106,9 @@ end
 
 -- Tells whether a URL below this name may be a film.
 local function may_hold_film(name)
-  local lowered = name:lower()
+  local lowered = values.lower(name)
   if has_part(lowered, NO_FILM) then return false end
-  for token in name:gsub("(%l)(%u)", "%1 %2"):lower():gmatch("%a+") do
+  for token in values.lower((name:gsub("(%l)(%u)", "%1 %2"))):gmatch("%a+") do
     if NO_FILM_TOKEN[token] then return false end
   end
   return true
@@ -121,7 +121,7 @@ end
 local function read_seconds(value)
   local n
   if type(value) == "string" then
-    n = tonumber(value:match("^%s*(%d*%.?%d+)%s*s?%s*$") or "")
+    n = values.to_number(value:match("^%s*(%d*%.?%d+)%s*s?%s*$") or "")
   else
     n = values.number(value)
   end
@@ -253,7 +253,7 @@ local function search(value, name, depth, best)
   if best.left < 0 or best.rank == 2 then return end
   local url = values.link(value) and values.url(value)
   if url then
-    local rank = values.names_film(url) and 2 or has_part(name:lower(), LIKELY) and 1 or 0
+    local rank = values.names_film(url) and 2 or has_part(values.lower(name), LIKELY) and 1 or 0
     if rank > best.rank then best.rank, best.url = rank, url end
   elseif type(value) == "table" and depth <= MAX_DEPTH then
     for i = 1, MAX_ITEMS do

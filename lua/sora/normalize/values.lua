@@ -19,8 +19,8 @@ function values.lower(s)
   return (s:gsub("[A-Z]", LOWER))
 end
 
--- Reads a decimal number with a '.'; the tonumber of Lua 5.1 wants the locale's decimal point.
-local function to_number(s)
+--- Reads a decimal number with a '.'; the tonumber of Lua 5.1 wants the locale's decimal point.
+function values.to_number(s)
   return tonumber(s) or tonumber((s:gsub("%.", (("%.1f"):format(0.5):gsub("%d", "")))))
 end
 
@@ -67,7 +67,7 @@ function values.number(value)
     local s = values.trim(value)
     if #s > LONGEST then return nil end
     if not (s:find("^[+-]?%d+%.?%d*$") or s:find("^[+-]?%.%d+$")) then return nil end
-    value = to_number(s)
+    value = values.to_number(s)
   end
   if type(value) ~= "number" or not finite(value) then return nil end
   return whole(value)
@@ -178,7 +178,7 @@ end
 
 -- Splits a word into lower-case tokens: "ContentFiltered", "content-filtered".
 local function tokens_of(word)
-  return word:gsub("(%l)(%u)", "%1 %2"):lower():gsub("not[%s_%-]*found", "notfound"):gmatch("%w+")
+  return values.lower((word:gsub("(%l)(%u)", "%1 %2"))):gsub("not[%s_%-]*found", "notfound"):gmatch("%w+")
 end
 
 -- Returns the final state that an unknown word stands for by one of its tokens.
@@ -229,7 +229,7 @@ function values.percent(value, name)
   if type(value) == "string" then
     local s = values.trim(value)
     local digits, mark = (#s <= LONGEST and s or ""):match("^(%d*%.?%d*)%s*(%%?)$")
-    value, marked = to_number(digits or ""), mark == "%"
+    value, marked = values.to_number(digits or ""), mark == "%"
   end
   if type(value) ~= "number" or not finite(value) or value < 0 then return nil end
   if not marked then
@@ -338,7 +338,7 @@ end
 -- @treturn boolean
 function values.names_film(url)
   local extension = url:match("^[^?#]*"):match("%.(%w+)$")
-  return extension ~= nil and FILMS[extension:lower()] == true
+  return extension ~= nil and FILMS[values.lower(extension)] == true
 end
 
 --- Reads base64 of a media file, by its first bytes (MP4's ftyp box, or Matroska's magic number), from a
