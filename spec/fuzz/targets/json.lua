@@ -1,4 +1,5 @@
--- JSON: the input is a text. Decoded, it is what lua-cjson makes of it, and normalize keeps its promises.
+-- JSON: the input is a text. Decoded, it is what lua-cjson makes of it, but for a byte order mark and halves
+-- of characters, and normalize keeps its promises.
 local cjson = require "cjson.safe"
 local core = require "sora.core"
 local dialects = require "spec.support.dialects"
@@ -8,6 +9,22 @@ local promises = require "spec.support.promises"
 
 local strict, lenient = cjson.new(), cjson.new()
 strict.decode_invalid_numbers(false)
+
+-- Returns the text without the mark, and with U+FFFD in place of halves. Outside of strings no JSON has
+-- escapes.
+local function mended(text)
+  local parts, at = {}, text:find("^\239\187\191") and 4 or 1
+  while true do
+    local escape = text:find("\\", at, true)
+    if not escape then break end
+    local pair = text:match("^\\u[Dd][89ABab]%x%x\\u[Dd][C-Fc-f]%x%x", escape)
+    local half = text:match("^\\u[Dd][89A-Fa-f]%x%x", escape)
+    parts[#parts + 1] = text:sub(at, escape - 1)
+    parts[#parts + 1] = pair or half and "\\ufffd" or text:sub(escape, escape + 1)
+    at = escape + (pair and 12 or half and 6 or 2)
+  end
+  return table.concat(parts) .. text:sub(at)
+end
 
 local function is_finite(n)
   return n == n and n ~= math.huge and n ~= -math.huge
@@ -58,7 +75,7 @@ local function is_same(a, b)
 end
 
 local function check_decoded(text, body)
-  local theirs = assert(lenient.decode(text), "a text that cjson refuses is decoded")
+  local theirs = assert(lenient.decode(mended(text)), "a text that cjson refuses is decoded")
   local found = difference(body, theirs)
   if found then error("decode_json and cjson differ: " .. found) end
   local before = dialects.copy(body)
