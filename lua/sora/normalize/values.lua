@@ -15,7 +15,7 @@ for byte = ("A"):byte(), ("Z"):byte() do LOWER[string.char(byte)] = string.char(
 
 --- Returns a text with its ASCII letters in lower case, in any locale.
 function values.lower(s)
-  if not s:find("[A-Z]") then return s end
+  if not s:find("%u") then return s end
   return (s:gsub("[A-Z]", LOWER))
 end
 
