@@ -2,8 +2,8 @@
 -- server and comes from one has a '.' in its numbers, and words are read alike.
 local cjson = require "cjson"
 local given = require "spec.support.given"
+local input = require "sora.server.input"
 local locales = require "spec.support.locales"
-local multipart = require "sora.server.multipart"
 local rig = require "spec.support.rig"
 
 local JOB = '{"id":"v","status":"queued","progress":37.5,"cost":-0.125,"list":[1.5,2,1e3,2.5e-3],"whole":4.0}'
@@ -52,7 +52,7 @@ describe("in a locale with another decimal point", function()
         cjson.decode(json.body))
       local texts = {}
       local boundary = form.headers["content-type"]:match("boundary=(%S+)$")
-      for _, part in ipairs(multipart.parts(form.body, boundary)) do
+      for _, part in ipairs(input.parts(form.body, boundary)) do
         texts[part.name] = part.body
       end
       assert.same({ cfg_scale = "7.5", list = "[1.5,2]", ref = "x" }, texts)
