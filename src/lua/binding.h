@@ -166,6 +166,9 @@ int call_run(lua_State *L, struct client *client, int table, struct call *call);
 /* Prepares what has to be there before the call is sent. 1, or pushes nil, err and returns 0. */
 int call_prepare(lua_State *L, struct client *client, int table, struct call *call);
 
+/* The call of the userdata at `index`. */
+struct call *call_at(lua_State *L, int index);
+
 /* Keeps the call at `index`, which nobody refers to any more, for another one. */
 void call_recycle(lua_State *L, struct client *client, int table, int index);
 

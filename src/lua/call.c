@@ -2,6 +2,7 @@
  *
  * Invariants: a call that is collected or raises on its way takes its transfer with it; a call object is used again for
  * another call only when no frame and no table refers to it. Calls in a row make no garbage but their answers. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sys.h"
@@ -24,26 +25,34 @@ int call_is_forked(const struct call *call) {
   return call->request.list != NULL && call->client->generation != sys_generation();
 }
 
+struct call *call_at(lua_State *L, int index) {
+  return *(struct call **)lua_touserdata(L, index);
+}
+
 static int collect(lua_State *L) {
-  struct call *call = lua_touserdata(L, 1);
-  struct request *r = &call->request;
-  if (call_is_forked(call)) return 0;
+  struct call **box = lua_touserdata(L, 1), *call = *box;
+  struct request *r;
+  if (call == NULL || call_is_forked(call)) return 0;
+  *box = NULL;
+  r = &call->request;
   if (r->list != NULL) loop_drop(&call->client->loop, r);
   request_free(r);
   buffer_free(&call->lines);
   buffer_free(&call->scratch);
   if (r->endpoint != NULL) endpoint_drop(r->endpoint);
-  r->endpoint = NULL;
+  free(call);
   return 0;
 }
 
-/* Pushes a call that belongs to no client yet. */
+/* Pushes a call that belongs to no client yet. Like a client, it lives outside its userdata. */
 static struct call *push_call(lua_State *L) {
-  struct call *call = compat_newuserdata(L, sizeof *call);
-  memset(call, 0, sizeof *call);
-  call->anchor = LUA_NOREF;
+  struct call **box = compat_newuserdata(L, sizeof *box), *call;
+  *box = NULL;
   luaL_getmetatable(L, CALL_TYPE);
   lua_setmetatable(L, -2);
+  call = *box = calloc(1, sizeof *call);
+  if (call == NULL) raise_memory(L);
+  call->anchor = LUA_NOREF;
   return call;
 }
 
@@ -58,7 +67,7 @@ static int check_call(lua_State *L) {
 /* --- reuse ---------------------------------------------------------------------- */
 
 void call_recycle(lua_State *L, struct client *client, int table, int index) {
-  struct call *call = lua_touserdata(L, index);
+  struct call *call = call_at(L, index);
   if (client->spares >= MAX_SPARES) {
     request_forget(&call->request);
     return;
@@ -72,22 +81,20 @@ void call_recycle(lua_State *L, struct client *client, int table, int index) {
   lua_pop(L, 1);
 }
 
-/* Pushes a recycled call, or nil. */
+/* Pushes a recycled call, or returns NULL. */
 static struct call *take_spare(lua_State *L, struct client *client, int table) {
+  if (client->spares == 0) return NULL;
   lua_rawgeti(L, table, FIELD_SPARES);
   lua_rawgeti(L, -1, client->spares);
-  if (client->spares > 0) {
-    lua_pushnil(L);
-    lua_rawseti(L, -3, client->spares--);
-  }
+  lua_pushnil(L);
+  lua_rawseti(L, -3, client->spares--);
   lua_remove(L, -2);
-  return lua_touserdata(L, -1);
+  return call_at(L, -1);
 }
 
 struct call *call_new(lua_State *L, struct client *client, int table, const char *method) {
   struct call *call = take_spare(L, client, table);
   if (call == NULL) {
-    lua_pop(L, 1);
     call = push_call(L);
     if (!client_is_usable(L, client)) return NULL; /* a finalizer has closed it */
     request_init(&call->request, client->endpoint);

@@ -77,7 +77,7 @@ static int abandon(lua_State *L) {
   struct call *call;
   compat_gettable(L, 1);
   lua_rawgeti(L, -1, 1);
-  call = lua_touserdata(L, -1);
+  call = call_at(L, -1);
   if (!call_is_active(call) || call_is_forked(call)) return 0;
   loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED, "nobody waits for the call any more");
   loop_arm(&call->client->loop);

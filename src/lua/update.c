@@ -32,7 +32,7 @@ static void keep_problem(lua_State *L, struct problems *problems) {
 /* Calls on_done with the results. Called protected, with the handle, its on_done, the call, the client's table, and
  * where to say that the results are there. */
 static int call_on_done(lua_State *L) {
-  struct call *call = lua_touserdata(L, 3);
+  struct call *call = call_at(L, 3);
   int *ready = lua_touserdata(L, 5), count;
   if (call->polls) handle_detach(L, 1);
   count = call->polls ? result_push_poll(L, call) : handle_push_results(L, 1);
