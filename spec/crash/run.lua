@@ -156,7 +156,8 @@ local function count_up()
     if film then
       local right, err = truth(client, id)
       if film == right then whole = whole + 1 else partial = partial + 1 end
-      check(film == right, "the film of '%s' is not whole (%d bytes, %s)", prompt, #film, tostring(err))
+      check(film == right, "the film of '%s' is not whole (%d of %s bytes, %s)", prompt, #film,
+        tostring(right and #right), tostring(err))
     end
   end
   local resumed = 0

@@ -104,6 +104,7 @@ static enum content sniff(const struct request *r, const char *data, size_t len)
   char type[64] = "", label[MAX_ENCODING];
   headers_copy(&r->outcome.headers, "content-type", type, sizeof type);
   if (headers_same(type, "application/json", 16) || headers_same(type, "text/", 5)) return CONTENT_TEXT;
+  if (r->outcome.status == 206 && r->file.ranged) return CONTENT_FILE; /* any bytes, from the middle of the file */
   if (packing_of(r, data, len, label) != PACKING_NONE) return CONTENT_TEXT;
   if (len == 1 && *data == '\x1F') return CONTENT_UNKNOWN; /* perhaps gzip */
   while (len > 0 && memchr(" \t\r\n\xEF\xBB\xBF", *data, 7) != NULL) data++, len--;
