@@ -201,6 +201,39 @@ describe("download_video whose transfer breaks", function()
     blocking:close()
   end)
 
+  -- Starts downloads of files that break off before their last byte, which `rest` then gives. Returns their
+  -- results.
+  local function download_last_bytes(list, rest)
+    local own, handles, results = rig.client(srv, { max_retries = 1 }), {}, {}
+    for i, byte in ipairs(list) do
+      local range = ("bytes %d-%d/%d"):format(#FILE, #FILE, #FILE + 1)
+      srv:route("GET", ("/v1/videos/last%d/content"):format(i), { whole(TAG, #FILE, FILE .. byte),
+        { status = 206, headers = typed { ETag = TAG.ETag, ["Content-Range"] = range }, body = rest(byte) } })
+      os.remove(dir:at("last" .. i))
+      handles[i] = assert(own:start("download_video", "last" .. i, dir:at("last" .. i)))
+    end
+    patience.finish(own)
+    for i, handle in ipairs(handles) do results[i] = { handle:result() } end
+    own:close()
+    return results
+  end
+
+  it("resumes with any byte, also with one that text may begin with", function()
+    local bytes = { " ", "\n", "\239", "\31", "{", "<", "[", "x" }
+    local results = download_last_bytes(bytes, function(byte) return byte end)
+    for i, byte in ipairs(bytes) do
+      assert.is_nil(results[i][2], ("%q"):format(byte))
+      assert.is_true(dir:read("last" .. i) == FILE .. byte, ("%q"):format(byte))
+    end
+  end)
+
+  it("gives no file where the rest is empty", function()
+    local results = download_last_bytes({ "x" }, function() return "" end)
+    assert.is_nil(results[1][1])
+    assert.is_truthy(results[1][2].kind)
+    assert.is_nil(dir:read "last1")
+  end)
+
   under("starts over", function()
     gives("when nothing says that the file is the same",
       { content = { whole({ ETag = 'W/"1"' }, CUT), whole() },

@@ -136,12 +136,16 @@ static void set_type(lua_State *L, const struct request *r) {
   if (headers_copy(&r->outcome.headers, "content-type", type, sizeof type)) set_string(L, "content_type", type);
 }
 
+/* Fails a download whose answer has no bytes; what an earlier attempt has left of the file does not count. */
+static int fail_empty(struct request *r) {
+  if (r->outcome.status == 202) return fail(r, KIND_API, "the server answered 202: the file is not there yet");
+  return fail(r, KIND_DECODE, "the file is empty");
+}
+
 /* Pushes { bytes =, content_type = } for a file that has come, and returns 1; 0: the request has failed after all. */
 static int push_file(lua_State *L, struct call *call) {
   struct request *r = &call->request;
-  if (r->file.received == 0 && r->outcome.status == 202)
-    return fail(r, KIND_API, "the server answered 202: the file is not there yet");
-  if (r->file.received == 0) return fail(r, KIND_DECODE, "the file is empty");
+  if (r->file.received == 0) return fail_empty(r);
   lua_newtable(L);
   set_count(L, "bytes", r->file.received);
   set_type(L, r);
@@ -176,8 +180,10 @@ static int push_download(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   int top = lua_gettop(L), has_answer = 0;
   if (r->outcome.kind == KIND_NONE) {
-    if (r->file.content == CONTENT_FILE || (is_blank(&r->outcome.body) && !r->takes_film)) {
+    if (r->file.content == CONTENT_FILE) {
       if (push_file(L, call)) return 1;
+    } else if (is_blank(&r->outcome.body) && !r->takes_film) {
+      (void)fail_empty(r);
     } else {
       has_answer = push_json(L, call);
       if (has_answer && r->takes_film) return 1;
