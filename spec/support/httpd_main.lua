@@ -12,10 +12,11 @@ package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
 local cjson = require("cjson.safe").new()
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
+local peer = require "peer"
 local socket = require "cqueues.socket"
 local sockopt = require "sockopt"
 
-local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
+local prepare, read_line = peer.prepare, peer.read_line
 
 local loop = cqueues.new()
 local arrived, released = condition.new(), condition.new()
@@ -27,20 +28,7 @@ local function forget()
   state = { script = {}, routes = {}, log = {}, accepted = 0, answered = 0 }
 end
 
---- Sets up a socket. Network errors become results; only bugs of this program raise.
-local function prepare(sock)
-  sock:setmode("bn", "bn")
-  sock:setmaxline(MAX_LINE, MAX_LINE)
-  sock:onerror(function(_, _, why) return why end)
-  return sock
-end
-
 -- Reading requests ------------------------------------------------------------
-
-local function read_line(sock)
-  local line = sock:read("*L")
-  return line and line:sub(-1) == "\n" and line or nil
-end
 
 local function read_block(sock, size)
   local block = sock:read(size)
@@ -203,16 +191,6 @@ end
 
 -- The control connection ------------------------------------------------------
 
---- Shuts connections down: their coroutines wake up at the end of file and close them.
-local function drop(only_idle)
-  for conn in pairs(connections) do
-    if conn.idle or not only_idle then
-      conn.dropped = true
-      conn.sock:shutdown("rw")
-    end
-  end
-end
-
 local commands = {}
 
 function commands.reply(line)
@@ -248,42 +226,24 @@ function commands.release()
 end
 
 function commands.drop()
-  drop(true)
+  peer.drop(connections, true)
 end
 
 function commands.reset()
-  drop(false)
+  peer.drop(connections, false)
   released:signal()
   forget()
 end
 
 local function obey(control, listener)
-  for text in control:lines("*l") do
-    local line = assert(cjson.decode(text))
-    if line.command == "stop" then break end
-    local value, why = commands[line.command](line)
-    if not control:write(assert(cjson.encode{ value = value, error = why }), "\n") then break end
-  end
+  peer.obey(control, commands)
   listener:close() -- before the control connection, so that the port is closed when `stop` returns
   os.exit(0)
 end
 
-local function make_context(cert_path, key_path)
-  local function slurp(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read("a")
-    file:close()
-    return text
-  end
-  local context = require("openssl.ssl.context").new("TLS", true)
-  context:setCertificate(require("openssl.x509").new(slurp(cert_path)))
-  context:setPrivateKey(require("openssl.pkey").new(slurp(key_path)))
-  return context
-end
-
 local function main(control_port, cert_path, key_path)
   forget()
-  tls_context = cert_path and make_context(cert_path, key_path)
+  tls_context = cert_path and peer.context(cert_path, key_path)
   local listener = assert(socket.listen("127.0.0.1", 0))
   local control = prepare(socket.connect("127.0.0.1", control_port))
   local _, _, port = listener:localname()

@@ -6,10 +6,11 @@ package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
 local cjson = require("cjson.safe").new()
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
+local peer = require "peer"
 local socket = require "cqueues.socket"
 local sockopt = require "sockopt"
 
-local MAX_LINE = 2 ^ 30 -- cqueues cuts lines at 4096 bytes otherwise
+local prepare, read_line = peer.prepare, peer.read_line
 
 local loop = cqueues.new()
 local disarmed = condition.new()
@@ -23,20 +24,7 @@ local function count_anew()
   counts = { connections = 0, requests = 0, posts = 0 }
 end
 
---- Sets up a socket. Network errors become results; only bugs of this program raise.
-local function prepare(sock)
-  sock:setmode("bn", "bn")
-  sock:setmaxline(MAX_LINE, MAX_LINE)
-  sock:onerror(function(_, _, why) return why end)
-  return sock
-end
-
 -- Reading -------------------------------------------------------------------------
-
-local function read_line(sock)
-  local line = sock:read("*L")
-  return line and line:sub(-1) == "\n" and line or nil
-end
 
 --- Reads the headers; returns the length of the body, or nil if the peer closes before their end.
 local function read_head(sock)
@@ -180,15 +168,6 @@ local function listen()
   loop:wrap(accept_all)
 end
 
-local function drop(only_idle)
-  for conn in pairs(connections) do
-    if conn.idle or not only_idle then
-      conn.dropped = true
-      conn.sock:shutdown("rw")
-    end
-  end
-end
-
 -- The control connection ----------------------------------------------------------
 
 local commands = {}
@@ -198,7 +177,7 @@ function commands.serve(line)
 end
 
 function commands.arm(line)
-  if not line.keep then drop(true) end
+  if not line.keep then peer.drop(connections, true) end
   fault = line.fault
   count_anew()
   if fault and fault.refuse then
@@ -219,39 +198,20 @@ function commands.disarm()
   fault = nil
   if not listener then listen() end
   disarmed:signal()
-  drop(false)
+  peer.drop(connections, false)
   return counts
 end
 
 local function obey(control)
-  for text in control:lines("*l") do
-    local line = assert(cjson.decode(text))
-    if line.command == "stop" then break end
-    local value = commands[line.command](line)
-    if not control:write(assert(cjson.encode { value = value }), "\n") then break end
-  end
+  peer.obey(control, commands)
   if listener then listener:close() end -- before the control connection: when `stop` returns it is closed
   os.exit(0)
-end
-
-local function make_context(cert_path, key_path, protocol)
-  local function slurp(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read("a")
-    file:close()
-    return text
-  end
-  local context = require("openssl.ssl.context").new(protocol or "TLS", true)
-  if protocol == "TLSv1" then context:setCipherList "ALL:@SECLEVEL=0" end
-  context:setCertificate(require("openssl.x509").new(slurp(cert_path)))
-  context:setPrivateKey(require("openssl.pkey").new(slurp(key_path)))
-  return context
 end
 
 local function main(control_port, how, forward_port, cert_path, key_path, protocol)
   count_anew()
   resets, target = how == "resets", math.tointeger(tonumber(forward_port))
-  tls_context = cert_path and make_context(cert_path, key_path, protocol)
+  tls_context = cert_path and peer.context(cert_path, key_path, protocol)
   local control = prepare(socket.connect("127.0.0.1", control_port))
   listen()
   assert(control:write(cjson.encode { value = port }, "\n"), "nobody listens on the control port")
