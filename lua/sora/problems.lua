@@ -1,4 +1,4 @@
---- What callbacks raised inside of `update`, which goes on with the others.
+--- Errors that callbacks raised while `update` ran; it calls the remaining callbacks all the same.
 -- Owns the list of each client, and who hears of it. Invariant: `update` raises the first; every other one
 -- reaches `on_event`, or stderr where nobody listens.
 -- @module sora.problems

@@ -300,7 +300,7 @@ function Server:url()
   return self.origin .. self.base_path
 end
 
---- Handles pending events, and waits for some if there are none.
+--- Handles pending events; waits for the first one if nothing is pending.
 -- @tparam ?number timeout the longest wait in seconds; nil: no limit
 -- @treturn boolean false once the server is stopped
 function Server:step(timeout)

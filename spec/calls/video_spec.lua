@@ -118,7 +118,7 @@ describe("a video", function()
       end
     end)
 
-    it("that is none, or is infinite as a double, is an absent field", function()
+    it("that is NaN, or infinite as a double, is an absent field", function()
       for _, text in ipairs{ "NaN", "nan", "-NaN", "Infinity", "-Infinity", "INF", "1e999", "-1E400",
         "1" .. ("0"):rep(400) .. ".0" } do
         local video = read('{"id":"v","n":' .. text .. ',"list":[' .. text .. "]}")

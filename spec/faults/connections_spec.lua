@@ -1,23 +1,15 @@
 -- Faults of connections that were good before: kept ones that die or hold bytes that nobody asked for,
 -- answers that come before the request has been read, and faults that pass, which retries outlive.
+local both_servers = require "spec.faults.servers"
 local calls = require "spec.faults.calls"
 local cell = require "spec.faults.cell"
 local given = require "spec.support.given"
 local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
-local wire = require "spec.support.wire"
 
 describe("a connection", function()
   local dir = given.folder()
-  local servers = {}
-
-  setup(function()
-    servers.close, servers.reset = wire.start(), wire.start { resets = true }
-    for _, server in pairs(servers) do server:serve(calls.answers()) end
-  end)
-  teardown(function()
-    for _, server in pairs(servers) do server:stop() end
-  end)
+  local servers = both_servers()
 
   -- Makes a client that holds an idle connection.
   local function connected(server, options)

@@ -1,10 +1,10 @@
 -- An answer that is cut off at each of its bytes, by a close and by a reset, for every call.
 -- By default at a sample of them and at all ends of lines; FAULTS=all takes every byte.
+local both_servers = require "spec.faults.servers"
 local calls = require "spec.faults.calls"
 local cell = require "spec.faults.cell"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
-local wire = require "spec.support.wire"
 
 local STEP = os.getenv "FAULTS" == "all" and 1 or 7
 
@@ -23,15 +23,7 @@ end
 
 describe("an answer that is cut off", function()
   local dir = given.folder()
-  local servers = {}
-
-  setup(function()
-    servers.close, servers.reset = wire.start(), wire.start { resets = true }
-    for _, server in pairs(servers) do server:serve(calls.answers()) end
-  end)
-  teardown(function()
-    for _, server in pairs(servers) do server:stop() end
-  end)
+  local servers = both_servers()
 
   -- Cuts an answer everywhere; only the whole one is good, or one that lacks no more than `spare` bytes.
   local function sweep(server, call, answer, spare)

@@ -108,7 +108,7 @@ describe("hostile bodies", function()
     end)
   end)
 
-  it("may have an id that no path can hold, which is none", function()
+  it("may have an id that no path can hold, which counts as missing", function()
     for _, id in ipairs { ".", "..", "", " " } do
       assert.is_nil(normalize.video { id = id, status = "queued" }.id)
       assert.equal("t", normalize.video { id = id, task_id = "t", status = "queued" }.id)

@@ -320,7 +320,7 @@ describe("the mode", function()
     assert.equal(400, select(2, mode("POST", "nonsense")))
   end)
 
-  it("is refused where there is none of that name", function()
+  it("is refused if its name is unknown", function()
     local err = video(create("bomb")).error
     assert.equal("dev.mode", err.param)
     assert.matches("dev.mode is unknown: 'bomb'; known modes: sync-film, base-resp", err.message, 1, true)

@@ -49,7 +49,7 @@ return function(client)
     waiters = nil
   end
 
-  -- Counts one more who waits, and starts the pump if there is none.
+  -- Adds a waiter, and starts the pump unless it runs already.
   local function enter(seconds)
     local mine = waiters or host.waiters()
     mine:enter(seconds)

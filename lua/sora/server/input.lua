@@ -1,4 +1,4 @@
---- Reads and checks what comes from outside: a request's target and body, fields, options.
+--- Reads and checks input: the target and body of a request, its fields, and options.
 -- Owns the rules of single values. Pure. An invalid request gives nil and a problem,
 -- `{ status, message, code, param }`, which the dialect encodes as its error.
 local http_util = require "http.util"

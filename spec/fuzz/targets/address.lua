@@ -29,7 +29,7 @@ local function check_id(id)
     end)
     if not good then
       assert((id == "" or id == "." or id == "..") and problem:find("bad argument", 1, true), problem)
-      assert(#requests == 0, "a request with an id that is none")
+      assert(#requests == 0, "a request with an invalid id")
     else
       local line = requests[1] and normal(requests[1]:match "^[^\n]*\n")
       if #id < 30000 then

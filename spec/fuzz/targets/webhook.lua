@@ -72,7 +72,7 @@ return function(input)
   local function lookup(name) return headers[name] end
   if not key then
     local good, problem = pcall(sora.verify_webhook, headers, body, secret)
-    assert(not good and tostring(problem):find("secret", 1, true), "a secret that is none")
+    assert(not good and tostring(problem):find("secret", 1, true), "an invalid secret was accepted")
     return
   end
   if lines[1] == "s" then
