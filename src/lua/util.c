@@ -8,7 +8,7 @@ static int unbase64(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
   char *out = lua_newuserdata(L, len / 4 * 3 + 3);
-  long written = base64_decode(text, len, out);
+  ptrdiff_t written = base64_decode(text, len, out);
   if (written < 0) return 0;
   lua_pushlstring(L, out, (size_t)written);
   return 1;
