@@ -71,7 +71,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -126,7 +126,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, sanitize, soak, fuzz, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -157,9 +157,10 @@ lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, agains
 	  echo "$$cc -Werror, headers of $$lua"; \
 	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c spec/threads/host.c; \
 	done; done
-	@echo "the poller of macOS and the BSDs"; for cc in gcc clang; do \
-	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc -DSORA_USE_KQUEUE -Ispec/support/kqueue \
-	    src/loop/poller_kqueue.c || exit 1; done
+
+platforms: ## compile the C module for 32-bit, musl, Windows and macOS; run what can run here
+	@$(DEPS) platforms
+	@$(WITH_LUA) $(LUA) spec/platforms/run.lua
 
 memcheck: ## run the specs under valgrind; any error or leak fails
 	@$(DEPS) memcheck
