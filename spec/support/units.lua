@@ -39,11 +39,12 @@ units.list = {
 -- @tparam string program the file to write
 -- @tparam string libraries flags of the linker
 function units.compiler(cc, name, program, libraries)
-  return ("%s -std=c99 -Wall -Wextra -Werror -g -Isrc -Ispec/c_units spec/c_units/%s.c %s -o %s %s"):format(
-    cc, name, table.concat(units.list[name].sources, " "), program, libraries)
+  local flags = "-std=c99 -Wall -Wextra -Werror -g -Isrc -Ispec/c_units"
+  return ("%s %s spec/c_units/%s.c %s -o %s %s"):format(cc, flags, name,
+    table.concat(units.list[name].sources, " "), program, libraries)
 end
 
---- Returns whether what a program printed, and its status, say that all its checks passed; and how many they were.
+--- Returns whether the output and the status of a program say that all its checks passed, and how many it made.
 function units.passed(output, status)
   local count = output:gsub("\r", ""):match("^([1-9]%d*) checks, 0 failed\n$")
   return count ~= nil and status == 0, tonumber(count)

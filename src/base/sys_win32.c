@@ -128,15 +128,18 @@ static wchar_t *lift_limit(wchar_t *path) {
   return full;
 }
 
-/* The path in UTF-16, which the caller frees; NULL: errno. */
+/* The path in UTF-16, which the caller frees; NULL: errno. What is not UTF-8 is of the system's code page: os.getenv
+ * and arg of plain Lua give that. */
 static wchar_t *widen(const char *path) {
-  int size = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, NULL, 0);
+  int utf8 = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, NULL, 0);
+  UINT page = utf8 > 0 ? CP_UTF8 : CP_ACP;
+  int size = utf8 > 0 ? utf8 : MultiByteToWideChar(page, 0, path, -1, NULL, 0);
   wchar_t *wide = size > 0 ? malloc((size_t)size * sizeof *wide) : NULL;
   if (wide == NULL) {
     errno = size > 0 ? ENOMEM : EILSEQ;
     return NULL;
   }
-  MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, size);
+  MultiByteToWideChar(page, 0, path, -1, wide, size);
   return size <= LONGEST_PLAIN || wcsncmp(wide, L"\\\\?\\", 4) == 0 ? wide : lift_limit(wide);
 }
 

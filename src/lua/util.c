@@ -33,6 +33,15 @@ static int equal(lua_State *L) {
   return 1;
 }
 
+/* core.file_kind(path): "file", "folder", "other", or nil if nothing has the path. */
+static int file_kind(lua_State *L) {
+  static const char *const names[] = {
+      [SYS_MISSING] = NULL, [SYS_REGULAR] = "file", [SYS_FOLDER] = "folder", [SYS_OTHER] = "other"};
+  unsigned mode;
+  lua_pushstring(L, names[sys_file_kind(luaL_checkstring(L, 1), &mode)]);
+  return 1;
+}
+
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
   lua_pushnumber(L, sys_clock());
@@ -56,8 +65,8 @@ static int isyieldable(lua_State *L) {
 
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal},
-      {"now", now},           {"isyieldable", isyieldable}, {NULL, NULL},
+      {"unbase64", unbase64},       {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"now", now},
+      {"isyieldable", isyieldable}, {"file_kind", file_kind},     {NULL, NULL},
   };
   uint64_t *seed;
   compat_setfuncs(L, functions);
