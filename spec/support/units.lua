@@ -44,7 +44,7 @@ function units.compiler(cc, name, program, libraries)
     table.concat(units.list[name].sources, " "), program, libraries)
 end
 
---- Returns whether the output and the status of a program say that all its checks passed, and how many it made.
+--- Returns whether output and status of a program say that all checks passed, and how many it made.
 function units.passed(output, status)
   local count = output:gsub("\r", ""):match("^([1-9]%d*) checks, 0 failed\n$")
   return count ~= nil and status == 0, tonumber(count)
