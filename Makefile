@@ -36,12 +36,14 @@ ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden -Isrc $(LUA_CFLAGS)
 
 # Lua's symbols come from the program that loads the module, so they stay undefined here.
 # -z nodelete keeps the code mapped: libcurl's resolver thread may still run when lua_close unloads the module.
-ifeq ($(shell uname -s),Darwin)
+# macOS has its own library for HMAC; on the BSDs dlopen is part of the C library.
+SYSTEM := $(shell uname -s)
+ifeq ($(SYSTEM),Darwin)
 SHARED = -bundle -undefined dynamic_lookup
-LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS)
+LIBS   := $(CURL_LIBS)
 else
 SHARED = -shared -Wl,-z,nodelete
-LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS) -pthread -ldl
+LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS) -pthread $(if $(filter Linux,$(SYSTEM)),-ldl)
 endif
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))

@@ -77,7 +77,7 @@ need_build() {
   need command "$LUA" "$(lua_package "$LUA")" "$LUA" "the Lua this is for"
   need headers "${LUA_PC:-$LUA}" "$(header_package "$LUA")" "C headers of $LUA" \
     "to compile the C module with"
-  need library libcrypto libssl-dev "OpenSSL and its headers" "checks the signatures of webhooks"
+  [ "$(uname -s)" = Darwin ] || need library libcrypto libssl-dev "OpenSSL and its headers" "checks the signatures of webhooks"
   need library libcurl libcurl4-openssl-dev "libcurl and its headers" "does the transfers"
   need module cjson lua-cjson "lua-cjson (luarocks install lua-cjson)" "reads JSON"
   if has_command dpkg-query; then # other systems have certificates elsewhere, and install them by default
