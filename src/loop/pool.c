@@ -30,7 +30,10 @@ static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, vo
   int result = poller_set(multi->pool->poller, fd, mask, multi->index, known != NULL);
   if (multi->pool->easies->checks_idle) easy_set_idle(multi->pool->easies, fd, mask == 0 && !is_paused(handle));
   if (mask == 0) return 0; /* the socket may be closed already */
-  if (result != 0) return -1;
+  if (result != 0) {
+    multi->failure = CURLM_INTERNAL_ERROR; /* some versions of libcurl, such as 7.74, do not notice the -1 */
+    return -1;
+  }
   if (known == NULL) curl_multi_assign(multi->handle, fd, multi);
   return 0;
 }
