@@ -11,6 +11,9 @@
 #include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,16 +57,6 @@ void *sys_enter_c_locale(void) {
 void sys_leave_c_locale(void *before) {
   locale_t c = uselocale((locale_t)before);
   if (c != (locale_t)before) freelocale(c);
-}
-
-double sys_read_number(const char *text) {
-  void *before;
-  double value;
-  if (strcmp(sys_decimal_point(), ".") == 0) return strtod(text, NULL);
-  before = sys_enter_c_locale();
-  value = strtod(text, NULL);
-  sys_leave_c_locale(before);
-  return value;
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */

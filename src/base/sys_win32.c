@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <io.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,26 @@ double sys_clock(void) {
 
 uint64_t sys_seed(const void *address) {
   return ((uint64_t)(uintptr_t)address ^ (uint64_t)(sys_clock() * 1e9) ^ (uint64_t)GetCurrentProcessId() << 40) | 1;
+}
+
+/* --- numbers, whatever the locale --------------------------------------------------------------------------------- */
+
+const char *sys_decimal_point(void) {
+  return localeconv()->decimal_point;
+}
+
+/* Keeps the name of the thread's locale. NULL: memory is out, and the thread stays in its own. */
+void *sys_enter_c_locale(void) {
+  char *before;
+  (void)_configthreadlocale(_ENABLE_PER_THREAD_LOCALE);
+  before = _strdup(setlocale(LC_ALL, NULL));
+  if (before != NULL) (void)setlocale(LC_ALL, "C");
+  return before;
+}
+
+void sys_leave_c_locale(void *before) {
+  if (before != NULL) (void)setlocale(LC_ALL, before);
+  free(before);
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
@@ -285,13 +306,6 @@ static HANDLE open_regular(const char *path) {
   return INVALID_HANDLE_VALUE;
 }
 
-int sys_file_check(const char *path) {
-  HANDLE handle = open_regular(path);
-  if (handle == INVALID_HANDLE_VALUE) return -1;
-  CloseHandle(handle);
-  return 0;
-}
-
 int sys_file_write(int fd, const char *data, size_t size, long long *written) {
   *written = 0;
   while (size > 0) {
@@ -304,15 +318,19 @@ int sys_file_write(int fd, const char *data, size_t size, long long *written) {
   return 0;
 }
 
-long sys_file_read(const char *path, char *data, size_t size) {
+long sys_file_peek(const char *path, char *data, size_t size) {
   DWORD n = 0;
   BOOL good;
-  HANDLE handle = is_link(path) ? INVALID_HANDLE_VALUE : open_regular(path);
+  HANDLE handle = open_regular(path);
   if (handle == INVALID_HANDLE_VALUE) return -1;
   good = ReadFile(handle, data, size < LARGEST_WRITE ? (DWORD)size : LARGEST_WRITE, &n, NULL);
   if (!good) (void)fail();
   CloseHandle(handle);
   return good ? (long)n : -1;
+}
+
+long sys_file_read(const char *path, char *data, size_t size) {
+  return is_link(path) ? -1 : sys_file_peek(path, data, size);
 }
 
 long long sys_file_size(int fd) {
