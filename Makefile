@@ -36,12 +36,14 @@ ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden -Isrc $(LUA_CFLAGS)
 
 # Lua's symbols come from the program that loads the module, so they stay undefined here.
 # -z nodelete keeps the code mapped: libcurl's resolver thread may still run when lua_close unloads the module.
-ifeq ($(shell uname -s),Darwin)
+# macOS has its own library for HMAC; on the BSDs dlopen is part of the C library.
+SYSTEM := $(shell uname -s)
+ifeq ($(SYSTEM),Darwin)
 SHARED = -bundle -undefined dynamic_lookup
-LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS)
+LIBS   := $(CURL_LIBS)
 else
 SHARED = -shared -Wl,-z,nodelete
-LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS) -pthread -ldl
+LIBS   := $(CURL_LIBS) $(CRYPTO_LIBS) -pthread $(if $(filter Linux,$(SYSTEM)),-ldl)
 endif
 
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
@@ -71,7 +73,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -126,7 +128,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, memcheck, sanitize, soak, fuzz, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, bench, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -157,9 +159,10 @@ lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, agains
 	  echo "$$cc -Werror, headers of $$lua"; \
 	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc $$($(PKG_CONFIG) --cflags $$lua libcurl) $(SOURCES) bench/clients/*.c spec/threads/host.c; \
 	done; done
-	@echo "the poller of macOS and the BSDs"; for cc in gcc clang; do \
-	  $$cc -fsyntax-only -Werror -std=c99 $(WARNINGS) -Isrc -DSORA_USE_KQUEUE -Ispec/support/kqueue \
-	    src/loop/poller_kqueue.c || exit 1; done
+
+platforms: ## compile the C module for 32-bit, musl, Windows and macOS; run what can run here
+	@$(DEPS) platforms
+	@$(WITH_LUA) $(LUA) spec/platforms/run.lua
 
 memcheck: ## run the specs under valgrind; any error or leak fails
 	@$(DEPS) memcheck

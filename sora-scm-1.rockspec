@@ -17,11 +17,28 @@ dependencies = {
   "lua-cjson >= 2.1.0",
 }
 -- The library alone: Debian keeps the header in a folder per architecture, where the compiler looks but LuaRocks
--- does not.
+-- does not. `luarocks make CURL_DIR=… CRYPTO_DIR=…` names other folders.
 external_dependencies = {
   CURL = { library = "curl" },
-  CRYPTO = { library = "crypto" },
+  platforms = {
+    linux = { CRYPTO = { library = "crypto" } },
+    freebsd = { CRYPTO = { library = "crypto" } },
+    netbsd = { CRYPTO = { library = "crypto" } },
+    openbsd = { CRYPTO = { library = "crypto" } },
+  },
 }
+-- Where OpenSSL checks signatures: macOS and Windows have libraries of their own for that.
+local function with_openssl(...)
+  return {
+    modules = {
+      ["sora.core"] = {
+        incdirs = { "src", "$(CURL_INCDIR)", "$(CRYPTO_INCDIR)" },
+        libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+        libraries = { "curl", "crypto", "pthread", ... },
+      },
+    },
+  }
+end
 build = {
   type = "builtin",
   modules = {
@@ -34,7 +51,10 @@ build = {
         "src/base/json_numbers.c",
         "src/base/media.c",
         "src/base/part_file.c",
+        "src/base/sys.c",
+        "src/base/sys_hmac.c",
         "src/base/sys_posix.c",
+        "src/base/sys_win32.c",
         "src/core.c",
         "src/http/attempt.c",
         "src/http/easy.c",
@@ -70,8 +90,9 @@ build = {
         "src/lua/util.c",
         "src/lua/wait.c",
       },
-      incdirs = { "src" },
-      libraries = { "curl", "crypto" },
+      incdirs = { "src", "$(CURL_INCDIR)" },
+      libdirs = { "$(CURL_LIBDIR)" },
+      libraries = { "curl" },
     },
     sora = "lua/sora/init.lua",
     ["sora.batch"] = "lua/sora/batch.lua",
@@ -114,11 +135,11 @@ build = {
     ["sora.webhook"] = "lua/sora/webhook.lua",
   },
   platforms = {
-    linux = {
-      modules = {
-        -- both are part of newer C libraries
-        ["sora.core"] = { libraries = { "curl", "crypto", "pthread", "dl" } },
-      },
-    },
+    linux = with_openssl("dl"),
+    freebsd = with_openssl(),
+    netbsd = with_openssl(),
+    openbsd = with_openssl(),
+    -- With MinGW; this has been compiled and linked, but LuaRocks has not run it there.
+    windows = { modules = { ["sora.core"] = { libraries = { "curl", "bcrypt", "ws2_32" } } } },
   },
 }

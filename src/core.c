@@ -1,9 +1,15 @@
 /* core.c - opens sora.core: the functions that the Lua layer is built on. */
 #include "lua/binding.h"
 
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
 int luaopen_sora_core(lua_State *L);
 
-__attribute__((visibility("default"))) int luaopen_sora_core(lua_State *L) {
+EXPORT int luaopen_sora_core(lua_State *L) {
   static void (*const open[])(lua_State *) = {box_open,     json_open,   error_open, util_open, append_open,
                                               options_open, client_open, clean_open, wait_open, call_open,
                                               handle_open,  update_open, api_open,   part_open, stream_open};

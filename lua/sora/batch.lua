@@ -96,6 +96,12 @@ local function check_output(output, who, i)
     output == "" and "an empty string" or type(output)))
 end
 
+local ON_WINDOWS = package.config:sub(1, 1) == "\\"
+
+local function is_absolute(name)
+  return name:find "^/" ~= nil or ON_WINDOWS and (name:find "^\\" or name:find "^%a:") ~= nil
+end
+
 -- Turns the list into items, or raises.
 local function read_list(client, list, opts, who)
   options.expect(who, "list", list, "table", "a list of prompts or params")
@@ -121,7 +127,7 @@ local function read_list(client, list, opts, who)
     seen[sum] = (seen[sum] or 0) + 1
     if seen[sum] > 1 then sum = digest(sum, seen[sum]) end
     local name = output or ("%s-%s.mp4"):format(slug(params.prompt), sum:sub(1, 8))
-    local path = name:sub(1, 1) == "/" and name or opts.dir .. "/" .. name
+    local path = is_absolute(name) and name or opts.dir .. "/" .. name
     if paths[path] then
       core.complain(who, ("list[%d].output: '%s' is that of list[%d], too"):format(i, name, paths[path]))
     end
@@ -135,12 +141,6 @@ end
 -- What the journal knows -----------------------------------------------------------------
 
 local AGAIN = { refused = true, failed = true, cancelled = true }
-
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
 
 -- Gives each item its last ticket; counts the jobs that were, or may have been, paid for.
 local function take_tickets(self, tickets)
@@ -177,7 +177,7 @@ local function plan(self, item)
     return
   end
   item.label, item.id = ticket.label, ticket.id
-  if ticket.path and exists(ticket.path) then
+  if ticket.path and core.file_kind(ticket.path) == "file" then
     item.path, item.bytes, item.had = ticket.path, ticket.bytes, true
     return finish(self, item)
   end
@@ -420,7 +420,7 @@ function batch.run(client, list, opts)
   local usable
   usable, err = core.usable(client)
   if not usable then return nil, err end
-  if not exists(opts.dir .. "/.") then
+  if core.file_kind(opts.dir) ~= "folder" then
     return nil, problem("file", nil, opts.dir .. ": there is no such folder")
   end
   pump.check_can_wait(client)

@@ -49,8 +49,13 @@ describe("a client that is closed", function()
       litter()
       collectgarbage "stop" -- the next allocation of the call collects
       collectgarbage "restart"
-      collectgarbage("setpause", 1)
-      collectgarbage("setstepmul", 100000)]],
+      if _VERSION == "Lua 5.5" then
+        collectgarbage("param", "pause", 1)
+        collectgarbage("param", "stepmul", 100000)
+      else
+        collectgarbage("setpause", 1)
+        collectgarbage("setstepmul", 100000)
+      end]],
   }
 
   local CALLS = {

@@ -37,10 +37,14 @@ describe("the rockspec", function()
     facts.assert_same(lua_modules, paths)
   end)
 
-  it("changes nothing but the libraries on Linux", function()
-    local linux = rockspec.build.platforms.linux.modules
-    assert.same({ ["sora.core"] = { libraries = linux["sora.core"].libraries } }, linux)
-    assert.equal(modules["sora.core"].libraries[1], linux["sora.core"].libraries[1])
+  it("changes nothing but libraries and their folders on a platform", function()
+    for _, changes in pairs(rockspec.build.platforms) do
+      local core = changes.modules["sora.core"]
+      assert.same({ modules = { ["sora.core"] = {
+        libraries = core.libraries, incdirs = core.incdirs, libdirs = core.libdirs } } }, changes)
+      assert.equal(modules["sora.core"].libraries[1], core.libraries[1])
+      assert.equal(modules["sora.core"].incdirs[1], (core.incdirs or modules["sora.core"].incdirs)[1])
+    end
   end)
 end)
 

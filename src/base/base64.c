@@ -10,10 +10,10 @@ static int value(char c) {
   return -1;
 }
 
-long base64_decode(const char *text, size_t len, char *out) {
+ptrdiff_t base64_decode(const char *text, size_t len, char *out) {
   unsigned long bits = 0;
   size_t i;
-  long written = 0;
+  ptrdiff_t written = 0;
   int held = 0; /* characters in `bits` */
   for (i = 0; i < len && text[i] != '='; i++) {
     int v = value(text[i]);

@@ -1,13 +1,17 @@
 /* sys.h - what sora needs of the operating system: clock, random numbers, locale, once, forks, files, sockets, HMAC.
  *
- * Owns all feature macros and platform #ifdefs of the C code, except those of the pollers: sys_posix.c implements
- * this page for POSIX. Invariant: nothing here is inherited by a child process that runs another program. */
+ * Owns all feature macros and platform #ifdefs of the C code, except those of the pollers. Implemented by sys_posix.c
+ * or sys_win32.c, of which one compiles to nothing, by sys_hmac.c and, for what no platform changes, by sys.c.
+ * Invariants: nothing here is inherited by a child process that runs another program; paths are UTF-8 on Windows. */
 #ifndef SORA_SYS_H
 #define SORA_SYS_H
 
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 
 /* --- time and chance ---------------------------------------------------------------------------------------------- */
 
@@ -34,8 +38,16 @@ void sys_leave_c_locale(void *before);
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
+#ifdef _WIN32
+typedef struct {
+  void *state; /* an INIT_ONCE */
+} sys_once_flag;
+#define SYS_ONCE_INIT                                                                                                  \
+  { NULL }
+#else
 typedef pthread_once_t sys_once_flag;
 #define SYS_ONCE_INIT PTHREAD_ONCE_INIT
+#endif
 
 /* Runs `run` once for each flag, whatever threads call it. */
 void sys_once(sys_once_flag *flag, void (*run)(void));
@@ -126,12 +138,20 @@ int sys_file_is_regular(const char *path);
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 
-/* A socket, or -1. */
-int sys_socket_open(int family, int type, int protocol);
-int sys_socket_close(int fd);
+/* As libcurl has it: an int, or a SOCKET. */
+#ifdef _WIN32
+typedef uintptr_t sys_socket;
+#else
+typedef int sys_socket;
+#endif
+#define SYS_NO_SOCKET ((sys_socket)-1)
+
+/* A socket, or SYS_NO_SOCKET. */
+sys_socket sys_socket_open(int family, int type, int protocol);
+int sys_socket_close(sys_socket fd);
 
 /* Ends a connection on which bytes wait that nobody has asked for, and drops them: reading from it gives the end. */
-void sys_socket_reject_input(int fd);
+void sys_socket_reject_input(sys_socket fd);
 
 /* Whether the last call failed because the process or the system has no descriptor left. */
 int sys_out_of_descriptors(void);

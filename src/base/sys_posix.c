@@ -1,15 +1,19 @@
 /* sys_posix.c - sys.h for POSIX: Linux, macOS, the BSDs. */
-#define _GNU_SOURCE /* newlocale, O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE, flock, sync_file_range */
+#define _GNU_SOURCE          /* newlocale, O_CLOEXEC, SOCK_CLOEXEC, dladdr, RTLD_NODELETE, flock, sync_file_range */
+#define _NETBSD_SOURCE       /* the same where -std=c99 hides them */
+#define _FILE_OFFSET_BITS 64 /* files above 2 GiB on 32-bit systems; off_t is used in this file alone */
 #include "base/sys.h"
+
+#ifndef _WIN32
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +38,6 @@ double sys_clock(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* xorshift64* */
-double sys_random(uint64_t *seed) {
-  *seed ^= *seed >> 12;
-  *seed ^= *seed << 25;
-  *seed ^= *seed >> 27;
-  return (double)((*seed * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
-}
-
 uint64_t sys_seed(const void *address) {
   return ((uint64_t)(uintptr_t)address ^ (uint64_t)(sys_clock() * 1e9) ^ (uint64_t)getpid() << 40) | 1;
 }
@@ -61,16 +57,6 @@ void *sys_enter_c_locale(void) {
 void sys_leave_c_locale(void *before) {
   locale_t c = uselocale((locale_t)before);
   if (c != (locale_t)before) freelocale(c);
-}
-
-double sys_read_number(const char *text) {
-  void *before;
-  double value;
-  if (strcmp(sys_decimal_point(), ".") == 0) return strtod(text, NULL);
-  before = sys_enter_c_locale();
-  value = strtod(text, NULL);
-  sys_leave_c_locale(before);
-  return value;
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
@@ -258,7 +244,11 @@ void sys_file_start_sync(int fd, long long from, long long size) {
 #endif
 }
 
+/* On macOS fsync stops at the drive's cache; F_FULLFSYNC empties it, where the file system can. */
 int sys_file_sync(int fd) {
+#ifdef F_FULLFSYNC
+  if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
+#endif
   return fsync(fd);
 }
 
@@ -292,7 +282,7 @@ static void sync_folder(const char *path) {
   memcpy(folder + len, ".", sizeof ".");
   fd = open(folder, O_RDONLY | O_CLOEXEC);
   if (fd >= 0) {
-    (void)fsync(fd);
+    (void)sys_file_sync(fd);
     close(fd);
   }
   free(folder);
@@ -361,7 +351,7 @@ int sys_file_is_regular(const char *path) {
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 
-int sys_socket_open(int family, int type, int protocol) {
+sys_socket sys_socket_open(int family, int type, int protocol) {
 #ifdef SOCK_CLOEXEC
   return socket(family, type | SOCK_CLOEXEC, protocol);
 #else
@@ -371,11 +361,11 @@ int sys_socket_open(int family, int type, int protocol) {
 #endif
 }
 
-int sys_socket_close(int fd) {
+int sys_socket_close(sys_socket fd) {
   return close(fd);
 }
 
-void sys_socket_reject_input(int fd) {
+void sys_socket_reject_input(sys_socket fd) {
   char bytes[4096];
   int left = 256; /* times: who sends faster than this reads is cut off elsewhere */
   if (recv(fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return;
@@ -399,13 +389,4 @@ size_t sys_free_descriptors(void) {
   return limit.rlim_cur <= taken ? 1 : (size_t)(limit.rlim_cur - taken);
 }
 
-/* --- cryptography ------------------------------------------------------------------------------------------------- */
-
-int sys_hmac_sha256(const char *key, size_t key_len, const char *data, size_t len, unsigned char *digest) {
-  unsigned int size = SYS_SHA256_SIZE;
-  return HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)data, len, digest, &size) != NULL ? 0 : -1;
-}
-
-int sys_same(const char *a, const char *b, size_t len) {
-  return CRYPTO_memcmp(a, b, len) == 0;
-}
+#endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/curl_compat.h"
 #include "http/headers.h"
 #include "http/receive.h"
 #include "http/retry.h"
@@ -293,9 +294,7 @@ static int has_long_headers(const struct request *r) {
   long sent = 0;
   curl_easy_getinfo(r->easy->handle, CURLINFO_REQUEST_SIZE, &sent);
   if (r->outcome.kind != KIND_NONE || sent == 0) return 0;
-#if LIBCURL_VERSION_NUM >= 0x080600
   if (r->outcome.code == CURLE_TOO_LARGE) return 1;
-#endif
   if (strncmp(why, "Too large response headers", 26) == 0) return 1;
   return r->outcome.code == CURLE_OUT_OF_MEMORY && has_memory();
 }

@@ -1,9 +1,11 @@
 /* easy.c - libcurl's easy handles; see easy.h. */
 #include "http/easy.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/sys.h"
+#include "http/curl_compat.h"
 
 #define MANY_IDLE 64         /* sockets */
 #define CHECK_INTERVAL 0.001 /* s; between two checks of more than that */
@@ -67,16 +69,15 @@ static int close_socket(void *context, curl_socket_t fd) {
 }
 
 static CURLcode limit_protocols(CURL *handle) {
-#if LIBCURL_VERSION_NUM >= 0x075500
-  return curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-  return curl_easy_setopt(handle, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
+  CURLcode code = curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  if (code != CURLE_UNKNOWN_OPTION) return code;
+  return curl_easy_setopt(handle, CURLOPT_PROTOCOL_BITS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 }
 
-/* Rounds up: 0 would mean no limit. */
+/* Rounds up: 0 would mean no limit. A long of 32 bits ends at 24 days. */
 long easy_milliseconds(double seconds) {
-  return (long)(seconds * 1000 + 0.999);
+  double ms = seconds * 1000 + 0.999;
+  return ms < INT_MAX ? (long)ms : INT_MAX;
 }
 
 static CURLcode set_proxy(CURL *handle, const char *proxy) {
@@ -118,9 +119,8 @@ static CURLcode set_up(struct easy_pool *pool, struct easy *easy) {
   EASY_SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
   EASY_SET(CURLOPT_CLOSESOCKETDATA, pool);
   EASY_SET(CURLOPT_CONNECTTIMEOUT_MS, easy_milliseconds(endpoint->limits.connect_timeout));
-#if LIBCURL_VERSION_NUM >= 0x075700
-  EASY_SET(CURLOPT_QUICK_EXIT, 1L); /* a timeout during DNS must not wait for the resolver's thread */
-#endif
+  /* A timeout during DNS must not wait for the resolver's thread; libcurl before 7.87.0 has no such option. */
+  (void)curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
   EASY_SET(CURLOPT_BUFFERSIZE, easy->for_file ? FILE_BUFFER : JSON_BUFFER);
   EASY_SET(CURLOPT_SHARE, pool->share);
   if (code == CURLE_OK) code = set_proxy(handle, endpoint->proxy);

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "http/curl_compat.h"
+
 #define TRANSIENT 1
 #define LASTING 0
 #define ROW(name, kind, transient)                                                                                     \

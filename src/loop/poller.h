@@ -1,4 +1,5 @@
-/* poller.h - waits for sockets and a timer: epoll on Linux, kqueue on macOS and the BSDs, poll() elsewhere.
+/* poller.h - waits for sockets and a timer: epoll on Linux, kqueue on macOS and the BSDs, poll() elsewhere
+ * (on Windows WSAPoll).
  *
  * Owns the descriptors of a loop. It knows neither libcurl nor sora: a socket has a mask of directions and a tag that
  * comes back with its events. Invariant: only the sockets that were set are waited for, in just those directions. */
@@ -6,6 +7,8 @@
 #define SORA_POLLER_H
 
 #include <stddef.h>
+
+#include "base/sys.h"
 
 /* SORA_USE_POLL and SORA_USE_KQUEUE choose one on any platform. */
 #if defined(SORA_USE_POLL)
@@ -28,7 +31,7 @@
 #define POLLER_EVENTS 256 /* that one wait returns at most */
 
 struct poller_event {
-  int fd;
+  sys_socket fd;
   int mask;
   unsigned tag;
 };
@@ -51,7 +54,7 @@ int poller_open(struct poller *p);
 void poller_close(struct poller *p, int forked);
 
 /* Sets the directions that a socket is waited for in; 0 removes it. `known`: it is set already. 0, or -1. */
-int poller_set(struct poller *p, int fd, int mask, unsigned tag, int known);
+int poller_set(struct poller *p, sys_socket fd, int mask, unsigned tag, int known);
 
 /* Waits at most `ms` milliseconds, or until a signal; returns how many of POLLER_EVENTS events there are. */
 int poller_wait(struct poller *p, struct poller_event *events, int ms);

@@ -34,7 +34,7 @@ void poller_close(struct poller *p, int forked) {
 
 /* A descriptor number may come back with another socket behind it before libcurl says so: tries the other operation
  * then. */
-int poller_set(struct poller *p, int fd, int mask, unsigned tag, int known) {
+int poller_set(struct poller *p, sys_socket fd, int mask, unsigned tag, int known) {
   struct epoll_event event;
   memset(&event, 0, sizeof event);
   event.data.u64 = (uint64_t)tag << 32 | (uint32_t)fd;

@@ -41,7 +41,7 @@ static int set_filter(struct poller *p, int fd, short filter, int wanted, unsign
   return kevent(p->fd, &change, 1, NULL, 0, NULL) == 0 || !wanted ? 0 : -1;
 }
 
-int poller_set(struct poller *p, int fd, int mask, unsigned tag, int known) {
+int poller_set(struct poller *p, sys_socket fd, int mask, unsigned tag, int known) {
   int read = set_filter(p, fd, EVFILT_READ, mask & POLLER_READ, tag);
   int write = set_filter(p, fd, EVFILT_WRITE, mask & POLLER_WRITE, tag);
   (void)known;

@@ -3,9 +3,32 @@
 
 #ifdef POLLER_POLL
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef _WIN32
+
+#include <winsock2.h>
+
+#include <windows.h>
+
+/* WSAPoll fails where there is no socket. Before Windows 10 2004 it does not report a connect that failed: such a
+ * request ends at its connect_timeout. */
+static int wait_for(struct pollfd *sockets, size_t count, int ms) {
+  if (count > 0) return WSAPoll(sockets, (ULONG)count, ms);
+  Sleep((DWORD)ms);
+  return 0;
+}
+
+#else
+
+#include <poll.h>
+
+static int wait_for(struct pollfd *sockets, size_t count, int ms) {
+  return poll(sockets, (nfds_t)count, ms);
+}
+
+#endif
 
 int poller_open(struct poller *p) {
   memset(p, 0, sizeof *p);
@@ -42,7 +65,7 @@ static void remove_socket(struct poller *p, size_t i) {
   p->tags[i] = p->tags[p->count];
 }
 
-int poller_set(struct poller *p, int fd, int mask, unsigned tag, int known) {
+int poller_set(struct poller *p, sys_socket fd, int mask, unsigned tag, int known) {
   size_t i = 0;
   (void)known;
   while (i < p->count && p->sockets[i].fd != fd) i++;
@@ -59,7 +82,7 @@ int poller_set(struct poller *p, int fd, int mask, unsigned tag, int known) {
 }
 
 int poller_wait(struct poller *p, struct poller_event *events, int ms) {
-  int left = poll(p->sockets, (nfds_t)p->count, ms), found = 0;
+  int left = wait_for(p->sockets, p->count, ms), found = 0;
   size_t i;
   for (i = 0; i < p->count && left > 0 && found < POLLER_EVENTS; i++) {
     int had = p->sockets[i].revents;

@@ -4,16 +4,13 @@
 #include <stdlib.h>
 
 #include "base/sys.h"
+#include "http/curl_compat.h"
 
 #define STREAMS 100 /* requests that one HTTP/2 connection carries: libcurl's limit, and no usual server's is lower */
 #define MULTI_SIZE 250      /* HTTP/1 requests in one multi handle */
 #define EMPTY_SECONDS 60    /* a further multi handle keeps its idle connections so long, as many servers do */
 #define SPARE_CONNECTIONS 3 /* idle ones kept beyond as many as requests ever ran at once */
 #define SCARCE_SECONDS 1
-
-/* CURLMOPT_QUICK_EXIT, by number because older headers lack it: from libcurl 8.20.0 on, closing a multi handle waits
- * for its resolver threads unless this is set. An older libcurl refuses it, which does no harm. */
-#define QUICK_EXIT ((CURLMoption)21)
 
 /* --- what libcurl tells --------------------------------------------------------------------------------- */
 
@@ -33,7 +30,10 @@ static int on_socket(CURL *handle, curl_socket_t fd, int what, void *context, vo
   int result = poller_set(multi->pool->poller, fd, mask, multi->index, known != NULL);
   if (multi->pool->easies->checks_idle) easy_set_idle(multi->pool->easies, fd, mask == 0 && !is_paused(handle));
   if (mask == 0) return 0; /* the socket may be closed already */
-  if (result != 0) return -1;
+  if (result != 0) {
+    multi->failure = CURLM_INTERNAL_ERROR; /* some versions of libcurl, such as 7.74, do not notice the -1 */
+    return -1;
+  }
   if (known == NULL) curl_multi_assign(multi->handle, fd, multi);
   return 0;
 }
@@ -101,7 +101,8 @@ void pool_wait(struct pool *pool, int ms) {
 static CURLM *new_handle(struct multi *multi) {
   CURLM *handle = curl_multi_init();
   if (handle == NULL) return NULL;
-  (void)curl_multi_setopt(handle, QUICK_EXIT, 1L);
+  /* Closing a multi handle must not wait for a resolver's thread; libcurl before 8.20.0 has no such option. */
+  (void)curl_multi_setopt(handle, CURLMOPT_QUICK_EXIT, 1L);
   if (curl_multi_setopt(handle, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
       curl_multi_setopt(handle, CURLMOPT_SOCKETDATA, multi) == CURLM_OK &&
       curl_multi_setopt(handle, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&

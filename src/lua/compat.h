@@ -108,15 +108,21 @@ static inline lua_State *compat_mainthread(lua_State *L) {
   return main;
 }
 
-/* 1 or 0; -1: this Lua can't tell. Lua 5.3 and later can, and LuaJIT 2.1, whose API is that of 5.1 otherwise. */
-#if LUA_VERSION_NUM < 503
+/* 1 or 0; -1: this Lua can't tell. Lua 5.3 and later can, and LuaJIT 2.1, whose API is that of 5.1 otherwise; but
+ * Windows has no weak symbols to ask that with. */
+#if LUA_VERSION_NUM < 503 && !defined(_WIN32)
 extern int lua_isyieldable(lua_State *L) __attribute__((weak));
 #endif
 static inline int compat_isyieldable(lua_State *L) {
+#if LUA_VERSION_NUM < 503 && defined(_WIN32)
+  (void)L;
+  return -1;
+#else
 #if LUA_VERSION_NUM < 503
   if (lua_isyieldable == NULL) return -1;
 #endif
   return lua_isyieldable(L) != 0;
+#endif
 }
 
 #endif

@@ -8,7 +8,7 @@ static int unbase64(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
   char *out = lua_newuserdata(L, len / 4 * 3 + 3);
-  long written = base64_decode(text, len, out);
+  ptrdiff_t written = base64_decode(text, len, out);
   if (written < 0) return 0;
   lua_pushlstring(L, out, (size_t)written);
   return 1;
@@ -30,6 +30,15 @@ static int equal(lua_State *L) {
   size_t la, lb;
   const char *a = luaL_checklstring(L, 1, &la), *b = luaL_checklstring(L, 2, &lb);
   lua_pushboolean(L, la == lb && sys_same(a, b, la));
+  return 1;
+}
+
+/* core.file_kind(path): "file", "folder", "other", or nil if nothing has the path. */
+static int file_kind(lua_State *L) {
+  static const char *const names[] = {
+      [SYS_MISSING] = NULL, [SYS_REGULAR] = "file", [SYS_FOLDER] = "folder", [SYS_OTHER] = "other"};
+  unsigned mode;
+  lua_pushstring(L, names[sys_file_kind(luaL_checkstring(L, 1), &mode)]);
   return 1;
 }
 
@@ -56,8 +65,8 @@ static int isyieldable(lua_State *L) {
 
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"unbase64", unbase64}, {"hmac_sha256", hmac_sha256}, {"equal", equal},
-      {"now", now},           {"isyieldable", isyieldable}, {NULL, NULL},
+      {"unbase64", unbase64},       {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"now", now},
+      {"isyieldable", isyieldable}, {"file_kind", file_kind},     {NULL, NULL},
   };
   uint64_t *seed;
   compat_setfuncs(L, functions);

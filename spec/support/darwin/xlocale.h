@@ -1,0 +1,1 @@
+/* <xlocale.h> of macOS; here its functions are in <locale.h>. */
