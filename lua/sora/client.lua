@@ -508,14 +508,11 @@ function class.__tostring(client)
   return ("sora.client (%s)"):format(client.base_url)
 end
 
-local function is_client(value)
-  local meta = type(value) == "table" and getmetatable(value)
-  return type(meta) == "table" and meta.__newindex == pump.set_field
-end
+local clients = setmetatable({}, { __mode = "k" }) -- client → true
 
 -- Names that are found in the class; the others may be misspelt.
 local known = options.copy(Client, { base_url = true, can_wait = true })
-misuse.check_colons(Client, is_client)
+misuse.check_colons(Client, clients)
 Client.get_video = core.get_video -- checks it in C
 local lookup = { __index = setmetatable(Client, { __index = misuse.index("a client", known) }) }
 
@@ -565,6 +562,7 @@ function client.new(given, who)
     _journal_until = own.journal_until or false, _pause = false, _hooked = false, _watched = false,
     _tasks = false, _waiters = false, _alarm = false, _problems = false, _held_until = false, _pumped = 0,
   }, new_class((all.base_url:gsub("%?.*", ""))))
+  clients[made] = true
   core.adopt(made)
   return made
 end

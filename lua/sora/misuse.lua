@@ -14,10 +14,10 @@ local misuse = {}
 
 local MOST = 2 -- edits between a name and a misspelling of it; one for each four letters
 
--- Returns the known name that a name is nearly, or nil.
+-- Returns the known name that a name is nearly; nil if it is one, or resembles none.
 local function misspelt(name, known)
   local near, edits = options.nearest(name, known)
-  return near and edits <= math.min(MOST, math.floor(#near / 4)) and near or nil
+  return near and edits > 0 and edits <= math.min(MOST, math.floor(#near / 4)) and near or nil
 end
 
 --- Makes an __index: nil for an unknown name, unless it is a misspelt one, which raises.
@@ -34,11 +34,11 @@ end
 
 --- Makes methods that raise if they were called with a dot.
 -- @tparam table methods name → function; changed
--- @tparam function is_self tells whether a value is an object that has them
-function misuse.check_colons(methods, is_self)
+-- @tparam table objects that have them, as keys
+function misuse.check_colons(methods, objects)
   for name, code in pairs(methods) do
     methods[name] = function(self, ...)
-      if not is_self(self) then core.blame(("%s is a method: write client:%s(…)"):format(name, name)) end
+      if not objects[self] then core.blame(("%s is a method: write client:%s(…)"):format(name, name)) end
       return code(self, ...)
     end
   end

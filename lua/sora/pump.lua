@@ -468,6 +468,10 @@ local function start_composite(client, name, ...)
   return handle, problem
 end
 
+-- What to use in place of methods that cannot be started.
+local IN_PLACE = { wait = "watch", wait_all = "watch", poll = "watch", videos = "list_videos",
+  find_created = "list_videos" }
+
 --- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
 -- `create_and_wait` and `create_and_download`:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
@@ -484,8 +488,8 @@ function Client:start(name, ...)
   local describe = endpoints.describe[name]
   if not describe then
     local known = options.copy(endpoints.describe, options.copy(pump.composites, { get_video = true }))
-    core.complain("start", ("name: expected a call that can be started, got '%s'%s"):format(tostring(name),
-      options.suggest(name, known)))
+    core.complain("start", ("'%s' is not a call that can be started%s"):format(tostring(name),
+      IN_PLACE[name] and "; use client:" .. IN_PLACE[name] or options.suggest(name, known)))
   end
   local spec, opts = describe(self, ...)
   if self._journal and (spec.creates or spec.ends) then return start_journaled(self, spec, opts) end

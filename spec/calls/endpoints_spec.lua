@@ -410,7 +410,7 @@ describe("a dialect", function()
     local function refuses(dialect, text)
       assert.error_matches(function() sora.new { base_url = srv.url, dialect = dialect } end, text)
     end
-    refuses("azur", "option 'dialect': 'azur'.*did you mean 'azure'%?")
+    refuses("azur", "option 'dialect': unknown dialect 'azur'; did you mean 'azure'%?")
     refuses("new-api-generations", "did you mean 'newapi%-generations'%?")
     refuses("", "option 'dialect': ''.*there are azure, newapi%-generations, openai, openrouter")
     refuses(5, "option 'dialect': expected a string, got number")
@@ -538,11 +538,11 @@ describe("start", function()
     for word, near in pairs { creat_video = "create_video", get_vidoe = "get_video",
       list_video = "list_videos", remixvideo = "remix_video" } do
       assert.error_matches(function() client:start(word) end,
-        ("no method '%s' makes one call; did you mean '%s'%%?"):format(word, near))
+        ("'%s' is not a call that can be started; did you mean '%s'%%?"):format(word, near))
     end
     for _, name in ipairs { "wait", "videos", "wait_all", "find_created", "unfinished" } do
-      assert.error_matches(function() client:start(name) end, "no method '" .. name .. "' makes one call")
+      assert.error_matches(function() client:start(name) end, "'" .. name .. "' is not a call that can be started")
     end
-    assert.error_matches(function() client:start(nil) end, "no method 'nil' makes one call")
+    assert.error_matches(function() client:start(nil) end, "'nil' is not a call that can be started")
   end)
 end)

@@ -96,7 +96,7 @@ describe("an id", function()
 
   it("of another type raises, and nothing is sent", function()
     assert_refused("expected a string, got nil", nil)
-    assert_refused("expected an id, or a job, view, ticket or result that has one, got a table", {})
+    assert_refused("expected an id, or a job, view, ticket or result that has one; got a table", {})
     assert_refused("expected a string, got boolean", true)
     assert_refused("expected a string, got function", print)
   end)

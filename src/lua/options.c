@@ -79,9 +79,10 @@ static const char *find_nearest(lua_State *L, const char *given, size_t *edits) 
 static int nearest(lua_State *L) {
   size_t edits;
   const char *best = find_nearest(L, luaL_checkstring(L, 1), &edits);
+  if (best == NULL) return 0;
   lua_pushstring(L, best);
   lua_pushinteger(L, (lua_Integer)edits);
-  return best != NULL ? 2 : 1;
+  return 2;
 }
 
 /* Names that users of other clients bring along, the option that does the same here, and how to write that (NULL: its

@@ -311,7 +311,7 @@ local function start(self, poll, job, now)
     return release(self, poll)
   end
   if self.max_rate then self.next_start = math.max(now, self.next_start) + 1 / self.max_rate end
-  set_options(poll, machine.call_options(job, self.client:attempt_timeout(), now))
+  set_options(poll, machine.call_options(job, self.client._timeout, now))
   poll.job = job
   local handle, err = core.start_poll(self.client, job.id, poll.options, job.seen)
   if not poll.job then return end -- an api_key function closed the client
