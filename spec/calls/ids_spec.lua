@@ -90,8 +90,8 @@ describe("an id", function()
 
   it("that is empty, '.' or '..' raises, and nothing is sent", function()
     assert_refused("is empty", "")
-    assert_refused("'.' and '..' are no ids", ".")
-    assert_refused("'.' and '..' are no ids", "..")
+    assert_refused("expected an id, got '.' or '..'", ".")
+    assert_refused("expected an id, got '.' or '..'", "..")
   end)
 
   it("of another type raises, and nothing is sent", function()
@@ -221,7 +221,7 @@ describe("a job in place of its id", function()
       for name, call in pairs(CALLS) do
         if name ~= "list_videos" then
           assert.error_matches(function() call(value) end, "expected an id, or a job, view, ticket or result "
-            .. "that has one, got a table without an id")
+            .. "that has one; got a table without an id")
         end
       end
     end

@@ -34,7 +34,7 @@ describe("the params", function()
       for option, value in pairs(OPTIONS) do
         local params = { prompt = "p", video = "v", name = "n", [option] = value }
         assert.error_matches(function() call(params) end,
-          ("bad argument to '%s' %%('%s' is no field of the params but an option: %s%%({ … }, { %s = … }%%); "
+          ("bad argument to '%s' %%('%s' is an option, not a field of the params: write %s%%({ … }, { %s = … }%%); "
             .. "a field of that name goes into extra_body = { %s = … }%%)")
             :format(who, option, who, option, option))
       end
@@ -205,7 +205,7 @@ describe("an answer to a create", function()
 
   it("without an id and a film quotes what it says", function()
     check({ body = '{"message":"queued, you are the 5th"}' },
-      "the answer has neither the id of a job nor a film: queued, you are the 5th")
+      "the answer has neither a job's id nor a video: queued, you are the 5th")
   end)
 
   it("without them and without a message quotes itself", function()
