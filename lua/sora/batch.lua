@@ -123,7 +123,8 @@ local function read_list(client, list, opts, who)
     local name = output or ("%s-%s.mp4"):format(slug(params.prompt), sum:sub(1, 8))
     local path = name:sub(1, 1) == "/" and name or opts.dir .. "/" .. name
     if paths[path] then
-      core.complain(who, ("list[%d].output: '%s' is also the output of list[%d]; each needs its own"):format(i, name, paths[path]))
+      core.complain(who, ("list[%d].output: '%s' is also the output of list[%d]; each needs its own")
+        :format(i, name, paths[path]))
     end
     paths[path] = i
     items[i] = { index = i, params = params, prompt = params.prompt, path = path, state = "waiting",
@@ -412,7 +413,9 @@ function batch.run(client, list, opts)
   local who = "batch"
   options.expect(who, "options", opts, "table")
   opts = options.check(who, opts, RULES)
-  if not opts.dir then core.complain(who, "option 'dir' is missing: write { dir = 'films' }, the folder to save the films in") end
+  if not opts.dir then
+    core.complain(who, "option 'dir' is missing: write { dir = 'films' }, the folder to save the films in")
+  end
   machine.rules(pick(opts, WAIT), who)
   local items = read_list(client, list, opts, who)
   local tickets, err = client:journaled() -- refuses a client without a journal

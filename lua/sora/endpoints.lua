@@ -165,7 +165,9 @@ function endpoints.ids_of(value, who, client)
   local ids = {}
   for i = 1, length(list, "ids", who) do
     local item = list[i]
-    if item == nil then complain(who, ("ids[%d]: expected an id, got nil; a list must have no holes"):format(i)) end
+    if item == nil then
+      complain(who, ("ids[%d]: expected an id, got nil; a list must have no holes"):format(i))
+    end
     local segment, why = core.escape(item)
     if not segment then complain(who, ("ids[%d]: %s"):format(i, (why:gsub("^id: ", "")))) end
     ids[i] = endpoints.id_of(item, who, client)
@@ -184,7 +186,9 @@ local FILE_RULES = { path = true, data = true, filename = true, content_type = t
 
 local function check_file(name, file, who)
   if not is_file(file) then complain(who, name .. ": expected only files in the list, or none") end
-  if file.path ~= nil and file.data ~= nil then complain(who, name .. ": expected either path or data, got both") end
+  if file.path ~= nil and file.data ~= nil then
+    complain(who, name .. ": expected either path or data, got both")
+  end
   options.check(who, file, FILE_RULES)
   for field, value in pairs(file) do
     if type(value) ~= "string" or (field ~= "data" and (value == "" or value:find("[%z\r\n]"))) then

@@ -1,5 +1,5 @@
---- How functions are called by mistake: with a dot or a colon in place of the other, under a misspelt name; and
--- options that are assigned.
+--- How functions are called by mistake: with a dot or a colon in place of the other, under a misspelt name;
+-- and options that are assigned.
 -- Owns the wording of these. Invariant: what is no mistake costs nothing: a known name is found without a
 -- function, and an unknown one that resembles none is nil.
 -- @module sora.misuse

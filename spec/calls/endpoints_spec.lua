@@ -541,7 +541,8 @@ describe("start", function()
         ("'%s' is not a call that can be started; did you mean '%s'%%?"):format(word, near))
     end
     for _, name in ipairs { "wait", "videos", "wait_all", "find_created", "unfinished" } do
-      assert.error_matches(function() client:start(name) end, "'" .. name .. "' is not a call that can be started")
+      assert.error_matches(function() client:start(name) end,
+        "'" .. name .. "' is not a call that can be started")
     end
     assert.error_matches(function() client:start(nil) end, "'nil' is not a call that can be started")
   end)

@@ -123,12 +123,14 @@ describe("a client option", function()
 
   it("is given in a table", function()
     for _, value in ipairs{ "http://h", 1, true } do
-      assert.error_matches(function() sora.new(value) end, "bad argument #1 to 'new' (options: expected a table, got "
+      assert.error_matches(function() sora.new(value) end,
+        "bad argument #1 to 'new' (options: expected a table, got "
         .. type(value), 1, true)
       assert.error_matches(function() sora.configure(value) end,
         "bad argument #1 to 'configure' (options: expected a table", 1, true)
     end
-    assert.error_matches(function() sora.new() end, "bad argument #1 to 'new' (options: expected a table, got nil)", 1,
+    assert.error_matches(function() sora.new() end,
+      "bad argument #1 to 'new' (options: expected a table, got nil)", 1,
       true)
   end)
 

@@ -34,7 +34,8 @@ describe("the params", function()
       for option, value in pairs(OPTIONS) do
         local params = { prompt = "p", video = "v", name = "n", [option] = value }
         assert.error_matches(function() call(params) end,
-          ("bad argument to '%s' %%('%s' is an option, not a field of the params: write %s%%({ … }, { %s = … }%%); "
+          ("bad argument to '%s' %%('%s' is an option, not a field of the params: "
+            .. "write %s%%({ … }, { %s = … }%%); "
             .. "a field of that name goes into extra_body = { %s = … }%%)")
             :format(who, option, who, option, option))
       end

@@ -352,11 +352,13 @@ describe("start", function()
 
     it("methods that make many calls, and values that are no name", function()
       for _, name in ipairs { "wait", "poll", "wait_all", "watch", "close", "update", "start", "xyzzy" } do
-        assert.error_matches(function() start(name, "v") end, "('" .. name .. "' is not a call that can be started", 1,
+        assert.error_matches(function() start(name, "v") end,
+          "('" .. name .. "' is not a call that can be started", 1,
           true)
       end
       for _, name in ipairs { 5, true, {} } do
-        assert.error_matches(function() start(name) end, "bad argument to 'start' %('.*' is not a call that can be started")
+        assert.error_matches(function() start(name) end,
+          "bad argument to 'start' %('.*' is not a call that can be started")
       end
       assert.error_matches(function() start() end, "bad argument to 'start' %('nil' is not a call")
     end)

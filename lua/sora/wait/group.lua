@@ -96,7 +96,8 @@ local group = {}
 -- @tparam ?boolean watched true: keeps what callbacks raise; otherwise `run` raises it at once
 function group.new(client, on_end, watched)
   local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
-    polls = {}, cancelling = {}, telling = false, spare = false, first = false, last = false, answered = false, finished = {},
+    polls = {}, cancelling = {}, telling = false, spare = false, first = false, last = false,
+    answered = false, finished = {},
     told = 0, calling = 0, open = 0, next_start = 0, next_sweep = math.huge, turn = { wake = false } }, Group)
   made.turn.handle = made
   return made

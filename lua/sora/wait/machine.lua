@@ -112,8 +112,8 @@ end
 
 -- `request_id` is that of the last answer, if one is known.
 local function expire(job, request_id)
-  fail(job, "deadline", ("the job did not end within %g s; its state is %s"):format(job.rules.timeout, machine.state(job)),
-    request_id)
+  fail(job, "deadline", ("the job did not end within %g s; its state is %s"):format(
+    job.rules.timeout, machine.state(job)), request_id)
 end
 
 --- Keeps a server's poll-after within bounds.
