@@ -260,7 +260,7 @@ describe("wait_all", function()
   it("raises for a hole in its list, and names it", function()
     local function check(list, index)
       assert.error_matches(function() client:wait_all(list) end,
-        ("'wait_all' %%(ids%%[%d%%]: is nil; a list has no holes"):format(index))
+        ("'wait_all' %%(ids%%[%d%%]: expected an id, got nil; a list must have no holes"):format(index))
     end
     check({ "a", nil, "c" }, 2)
     check({ nil, "b" }, 1)

@@ -45,9 +45,9 @@ describe("the params", function()
 
   it("of a list hold none either", function()
     assert.error_matches(function() client:list_videos { limit = 1, timeout = 5 } end,
-      "'timeout' is no field .* list_videos%({ … }, { timeout = … }%); a parameter of that name goes into "
+      "'timeout' is an option, not a field .* list_videos%({ … }, { timeout = … }%); a parameter of that name goes into "
         .. "its query = { timeout = … }")
-    assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is no field")
+    assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is an option, not a field")
     assert(client:list_videos({}, { query = { timeout = 5 } }))
     assert.equal("/v1/videos?timeout=5", srv:requests()[1].target)
   end)
@@ -210,7 +210,7 @@ describe("an answer to a create", function()
   end)
 
   it("without them and without a message quotes itself", function()
-    check({ body = '{"status":"queued","id":""}' }, 'nor a film: {')
+    check({ body = '{"status":"queued","id":""}' }, "nor a video: {")
   end)
 
   it("with a film and no id is a finished job", function()
