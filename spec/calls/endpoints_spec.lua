@@ -412,7 +412,7 @@ describe("a dialect", function()
     end
     refuses("azur", "option 'dialect': unknown dialect 'azur'; did you mean 'azure'%?")
     refuses("new-api-generations", "did you mean 'newapi%-generations'%?")
-    refuses("", "option 'dialect': unknown dialect ''; known dialects: azure, newapi%-generations, openai, openrouter")
+    refuses("", "unknown dialect ''; known dialects: azure, newapi%-generations, openai, openrouter")
     refuses(5, "option 'dialect': expected a string, got number")
     assert.error_matches(function() sora.new { base_url = srv.url, dialct = "azure" } end,
       "unknown option 'dialct'; did you mean 'dialect'%?")

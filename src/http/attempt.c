@@ -223,8 +223,9 @@ static const char *follow(struct request *r) {
   if (buffer_add(&location, field.value, field.value_len) == 0) code = set_url(r, &location);
   buffer_free(&location);
   if (code == CURLE_URL_MALFORMAT)
-    return was_secure && endpoint_is_scheme(r->easy->url, "http") == 1 ? "the server redirected from https to http, which is not followed"
-                                                                       : "the server redirected to something other than an http(s) URL";
+    return was_secure && endpoint_is_scheme(r->easy->url, "http") == 1
+               ? "the server redirected from https to http, which is not followed"
+               : "the server redirected to something other than an http(s) URL";
   drop_mime(r);
   if (code != CURLE_OK || easy_renew(r->pool, r->easy) != 0) return NO_MEMORY;
   if (r->outcome.status == 303) r->verb = "GET";

@@ -80,7 +80,8 @@ static int abandon(lua_State *L) {
   lua_rawgeti(L, -1, 1);
   call = lua_touserdata(L, -1);
   if (!call_is_active(call) || call_is_forked(call)) return 0;
-  loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED, "the download was abandoned: its handle was collected");
+  loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED,
+              "the download was abandoned: its handle was collected");
   loop_arm(&call->client->loop);
   call->request.file.target = NULL;
   compat_gettable(L, -1);
