@@ -45,8 +45,8 @@ describe("the params", function()
 
   it("of a list hold none either", function()
     assert.error_matches(function() client:list_videos { limit = 1, timeout = 5 } end,
-      "'timeout' is an option, not .* list_videos%({ … }, { timeout = … }%); a parameter of that name goes into "
-        .. "its query = { timeout = … }")
+      "'timeout' is an option, not .* list_videos%({ … }, { timeout = … }%); a parameter of that "
+        .. "name goes into its query = { timeout = … }")
     assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is an option")
     assert(client:list_videos({}, { query = { timeout = 5 } }))
     assert.equal("/v1/videos?timeout=5", srv:requests()[1].target)

@@ -170,7 +170,8 @@ describe("sora.loop.openresty", function()
         return answer ~= "" and answer
       end, "the error in " .. phase)
       assert.matches("nginx_app%.lua:%d+: sora%.loop%.openresty: a call that waits works in the rewrite, "
-        .. "access, content and timer phases, not in '" .. phase .. "'; make it in a timer: ngx%.timer%.at%(0, …%)$",
+        .. "access, content and timer phases, not in '" .. phase
+        .. "'; make it in a timer: ngx%.timer%.at%(0, …%)$",
         problem)
     end
 
