@@ -108,6 +108,7 @@ build = {
     ["sora.loop.host"] = "lua/sora/loop/host.lua",
     ["sora.loop.openresty"] = "lua/sora/loop/openresty.lua",
     ["sora.loop.uv"] = "lua/sora/loop/uv.lua",
+    ["sora.misuse"] = "lua/sora/misuse.lua",
     ["sora.normalize"] = "lua/sora/normalize/init.lua",
     ["sora.normalize.errors"] = "lua/sora/normalize/errors.lua",
     ["sora.normalize.tree"] = "lua/sora/normalize/tree.lua",

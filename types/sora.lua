@@ -445,6 +445,13 @@ function Handle:done() end
 ---@return sora.Response? response with the option `response`
 function Handle:result() end
 
+---Waits until the call is done, for at most `seconds`; after that it runs on, and the error is a `deadline`.
+---@param seconds? number by default as long as it takes
+---@return table? result
+---@return sora.Error? err
+---@return sora.Response? response with the option `response`
+function Handle:wait(seconds) end
+
 ---Cancels the call.
 ---@return boolean active whether it was running
 function Handle:cancel() end
@@ -461,6 +468,12 @@ function Job:done() end
 ---@return sora.Video? video the completed video
 ---@return sora.Error? err
 function Job:result() end
+
+---Waits until the wait has ended, for at most `seconds`; after that it runs on, and the error is a `deadline`.
+---@param seconds? number by default as long as it takes
+---@return sora.Video? video the completed video
+---@return sora.Error? err
+function Job:wait(seconds) end
 
 ---Stops watching; the job keeps running on the server.
 ---@return boolean active whether it was being watched
@@ -632,10 +645,10 @@ function Client:download_video(id, target, opts) end
 ---@return sora.Response? response of the last poll, with the option `response`
 function Client:wait(id, opts) end
 
----Iterates over the snapshots of a job, the last one terminal. What ends the polls before that raises.
+---Iterates over the snapshots of a job and their readings, the last one terminal. What ends the polls before that raises.
 ---@param id sora.Id
 ---@param opts? sora.PollOptions
----@return fun(): sora.Video?
+---@return fun(): sora.Video?, sora.View?
 function Client:poll(id, opts) end
 
 ---Waits for many jobs at once.
@@ -751,7 +764,7 @@ function Client:close() end
 ---Waits until a job ends: `Client:wait` of the default client.
 ---@field wait fun(id: sora.Id, opts?: sora.WaitOptions): sora.Video?, sora.Error?, sora.Response?
 ---Iterates over the snapshots of a job: `Client:poll` of the default client.
----@field poll fun(id: sora.Id, opts?: sora.PollOptions): fun(): sora.Video?
+---@field poll fun(id: sora.Id, opts?: sora.PollOptions): fun(): sora.Video?, sora.View?
 ---Waits for many jobs at once: `Client:wait_all` of the default client.
 ---@field wait_all fun(ids: sora.Id[]|sora.VideoList, opts?: sora.WaitAllOptions): sora.WaitResult[]?, sora.Error?
 ---Watches a job without waiting: `Client:watch` of the default client.

@@ -129,7 +129,8 @@ local function read_list(client, list, opts, who)
     local name = output or ("%s-%s.mp4"):format(slug(params.prompt), sum:sub(1, 8))
     local path = is_absolute(name) and name or opts.dir .. "/" .. name
     if paths[path] then
-      core.complain(who, ("list[%d].output: '%s' is that of list[%d], too"):format(i, name, paths[path]))
+      core.complain(who, ("list[%d].output: '%s' is also the output of list[%d]; each needs its own")
+        :format(i, name, paths[path]))
     end
     paths[path] = i
     items[i] = { index = i, params = params, prompt = params.prompt, path = path, state = "waiting",
@@ -412,7 +413,9 @@ function batch.run(client, list, opts)
   local who = "batch"
   options.expect(who, "options", opts, "table")
   opts = options.check(who, opts, RULES)
-  if not opts.dir then core.complain(who, "option 'dir': is missing: the folder that the films go to") end
+  if not opts.dir then
+    core.complain(who, "option 'dir' is missing: write { dir = 'films' }, the folder to save the films in")
+  end
   machine.rules(pick(opts, WAIT), who)
   local items = read_list(client, list, opts, who)
   local tickets, err = client:journaled() -- refuses a client without a journal
@@ -421,7 +424,7 @@ function batch.run(client, list, opts)
   usable, err = core.usable(client)
   if not usable then return nil, err end
   if core.file_kind(opts.dir) ~= "folder" then
-    return nil, problem("file", nil, opts.dir .. ": there is no such folder")
+    return nil, problem("file", nil, opts.dir .. ": the folder does not exist")
   end
   pump.check_can_wait(client)
   local self = { client = client, items = items, opts = opts, jobs = opts.jobs or 8, active = {}, next = 1,

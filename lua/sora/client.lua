@@ -4,7 +4,7 @@
 -- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
 --
 -- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
--- the core's userdata at [1] and nothing secret.
+-- the core's userdata at [1], all its private fields from the beginning, and nothing secret.
 -- @module sora.client
 
 local batch = require "sora.batch"
@@ -14,6 +14,7 @@ local endpoints = require "sora.endpoints"
 local group = require "sora.wait.group"
 local journal = require "sora.journal"
 local machine = require "sora.wait.machine"
+local misuse = require "sora.misuse"
 local normalize = require "sora.normalize"
 local options = require "sora.options"
 local pages = require "sora.pages"
@@ -25,7 +26,7 @@ core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints
   normalize.page, normalize.reason)
 
 local Client = options.copy(pump.methods)
-local class = { __index = Client, __newindex = pump.set_field, __name = "sora.client" }
+local class = { __newindex = pump.set_field, __name = "sora.client" } -- each client has a copy
 
 local DEFAULT_TIMEOUT = 60 -- s; one attempt
 
@@ -181,14 +182,14 @@ function Client:wait(id, opts)
 end
 
 --- Iterates over the snapshots of a job; the last one is terminal. If the polls end before that, raises the
--- error table.
+-- error table: `for video, view in client:poll(id) do print(view.state, view.progress) end`.
 -- @tparam string|table id
 -- @tparam ?table opts as for `wait`
--- @treturn function iterator
+-- @treturn function iterator: gives the snapshot, and its reading as `sora.normalize` returns it
 function Client:poll(id, opts)
   local waits, job = wait_for_one(self, id, opts, "poll")
   return function()
-    if pump.written(self, waits:run(true)) then return job.video end
+    if pump.written(self, waits:run(true)) then return job.video, machine.view(job) end
     local seen = job.video and not job.doubt and normalize.video(job.video)
     if job.err and not (seen and normalize.terminal(seen.state)) then
       error(job.err, 0)
@@ -200,7 +201,7 @@ end
 -- @tparam string|table id an id or a job, or a ticket from `job:ticket()` or `unfinished`
 -- @tparam ?table opts as for `wait`, and on_done(video, err), and max_rate (polls a second, of all jobs that
 -- this client watches)
--- @treturn[1] Job with done(), result(), cancel() and ticket()
+-- @treturn[1] Job with done(), result(), wait(), cancel() and ticket()
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:watch(id, opts)
@@ -265,7 +266,7 @@ local SOUGHT = { prompt = true, since = true }
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:find_created(what, opts)
-  if type(what) ~= "table" then core.complain("find_created", "table expected, got " .. type(what), 1) end
+  options.expect("find_created", "what", what, "table", "a table with `prompt` and `since`")
   options.check("find_created", what, SOUGHT)
   options.expect_optional("find_created", "since", what.since, "number", "seconds since 1970")
   options.expect_optional("find_created", "prompt", what.prompt, "string")
@@ -450,7 +451,7 @@ end
 local function read_journal(client)
   if client._journal then return journal.tickets(client) end
   return nil, core.error { kind = "config",
-    message = "the client has no journal: give it the option 'journal'" }
+    message = "the client has no journal: write sora.new{ journal = 'jobs.log' }" }
 end
 
 --- Returns every job of the client's journal, oldest first. Needs the option `journal`.
@@ -507,12 +508,36 @@ function class.__tostring(client)
   return ("sora.client (%s)"):format(client.base_url)
 end
 
+local clients = setmetatable({}, { __mode = "k" }) -- client → true
+
+-- Names that are found in the class; the others may be misspelt.
+local known = options.copy(Client, { base_url = true, can_wait = true })
+misuse.check_colons(Client, clients)
+Client.get_video = core.get_video -- checks it in C
+local lookup = { __index = setmetatable(Client, { __index = misuse.index("a client", known) }) }
+
+-- Makes the metatable of a client. The base URL is below it, so that assigning it comes to __newindex.
+local function new_class(base_url)
+  return options.copy(class, { __index = setmetatable({ base_url = base_url }, lookup) })
+end
+
 -- Calls the method, not core.close: an adapter may have put its own in front.
 function class.__close(client)
   client:close()
 end
 
 local client = { methods = Client }
+
+local ENDS_IN_PATH = "base_url ends in '%s', the path of a call: give the part before it, as in "
+  .. "'https://gateway.example/v1'"
+
+-- Returns the error of a base URL that holds the path of a call too, or nil. The URL itself may be secret.
+local function check_base_url(url, paths)
+  local path = paths.create:gsub("%?.*", "")
+  local address = url:gsub("[?#].*", ""):gsub("/+$", "")
+  if path:find("^/+$") or address:sub(-#path) ~= path or paths.get:sub(1, #path) ~= path then return nil end
+  return core.error { kind = "config", message = ENDS_IN_PATH:format(path) }
+end
 
 --- Makes a client.
 -- @tparam table given see the README's table; `base_url` and `api_key` default to SORA_BASE_URL and
@@ -526,10 +551,20 @@ function client.new(given, who)
   local paths, record = endpoints.paths(own.paths, who), journal.open(own.journal, who)
   local userdata, err = core.new(all, who)
   if not userdata then return nil, err end
+  err = check_base_url(all.base_url, paths)
+  if err then
+    core.close(userdata)
+    return nil, err
+  end
   core.set_get_path(userdata, paths.get)
-  return setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths, _pumped = 0,
-    _on_event = all.on_event, _multipart = own.multipart, _journal = record,
-    _journal_until = own.journal_until, base_url = (all.base_url:gsub("%?.*", "")) }, class)
+  local made = setmetatable({ userdata, _timeout = all.timeout or DEFAULT_TIMEOUT, _paths = paths,
+    _on_event = all.on_event or false, _multipart = own.multipart or false, _journal = record or false,
+    _journal_until = own.journal_until or false, _pause = false, _hooked = false, _watched = false,
+    _tasks = false, _waiters = false, _alarm = false, _problems = false, _held_until = false, _pumped = 0,
+  }, new_class((all.base_url:gsub("%?.*", ""))))
+  clients[made] = true
+  core.adopt(made)
+  return made
 end
 
 return client

@@ -183,7 +183,7 @@ end
 -- Hands over bytes that came inside JSON.
 local function deliver(self, bytes, err, content_type)
   if bytes:find("^[%s\239\187\191]*[{%[<]") then -- JSON or HTML, as receive.c tells them
-    err.message = "what the answer holds is no video"
+    err.message = "expected a video in the answer, got JSON or HTML"
     return nil, err
   end
   local stopped = tell(self, "sink", bytes) or tell(self, "on_progress", #bytes, #bytes)
@@ -361,7 +361,7 @@ end
 -- Downloads a video without an id: the file is in it, or at the URL that it names.
 local function from_video(self)
   local address, bytes = find(self.known)
-  local err = core.error { kind = "api", message = "the video names no file and has no id" }
+  local err = core.error { kind = "api", message = "the video has neither an id nor the URL of a file" }
   if bytes then return deliver(self, bytes, err, raw_film(self.known) and self.known.content_type) end
   if not address then return nil, err end
   return find_and_fetch(self, address)

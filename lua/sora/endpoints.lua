@@ -45,10 +45,10 @@ function endpoints.paths(given, who)
   for name, path in pairs(given) do
     local takes_id = PATHS[name]:find("{id}", 1, true)
     if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-      complain(who, ("option 'paths': %s must be a string that begins with '/'"):format(name))
+      complain(who, ("option 'paths': %s: expected a string that begins with '/'"):format(name))
     end
     if takes_id and not path:find("{id}", 1, true) then
-      complain(who, ("option 'paths': %s must hold '{id}'"):format(name))
+      complain(who, ("option 'paths': %s: expected '{id}' in it, where the job's id goes"):format(name))
     end
     paths[name] = path
   end
@@ -104,7 +104,7 @@ function endpoints.flaw(answer)
   if view.id or view.url or normalize.payload(answer) then return nil end
   if view.state ~= "completed" and normalize.terminal(view.state) then return nil end
   local text = normalize.failure(answer).message or encode(answer) or ""
-  return "the answer has neither the id of a job nor a film: " .. text:sub(1, 200)
+  return "the answer has neither a job's id nor a video: " .. text:sub(1, 200)
 end
 
 --- Raises unless a value is a job's id, or a table that has one.
@@ -165,7 +165,9 @@ function endpoints.ids_of(value, who, client)
   local ids = {}
   for i = 1, length(list, "ids", who) do
     local item = list[i]
-    if item == nil then complain(who, ("ids[%d]: is nil; a list has no holes"):format(i)) end
+    if item == nil then
+      complain(who, ("ids[%d]: expected an id, got nil; a list must have no holes"):format(i))
+    end
     local segment, why = core.escape(item)
     if not segment then complain(who, ("ids[%d]: %s"):format(i, (why:gsub("^id: ", "")))) end
     ids[i] = endpoints.id_of(item, who, client)
@@ -183,8 +185,10 @@ end
 local FILE_RULES = { path = true, data = true, filename = true, content_type = true }
 
 local function check_file(name, file, who)
-  if not is_file(file) then complain(who, name .. ": a list holds files alone, or none") end
-  if file.path ~= nil and file.data ~= nil then complain(who, name .. ": both path and data are given") end
+  if not is_file(file) then complain(who, name .. ": expected only files in the list, or none") end
+  if file.path ~= nil and file.data ~= nil then
+    complain(who, name .. ": expected either path or data, got both")
+  end
   options.check(who, file, FILE_RULES)
   for field, value in pairs(file) do
     if type(value) ~= "string" or (field ~= "data" and (value == "" or value:find("[%z\r\n]"))) then
@@ -271,9 +275,10 @@ end
 -- Options of a call, and the names that other SDKs have for them, which are easily put among the params.
 local MISPLACED = { timeout = "timeout", max_retries = "max_retries", headers = "headers", query = "query",
   response = "response", idempotency_key = "idempotency_key", label = "label", on_done = "on_done",
-  on_progress = "on_progress", extra_headers = "headers", extra_query = "query" }
+  on_progress = "on_progress", extra_headers = "headers", extra_query = "query", poll_interval = "interval",
+  poll_interval_ms = "interval", max_wait = "timeout" }
 
-local ELSEWHERE = "'%s' is no field of the params but an option: %s({ … }, { %s = … })%s"
+local ELSEWHERE = "'%s' is an option, not a field of the params: write %s({ … }, { %s = … })%s"
 
 -- Raises for options among the params. `otherwise` says how to send a field of that name.
 local function check_misplaced(params, who, otherwise)
@@ -302,6 +307,7 @@ local function check_reference(name, value, who)
   for _, item in ipairs(type(value) == "table" and value or {}) do check_reference(name, item, who) end
 end
 
+local MISSPELT = 2 -- edits between `prompt` and a misspelling of it
 local BODY = "; a field of that name goes into extra_body = { %s = … }"
 
 -- Tells whether a table stands for a job, and is not a reference or a file already.
@@ -332,6 +338,14 @@ local function with_video(params, required, who)
   return options.copy({ video = { id = id } }, options.copy(params))
 end
 
+-- Raises for a misspelt prompt, since a server may ignore the field, and charge for the video.
+local function check_prompt(params, who)
+  local near, edits = options.nearest("prompt", params)
+  if near and edits <= MISSPELT then
+    complain(who, ("params: unknown field '%s'; did you mean 'prompt'?"):format(near) .. BODY:format(near))
+  end
+end
+
 -- Raises unless params is a table with all `required` fields, and its texts are strings. Returns what to
 -- send, and `extra_body`, which nobody checks.
 local function check_params(params, required, who)
@@ -339,9 +353,10 @@ local function check_params(params, required, who)
   check_misplaced(params, who, BODY)
   local extra = params.extra_body
   options.expect_optional(who, "extra_body", extra, "table")
+  if params.prompt == nil and (extra or {}).prompt == nil then check_prompt(params, who) end
   for _, name in ipairs { "name", "video", "prompt" } do
     if required[name] and params[name] == nil and (extra or {})[name] == nil then
-      complain(who, name .. ": is missing")
+      complain(who, ("params: '%s' is missing"):format(name))
     end
   end
   options.expect_optional(who, "prompt", params.prompt, "string")
@@ -466,10 +481,11 @@ local function check_target(target, who)
   options.expect(who, "path", target, "table", "a string or a table")
   target = options.check(who, target, TARGET_RULES)
   if target.variant ~= nil and not VARIANTS[target.variant] then
-    complain(who, "option 'variant' must be one of 'video', 'thumbnail', 'spritesheet'")
+    complain(who, ("option 'variant': expected 'video', 'thumbnail' or 'spritesheet', got %s"):format(
+      type(target.variant) == "string" and "'" .. target.variant .. "'" or type(target.variant)))
   end
   if target.sink and target.path == nil then return target end
-  if target.sink then complain(who, "path: a sink is given, too") end
+  if target.sink then complain(who, "path: expected either path or sink, got both") end
   if type(target.path) ~= "string" or target.path == "" or target.path:find("%z") then
     complain(who, "path: expected the name of a file, got " .. (type(target.path) == "string"
       and ("%q"):format(target.path) or type(target.path)))

@@ -10,12 +10,14 @@
 local client = require "sora.client"
 local core = require "sora.core"
 local json = require "sora.json"
+local misuse = require "sora.misuse"
 local normalize = require "sora.normalize"
 local webhook = require "sora.webhook"
 
 core.own()
 
 local sora = { _VERSION = core._VERSION }
+local late = {} -- functions that assigning must not replace: they have the names of an option and of the hook
 
 local default
 local get_video
@@ -39,7 +41,9 @@ local function get_default()
 end
 
 local function make(given, who)
-  if type(given) ~= "table" then core.complain(who, "table expected, got " .. type(given), 1) end
+  if type(given) ~= "table" then
+    core.complain(who, "options: expected a table, got " .. type(given), 1)
+  end
   return client.new(given, who)
 end
 
@@ -62,7 +66,7 @@ end
 -- it, why the server said no: "moderation", "quota", "rate_limit", "capacity", "auth", "not_found", "invalid"
 -- @return[3] with `response = true`, a third result { status, headers, request_id, attempts, seconds,
 -- poll_after }
-sora.get_video = core.get_video_from(get_default)
+sora.get_video = core.get_video_from(get_default, sora)
 get_video = sora.get_video
 
 --- Iterates over the snapshots of a job with the default client.
@@ -157,4 +161,27 @@ end
 -- @treturn[2] table error
 sora.verify_webhook = webhook.verify
 
-return sora
+for name, code in pairs(sora) do
+  if type(code) == "function" and name ~= "get_video" then -- C checks that
+    sora[name] = misuse.check_dot(sora, name, code)
+  end
+end
+
+local known = {}
+for name in pairs(sora) do known[name] = true end
+
+-- Raises for what is meant for the default client.
+local function set_field(module, name, value)
+  if name == "pause" then
+    core.blame("'pause' is a field of a client: write client = sora.configure{ … }; client.pause = hook")
+  end
+  misuse.check_assignment(name, "configure")
+  rawset(module, name, value)
+end
+
+for _, name in ipairs { "timeout", "pause" } do
+  late[name], sora[name] = sora[name], nil
+end
+setmetatable(late, { __index = misuse.index("sora", known) })
+
+return setmetatable(sora, { __index = late, __newindex = set_field })

@@ -24,22 +24,27 @@ function options.copy(from, into)
   return into
 end
 
+--- Returns the keys of a table, in order.
+function options.names(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 --- Finds the known name that is spelled most like `word`.
 -- @param word
 -- @tparam table known the names are its keys
 -- @treturn ?string nil if none is near
--- @treturn {string,...} the names in order
+-- @treturn ?integer by how many edits
 function options.nearest(word, known)
-  local names = {}
-  for name in pairs(known) do names[#names + 1] = name end
-  table.sort(names)
-  return type(word) == "string" and core.nearest(word, names) or nil, names
+  if type(word) == "string" then return core.nearest(word, options.names(known)) end
 end
 
---- Suggests a name for a misspelt one: "; did you mean 'x'?", or "".
+--- Says what to write in place of an unknown name: "; did you mean 'x'?", "; write …" for a name that other
+-- clients have, or "".
 function options.suggest(word, known)
-  local near = options.nearest(word, known)
-  return near and "; did you mean '" .. near .. "'?" or ""
+  return type(word) == "string" and core.suggest(word, options.names(known)) or ""
 end
 
 --- Raises unless a value has a type.
@@ -199,9 +204,8 @@ local function add_dialect(all, own, who)
   if own.dialect == nil then return end
   local preset = options.dialects[own.dialect]
   if not preset then
-    local near, names = options.nearest(own.dialect, options.dialects)
-    core.complain(who, ("option 'dialect': '%s' is none%s; there are %s"):format(own.dialect,
-      near and " (did you mean '" .. near .. "'?)" or "", table.concat(names, ", ")), 1)
+    core.complain(who, ("option 'dialect': unknown dialect '%s'%s; known dialects: %s"):format(own.dialect,
+      options.suggest(own.dialect, options.dialects), table.concat(options.names(options.dialects), ", ")), 1)
   end
   for name, value in pairs(preset) do
     local to = OWN[name] and own or all

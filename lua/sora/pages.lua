@@ -4,7 +4,10 @@
 -- @module sora.pages
 -- @local
 
+local core = require "sora.core"
 local normalize = require "sora.normalize"
+
+core.own()
 
 local pages = {}
 

@@ -37,7 +37,7 @@ end
 function problems.report(client, but_first)
   local list = client._problems
   if not list then return nil end
-  client._problems = nil
+  client._problems = false
   for i = but_first and 2 or 1, #list do report(client, list[i]) end
   return list[1]
 end

@@ -6,6 +6,7 @@
 local core = require "sora.core"
 local endpoints = require "sora.endpoints"
 local journal = require "sora.journal"
+local misuse = require "sora.misuse"
 local options = require "sora.options"
 local problems = require "sora.problems"
 local task = require "sora.task"
@@ -30,7 +31,7 @@ function pump.arm(client)
   if alarm and not (due and due < alarm) then due = alarm end
   local tasks = client._tasks and task.next_due(client)
   if tasks and not (due and due < tasks) then due = tasks end
-  core.wake(client, due)
+  core.wake(client, due or nil)
 end
 
 -- Updates the core, and keeps what callbacks raised.
@@ -61,7 +62,7 @@ end
 -- Drives calls and watched jobs: see `drive`.
 local function work(client, seconds)
   local group, alarm, tasks = client._watched, client._alarm, client._tasks
-  if alarm and alarm <= core.now() then client._alarm = nil end
+  if alarm and alarm <= core.now() then client._alarm = false end
   if group then group:step() end
   if tasks then task.step(client) end
   if group or alarm or tasks then pump.arm(client) end
@@ -77,10 +78,18 @@ local function work(client, seconds)
   return left + group.open, on_wire + group.calling
 end
 
+-- Wakes those who wait for a handle or a watched job that is done now.
+local function wake_waiters(client)
+  for turn in pairs(options.copy(client._waiters)) do
+    if turn.wake and turn.handle:done() then turn.wake() end
+  end
+end
+
 -- Drives all that was started and, unless `calls_only`, watched, and writes the journal's lines. Returns how
 -- many calls, jobs and lines are left, and how many of those are on the wire; or nil, err.
 local function drive(client, seconds, calls_only)
   local running, on_wire = (calls_only and work_off or work)(client, seconds)
+  if client._waiters then wake_waiters(client) end
   if not client._journal then return running, on_wire end
   journal.flush(client)
   return running and running + journal.pending(client), on_wire
@@ -105,7 +114,7 @@ end
 --- Tells whether waiting calls go through a pause hook.
 -- @local
 function pump.has_hook(client)
-  return client._pause ~= nil or task.current() ~= nil
+  return client._pause ~= false or task.current() ~= nil
 end
 
 --- Tells whether a wait may be put into a pcall.
@@ -303,6 +312,56 @@ function pump.receive(client, spec, opts, listen)
   end
 end
 
+-- Waiting for a handle -----------------------------------------------------------------
+
+-- What is awaited, for the hook and for tasks. Ending the wait does not cancel it, and its calls are counted
+-- by whoever made them.
+local function awaited(handle)
+  return { done = function() return handle:done() end, cancel = function() return false end, calling = 0 }
+end
+
+--- Waits until a started call or a watched job is done, for at most `seconds`. It runs on after that.
+-- @tparam table client
+-- @param handle
+-- @tparam ?number seconds
+-- @return the results, or nil and a `deadline` error
+-- @local
+function pump.wait_for(client, handle, seconds)
+  if seconds ~= nil and not (type(seconds) == "number" and seconds >= 0) then
+    core.complain("wait", "seconds: expected a number, 0 or more, got " .. tostring(seconds))
+  end
+  if handle:done() then return handle:result() end
+  pump.check_can_wait(client)
+  local till, turn = core.now() + (seconds or math.huge), { handle = awaited(handle) }
+  client._waiters = client._waiters or setmetatable({}, { __mode = "k" })
+  client._waiters[turn] = true
+  repeat
+    local usable, err = core.usable(client)
+    if not usable then return nil, err end
+    pump.rest(client, math.min(math.max(till - core.now(), 0), MAX_REST), turn, true)
+  until handle:done() or core.now() >= till
+  client._waiters[turn] = nil
+  if handle:done() then return handle:result() end
+  return nil, core.error({ kind = "deadline", retryable = true, video = handle.video,
+    message = ("not done after %g s; it runs on: wait again, or call cancel()"):format(seconds) }, client)
+end
+
+-- Waits for a call of the core's.
+function core.handle_methods:wait(seconds)
+  local client = core.owner(self)
+  if client then return pump.wait_for(client, self, seconds) end
+  if self:done() then return self:result() end
+  return nil, core.error { kind = "closed", message = "the client was closed" } -- it is being collected
+end
+
+-- Waits for a task, unless it is the one that asks.
+function task.Handle:wait(seconds)
+  local own = self.task[1]
+  if self:done() or not own then return self:result() end
+  if own == task.current() then core.blame("handle:wait can't be called in the call's own callback") end
+  return pump.wait_for(own.client, self, seconds)
+end
+
 -- Takes the label out of the options of a call that makes a job: it is for the journal alone.
 local function take_label(spec, opts)
   if not spec.creates or type(opts) ~= "table" or opts.label == nil then return opts end
@@ -409,12 +468,18 @@ local function start_composite(client, name, ...)
   return handle, problem
 end
 
+-- What to use in place of methods that cannot be started.
+local IN_PLACE = { wait = "watch", wait_all = "watch", poll = "watch", videos = "list_videos",
+  find_created = "list_videos" }
+
 --- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
 -- `create_and_wait` and `create_and_download`:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
 -- @tparam string name
 -- @param ... the method's arguments; `update` calls `on_done` of the options with the results
--- @treturn[1] table handle with `done()`, `result()` (raises before the call is done) and `cancel()`
+-- @treturn[1] table handle with `done()`, `result()` (raises before the call is done), `cancel()` and
+-- `wait([seconds])`, which waits until the call is done, by default as long as it takes, and returns its
+-- results; or nil and a `deadline` error, and the call runs on
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
 function Client:start(name, ...)
@@ -423,8 +488,8 @@ function Client:start(name, ...)
   local describe = endpoints.describe[name]
   if not describe then
     local known = options.copy(endpoints.describe, options.copy(pump.composites, { get_video = true }))
-    core.complain("start", ("no method '%s' makes one call%s"):format(tostring(name),
-      options.suggest(name, known)))
+    core.complain("start", ("'%s' is not a call that can be started%s"):format(tostring(name),
+      IN_PLACE[name] and "; use client:" .. IN_PLACE[name] or options.suggest(name, known)))
   end
   local spec, opts = describe(self, ...)
   if self._journal and (spec.creates or spec.ends) then return start_journaled(self, spec, opts) end
@@ -486,7 +551,7 @@ end
 -- @tparam ?number seconds
 function Client:wake(seconds)
   options.expect_optional("wake", "seconds", seconds, "number", "a number")
-  self._alarm = seconds and core.now() + seconds
+  self._alarm = seconds ~= nil and core.now() + seconds
   pump.arm(self)
 end
 
@@ -504,14 +569,18 @@ function Client:pause(seconds, turn)
 end
 
 --- The class's __newindex: keeps the pause hook under another name, so that setting it always comes here.
--- While there is one, a Lua function takes the place of C's `get_video`, which cannot wait through it.
+-- While there is one, a Lua function takes the place of C's `get_video`, which cannot wait through it. Raises
+-- for options.
 -- @local
 function pump.set_field(client, name, value)
-  if name ~= "pause" then return rawset(client, name, value) end
-  if value ~= nil and type(value) ~= "function" then
-    error("client.pause: expected a function or nil, got " .. type(value), 2)
+  if name ~= "pause" then
+    misuse.check_assignment(name, "new")
+    return rawset(client, name, value)
   end
-  rawset(client, "_pause", value)
+  if value ~= nil and type(value) ~= "function" then
+    core.blame("client.pause: expected a function or nil, got " .. type(value))
+  end
+  rawset(client, "_pause", value or false)
   rawset(client, "get_video", value and cooperate_get_video or nil)
   if client._hooked then client._hooked(value) end
 end

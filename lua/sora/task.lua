@@ -27,8 +27,13 @@ local unpack = table.unpack or unpack -- luacheck: std max
 local current -- the task that is being resumed
 
 -- A started call, as `Client:start` returns it. It does not keep the client alive.
-local Handle = {}
+local Handle = { __name = "sora.handle" }
 Handle.__index = Handle
+task.Handle = Handle
+
+function Handle:__tostring()
+  return ("sora.handle (%s)"):format(self.state.results and "done" or "running")
+end
 
 --- Returns the task whose code this is, or nil.
 function task.current()
@@ -165,7 +170,9 @@ end
 
 -- Returns the results; raises while it is running.
 function Handle:result()
-  if not self:done() then error("the call is not done yet: ask handle:done() first", 2) end
+  if not self:done() then
+    core.blame("the call is not done yet: ask handle:done() first, or call handle:wait()")
+  end
   return unpack(self.state.results, 1, self.state.results.n)
 end
 
@@ -218,7 +225,7 @@ function task.step(client)
       i = i + 1
     end
   end
-  if #list == 0 and client._tasks == list then client._tasks = nil end
+  if #list == 0 and client._tasks == list then client._tasks = false end
 end
 
 --- Returns when, by `core.now()`, a task has something to do by the clock; nil: none has.
@@ -244,7 +251,7 @@ end
 --- Ends all tasks of a client that was closed; no callback is called.
 function task.close(client)
   local list = client._tasks or {}
-  client._tasks = nil
+  client._tasks = false
   local _, err = core.usable(client)
   for _, self in ipairs(list) do
     stop(self, core.error { kind = err and err.kind or "closed", message = err and err.message or "" })

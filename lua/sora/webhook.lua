@@ -59,7 +59,7 @@ local function check(headers, body, secret, tolerance)
       .. type(tolerance))
   end
   local key = key_of(secret)
-  if not key or key == "" then core.complain("verify_webhook", "secret: no base64 after 'whsec_'") end
+  if not key or key == "" then core.complain("verify_webhook", "secret: expected base64 after 'whsec_'") end
   return key
 end
 
@@ -83,10 +83,10 @@ function webhook.verify(headers, body, secret, tolerance, now)
   end
   local signed = ("%s.%s."):format(id, stamp) .. body
   if not holds(signatures, core.hmac_sha256(key, signed)) then
-    return refuse("webhook_forged", "no signature of the webhook is right for this secret")
+    return refuse("webhook_forged", "no signature of the webhook matches the secret")
   end
   if math.abs((now or os.time()) - tonumber(stamp)) > (tolerance or TOLERANCE) then
-    return refuse("webhook_stale", "the webhook was signed at another time than now")
+    return refuse("webhook_stale", "the webhook's timestamp is too old or in the future")
   end
   local event, problem = json.decode(body)
   if not event then return refuse("webhook_unreadable", problem) end

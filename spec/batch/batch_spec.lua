@@ -194,14 +194,14 @@ describe("a batch", function()
     local results, err = run({ "1" }, { dir = files:at "none" })
     assert.same({ nil, "file" }, { results, err.kind })
     for problem, call in pairs {
-      ["option 'dir': is missing"] = function() client:batch({ "1" }, {}) end,
+      ["option 'dir' is missing"] = function() client:batch({ "1" }, {}) end,
       ["options: expected a table"] = function() client:batch { "1" } end,
       ["did you mean 'jobs'"] = function() run({ "1" }, { job = 2 }) end,
       ["option 'jobs'"] = function() run({ "1" }, { jobs = 0 }) end,
       ["option 'label': expected a string"] = function() run({ "1" }, { label = 5 }) end,
       ["list%[2%]: expected a prompt"] = function() run { "1", nil, "2" } end,
       ["write { params }"] = function() run { prompt = "A fox" } end,
-      ["list%[2%].output: 'x' is that of list%[1%]"] = function()
+      ["list%[2%].output: 'x' is also the output of list%[1%]"] = function()
         run { { prompt = "1", output = "x" }, { prompt = "2", output = "x" } }
       end,
       ["list%[1%].output"] = function() run { { prompt = "1", output = "" } } end,

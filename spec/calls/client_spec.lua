@@ -237,7 +237,8 @@ describe("a client", function()
   it("is required as the first argument of its methods, and shows no secret as text", function()
     local client = rig.client(srv, { base_url = srv.url .. "/v1?key=s3cret" })
     for _, other in ipairs{ {}, "x", 1, io.stdout } do
-      assert.error_matches(function() client.get_video(other, "v") end, "sora client expected, got ", 1, true)
+      assert.error_matches(function() client.get_video(other, "v") end,
+        "get_video is a method: write client:get_video(…)", 1, true)
     end
     assert.matches("^sora.client %(" .. srv.url:gsub("%p", "%%%0"), tostring(client))
     assert.not_matches(KEY, rig.shown(client), 1, true)

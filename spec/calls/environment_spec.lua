@@ -66,7 +66,7 @@ describe("the default client", function()
       { SORA_API_KEY = "sk-secret" },
       { OPENAI_API_KEY = "sk-secret" } } do
       local output = rig.run("print(require('sora').get_video('x'))", environment)
-      assert.matches("^nil\tsora: config: no server is set", output)
+      assert.matches("^nil\tsora: config: base_url is missing: set SORA_BASE_URL", output)
       for _, name in ipairs{ "SORA_BASE_URL", "SORA_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY",
         "sora.configure" } do
         assert.matches(name, output, 1, true)

@@ -90,13 +90,13 @@ describe("an id", function()
 
   it("that is empty, '.' or '..' raises, and nothing is sent", function()
     assert_refused("is empty", "")
-    assert_refused("'.' and '..' are no ids", ".")
-    assert_refused("'.' and '..' are no ids", "..")
+    assert_refused("expected an id, got '.' or '..'", ".")
+    assert_refused("expected an id, got '.' or '..'", "..")
   end)
 
   it("of another type raises, and nothing is sent", function()
     assert_refused("expected a string, got nil", nil)
-    assert_refused("expected an id, or a job, view, ticket or result that has one, got a table", {})
+    assert_refused("expected an id, or a job, view, ticket or result that has one; got a table", {})
     assert_refused("expected a string, got boolean", true)
     assert_refused("expected a string, got function", print)
   end)
@@ -221,7 +221,7 @@ describe("a job in place of its id", function()
       for name, call in pairs(CALLS) do
         if name ~= "list_videos" then
           assert.error_matches(function() call(value) end, "expected an id, or a job, view, ticket or result "
-            .. "that has one, got a table without an id")
+            .. "that has one; got a table without an id")
         end
       end
     end
@@ -260,7 +260,7 @@ describe("wait_all", function()
   it("raises for a hole in its list, and names it", function()
     local function check(list, index)
       assert.error_matches(function() client:wait_all(list) end,
-        ("'wait_all' %%(ids%%[%d%%]: is nil; a list has no holes"):format(index))
+        ("'wait_all' %%(ids%%[%d%%]: expected an id, got nil; a list must have no holes"):format(index))
     end
     check({ "a", nil, "c" }, 2)
     check({ nil, "b" }, 1)

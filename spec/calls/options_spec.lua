@@ -37,10 +37,10 @@ local BAD = {
     Bearer = "must be one of", [{}] = "expected a string, got table" },
   headers = { x = "expected a table of names and values, got string",
     [{ "X-A: b" }] = "must map names to strings",
-    [{ ["X-A"] = true }] = "must map names to strings", [{ ["X A"] = "b" }] = "no header name",
-    [{ ["X-A:"] = "b" }] = "no header name", [{ [""] = "b" }] = "no header name",
-      [{ ["X-A\n"] = "b" }] = "no header name",
-    [{ ["X-\195\188"] = "b" }] = "no header name", [{ ["X-A"] = SECRET
+    [{ ["X-A"] = true }] = "must map names to strings", [{ ["X A"] = "b" }] = "not valid in a header",
+    [{ ["X-A:"] = "b" }] = "not valid in a header", [{ [""] = "b" }] = "not valid in a header",
+      [{ ["X-A\n"] = "b" }] = "not valid in a header",
+    [{ ["X-\195\188"] = "b" }] = "not valid in a header", [{ ["X-A"] = SECRET
       .. "\r\nX-B: c" }] = "control character in 'X-A'",
     [{ ["X-A"] = SECRET .. "\0" }] = "control character in 'X-A'" },
   timeout = { [0] = "must be a positive number of seconds", [-1] = "must be a positive number",
@@ -123,12 +123,14 @@ describe("a client option", function()
 
   it("is given in a table", function()
     for _, value in ipairs{ "http://h", 1, true } do
-      assert.error_matches(function() sora.new(value) end, "bad argument #1 to 'new' (table expected, got "
+      assert.error_matches(function() sora.new(value) end,
+        "bad argument #1 to 'new' (options: expected a table, got "
         .. type(value), 1, true)
       assert.error_matches(function() sora.configure(value) end,
-        "bad argument #1 to 'configure' (table expected", 1, true)
+        "bad argument #1 to 'configure' (options: expected a table", 1, true)
     end
-    assert.error_matches(function() sora.new() end, "bad argument #1 to 'new' (table expected, got nil)", 1,
+    assert.error_matches(function() sora.new() end,
+      "bad argument #1 to 'new' (options: expected a table, got nil)", 1,
       true)
   end)
 

@@ -34,7 +34,8 @@ describe("the params", function()
       for option, value in pairs(OPTIONS) do
         local params = { prompt = "p", video = "v", name = "n", [option] = value }
         assert.error_matches(function() call(params) end,
-          ("bad argument to '%s' %%('%s' is no field of the params but an option: %s%%({ … }, { %s = … }%%); "
+          ("bad argument to '%s' %%('%s' is an option, not a field of the params: "
+            .. "write %s%%({ … }, { %s = … }%%); "
             .. "a field of that name goes into extra_body = { %s = … }%%)")
             :format(who, option, who, option, option))
       end
@@ -44,9 +45,9 @@ describe("the params", function()
 
   it("of a list hold none either", function()
     assert.error_matches(function() client:list_videos { limit = 1, timeout = 5 } end,
-      "'timeout' is no field .* list_videos%({ … }, { timeout = … }%); a parameter of that name goes into "
-        .. "its query = { timeout = … }")
-    assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is no field")
+      "'timeout' is an option, not .* list_videos%({ … }, { timeout = … }%); a parameter of that "
+        .. "name goes into its query = { timeout = … }")
+    assert.error_matches(function() client:videos { headers = {} }() end, "'headers' is an option")
     assert(client:list_videos({}, { query = { timeout = 5 } }))
     assert.equal("/v1/videos?timeout=5", srv:requests()[1].target)
   end)
@@ -205,11 +206,11 @@ describe("an answer to a create", function()
 
   it("without an id and a film quotes what it says", function()
     check({ body = '{"message":"queued, you are the 5th"}' },
-      "the answer has neither the id of a job nor a film: queued, you are the 5th")
+      "the answer has neither a job's id nor a video: queued, you are the 5th")
   end)
 
   it("without them and without a message quotes itself", function()
-    check({ body = '{"status":"queued","id":""}' }, 'nor a film: {')
+    check({ body = '{"status":"queued","id":""}' }, "nor a video: {")
   end)
 
   it("with a film and no id is a finished job", function()

@@ -345,20 +345,22 @@ describe("start", function()
     it("unknown methods, with the nearest name", function()
       for wrong, right in pairs { get_vidoe = "get_video", creat_video = "create_video",
         download_vide = "download_video" } do
-        assert.error_matches(function() start(wrong, "v") end, "no method '" .. wrong
-          .. "' makes one call; did you mean '" .. right .. "'?", 1, true)
+        assert.error_matches(function() start(wrong, "v") end, "('" .. wrong
+          .. "' is not a call that can be started; did you mean '" .. right .. "'?", 1, true)
       end
     end)
 
     it("methods that make many calls, and values that are no name", function()
       for _, name in ipairs { "wait", "poll", "wait_all", "watch", "close", "update", "start", "xyzzy" } do
-        assert.error_matches(function() start(name, "v") end, "no method '" .. name .. "' makes one call", 1,
+        assert.error_matches(function() start(name, "v") end,
+          "('" .. name .. "' is not a call that can be started", 1,
           true)
       end
       for _, name in ipairs { 5, true, {} } do
-        assert.error_matches(function() start(name) end, "bad argument to 'start' %(no method '")
+        assert.error_matches(function() start(name) end,
+          "bad argument to 'start' %('.*' is not a call that can be started")
       end
-      assert.error_matches(function() start() end, "bad argument to 'start' %(no method 'nil'")
+      assert.error_matches(function() start() end, "bad argument to 'start' %('nil' is not a call")
     end)
 
     local MISUSES = {

@@ -266,7 +266,7 @@ describe("download_video", function()
 
     it("raises for a bad variant", function()
       for _, variant in ipairs{ "videos", "", 1, {} } do
-        assert.matches("'variant'.*'video', 'thumbnail', 'spritesheet'",
+        assert.matches("'variant'.*'video', 'thumbnail' or 'spritesheet'",
           misuse("v", { path = dir:at("a"), variant = variant }))
       end
     end)

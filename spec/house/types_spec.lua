@@ -63,7 +63,8 @@ describe("types/sora.lua declares the methods", function()
   teardown(function() client:close() end)
 
   it("of the module", function()
-    facts.assert_same(functions_in(sora), methods_of "sora")
+    local late = getmetatable(sora).__index -- of names that assigning must not replace
+    facts.assert_same(functions_in(answers.with(sora, late)), methods_of "sora")
     assert.is_string(sora._VERSION)
     assert.is_truthy(types.classes.sora.fields._VERSION)
   end)
@@ -76,7 +77,7 @@ describe("types/sora.lua declares the methods", function()
     local live = {}
     for name in pairs(methods) do
       local good, problem = pcall(client.start, client, name)
-      live[name] = good or not tostring(problem):find "makes one call" or nil
+      live[name] = good or not tostring(problem):find "not a call that can be started" or nil
     end
     facts.assert_same(facts.sorted(live), types.aliases["sora.CallName"].words)
   end)
@@ -194,6 +195,7 @@ describe("types/sora.lua declares the fields", function()
     for name, value in pairs(client) do
       if type(name) == "string" and not name:find "^_" then live[name] = value end
     end
+    live.base_url = client.base_url -- which assigning does not replace
     assert_fields("sora.Client", live)
   end)
 

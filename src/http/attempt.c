@@ -13,8 +13,8 @@
 
 #define MAX_REDIRECTS 5
 #define NO_MEMORY "out of memory"
-#define LONG_HEADERS "the answer's headers are longer than libcurl reads (100 KiB a line), or memory is out"
-#define BAD_ADDRESS "the address is no http or https URL, or falls from https to http"
+#define LONG_HEADERS "the answer's headers are longer than libcurl reads (100 KiB a line), or memory ran out"
+#define BAD_ADDRESS "the address is not an http(s) URL, or goes from https to http"
 
 static int is_post(const struct request *r) {
   return strcmp(r->verb, "POST") == 0;
@@ -92,7 +92,7 @@ static CURLcode set_body(struct request *r) {
   if (r->form.count != 0) {
     r->mime = form_mime(&r->form, handle);
     if (r->mime == NULL) {
-      request_fail(r, KIND_FILE, "a file of the form can't be read any more, or memory is out");
+      request_fail(r, KIND_FILE, "a file to upload can no longer be read, or memory ran out");
       return CURLE_READ_ERROR;
     }
     EASY_SET(CURLOPT_MIMEPOST, r->mime);
@@ -216,16 +216,17 @@ static const char *follow(struct request *r) {
   int was_secure = endpoint_is_scheme(r->easy->url, "https");
   CURLcode code = CURLE_OUT_OF_MEMORY;
   if (!headers_find(&r->outcome.headers, "location", 8, &field) || field.value_len == 0)
-    return "a redirect without a Location";
-  if (++r->redirects > MAX_REDIRECTS) return "more than 5 redirects";
+    return "the server sent a redirect without a Location header";
+  if (++r->redirects > MAX_REDIRECTS) return "the server sent more than 5 redirects";
   /* Browsers turn such a POST into a GET, whose answer would look like a created job's. */
   if (is_post(r) && (r->outcome.status == 301 || r->outcome.status == 302))
-    return "a POST was redirected: base_url is not the server's own";
+    return "the server redirected a POST, which is not followed: set base_url to the address behind the redirect";
   if (buffer_add(&location, field.value, field.value_len) == 0) code = set_url(r, &location);
   buffer_free(&location);
   if (code == CURLE_URL_MALFORMAT)
-    return was_secure && endpoint_is_scheme(r->easy->url, "http") == 1 ? "a redirect from https to http"
-                                                                       : "a redirect to what is no http or https URL";
+    return was_secure && endpoint_is_scheme(r->easy->url, "http") == 1
+               ? "the server redirected from https to http, which is not followed"
+               : "the server redirected to something other than an http(s) URL";
   drop_mime(r);
   if (code != CURLE_OK || easy_renew(r->pool, r->easy) != 0) return NO_MEMORY;
   if (r->outcome.status == 303) r->verb = "GET";
@@ -344,7 +345,7 @@ static CURLcode true_code(struct request *r, CURLcode code) {
   /* What breaks after the whole answer has come, while the request was still being sent, changes nothing. */
   if (r->outcome.kind == KIND_NONE && (r->outcome.cut || (code != CURLE_OK && receive_is_whole(r)))) return CURLE_OK;
   if (r->motion.stalled) {
-    snprintf(r->easy->error, sizeof r->easy->error, "no byte came or went for %g s", r->timeout);
+    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s", r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
   /* Its address was read before, so libcurl had no memory to read it again. */

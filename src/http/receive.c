@@ -203,10 +203,10 @@ static int start_part(struct request *r, const struct buffer *validator) {
   int known = read_range(r, &start, &f->end, &total);
   if (known && !f->ranged && start == 0 && f->end == total) return start_whole(r, validator, total);
   if (!known || !f->ranged || start != f->received)
-    return fail(r, KIND_API, "the server sent a part of the file that nobody asked for");
+    return fail(r, KIND_API, "the server sent another part of the file than the one that was asked for");
   if (validator->len != 0 && !is_same(validator, &f->validator)) return fail_changed(r, CHANGED); /* If-Range ignored */
   if (total < 0) total = f->total;
-  if (total < 0) return fail_changed(r, "the server sent a part of a file whose length it does not say");
+  if (total < 0) return fail_changed(r, "the server sent a part of a file without the file's length");
   if (f->total >= 0 && total != f->total) return fail_changed(r, CHANGED);
   f->total = total;
   return 0;
@@ -251,7 +251,7 @@ static int start_file(struct request *r) {
   } else if (result == 0 && (r->outcome.status == 200 || r->takes_film)) {
     result = start_whole(r, &validator, read_length(r));
   } else if (result == 0) {
-    result = fail(r, KIND_API, "the server answered with a status that no file has");
+    result = fail(r, KIND_API, "the server answered a download with a status other than 200 or 206");
   }
   buffer_free(&f->validator);
   f->validator = validator;

@@ -35,7 +35,7 @@ static int is_dots(const char *text, size_t len) {
 static const char *read_id(lua_State *L, int index, size_t *len) {
   const char *id;
   if (lua_istable(L, index) && !replace_by_id(L, index)) {
-    lua_pushliteral(L, "id: expected an id, or a job, view, ticket or result that has one, got a table without an id");
+    lua_pushliteral(L, "id: expected an id, or a job, view, ticket or result that has one; got a table without an id");
     return NULL;
   }
   if (lua_type(L, index) != LUA_TSTRING && !(lua_type(L, index) == LUA_TNUMBER && compat_isinteger(L, index))) {
@@ -50,7 +50,7 @@ static const char *read_id(lua_State *L, int index, size_t *len) {
   }
   id = lua_tolstring(L, index, len);
   if (*len != 0 && !is_dots(id, *len)) return id;
-  lua_pushstring(L, *len == 0 ? "id: is empty" : "id: '.' and '..' are no ids");
+  lua_pushstring(L, *len == 0 ? "id: is empty" : "id: expected an id, got '.' or '..', which mean a folder");
   return NULL;
 }
 
@@ -93,14 +93,20 @@ static int add_address(struct request *r, const char *template, const char *id, 
 
 enum mode { BLOCKING, STARTED, POLLED };
 
+/* Raises: `name` was called with a dot, so its first argument is not the client. */
+static int blame_dot(lua_State *L, const char *name) {
+  return error_blame(L, lua_pushfstring(L, "%s is a method: write client:%s(…)", name, name));
+}
+
 /* GET of a job, with the client at `client_index`, the id at `id_index` and options after it. */
 static int get(lua_State *L, int client_index, int id_index, enum mode mode) {
-  struct client *client = client_check(L, client_index);
+  struct client *client = client_find(L, client_index);
   struct call *call;
   size_t len;
-  const char *id = read_id(L, id_index, &len);
+  const char *id = client != NULL ? read_id(L, id_index, &len) : NULL;
   int table, has_opts, starting = mode != BLOCKING;
   const char *who = starting ? "get_video" : NULL; /* the user called `start` */
+  if (client == NULL) return blame_dot(L, "get_video");
   if (id == NULL && starting) return error_misuse(L, who, 0, lua_tostring(L, -1));
   if (id == NULL) return luaL_argerror(L, id_index, lua_tostring(L, -1));
   if (!client_is_usable(L, client)) return 2;
@@ -135,9 +141,12 @@ static int start_poll(lua_State *L) {
   return get(L, 1, 2, POLLED);
 }
 
-/* sora.get_video(id [, opts]): with the default client, which the function in upvalue 1 gives. */
+/* sora.get_video(id [, opts]): with the default client, which the function in upvalue 1 gives; the module itself in
+ * upvalue 2 tells a call with a colon. */
 static int get_from_default(lua_State *L) {
   lua_settop(L, 2);
+  if (lua_rawequal(L, 1, lua_upvalueindex(2)))
+    return error_blame(L, "get_video is a function of the module: write sora.get_video(…)");
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_call(L, 0, 2);
   if (lua_isnil(L, 3)) return 2;
@@ -145,11 +154,12 @@ static int get_from_default(lua_State *L) {
   return get(L, 3, 1, BLOCKING);
 }
 
-/* core.get_video_from(default): sora.get_video. */
+/* core.get_video_from(default, module): sora.get_video. */
 static int get_video_from(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
-  lua_pushcclosure(L, get_from_default, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  lua_pushcclosure(L, get_from_default, 2);
   return 1;
 }
 

@@ -90,6 +90,7 @@ void error_push_call(lua_State *L, struct call *call);
 void error_push_request_id(lua_State *L, const struct call *call); /* the id in the answer's headers, or nil */
 int error_return(lua_State *L, enum failure_kind kind, const char *message); /* nil, err */
 int error_misuse(lua_State *L, const char *who, int arg, const char *text);  /* arg 0: not named */
+int error_blame(lua_State *L, const char *text);                             /* raises it at the user's line */
 void error_set_type(lua_State *L);                                           /* makes the table on top an error */
 
 /* What a text is cleaned of: the secrets that last, and those of a call or of some. Pushes the text without them. */
@@ -130,7 +131,9 @@ int events_start(lua_State *L, struct client *client, int table);
 void events_deliver(lua_State *L, struct client *client, int table);
 void events_free(struct client *client);
 
-/* From client.c. client_check: the client at `index`, the userdata or a table that holds it at [1]. */
+/* From client.c: the client at `index`, the userdata or a table that holds it at [1]. client_find gives NULL for any
+ * other value, where client_check raises. */
+struct client *client_find(lua_State *L, int index);
 struct client *client_check(lua_State *L, int index);
 
 /* Whether it is open and in the process that made it; otherwise pushes nil, err. */

@@ -9,7 +9,7 @@
 
 #define CLIENT_TYPE "sora.client"
 
-struct client *client_check(lua_State *L, int index) {
+struct client *client_find(lua_State *L, int index) {
   struct client **box;
   if (lua_istable(L, index)) {
     lua_rawgeti(L, index, 1);
@@ -18,9 +18,14 @@ struct client *client_check(lua_State *L, int index) {
   } else {
     box = compat_testudata(L, index, CLIENT_TYPE);
   }
-  if (box == NULL)
-    luaL_argerror(L, index, lua_pushfstring(L, "a sora client expected, got %s", luaL_typename(L, index)));
-  return *box;
+  return box != NULL ? *box : NULL;
+}
+
+struct client *client_check(lua_State *L, int index) {
+  struct client *client = client_find(L, index);
+  if (client == NULL)
+    luaL_argerror(L, index, lua_pushfstring(L, "expected a sora client, got %s", luaL_typename(L, index)));
+  return client;
 }
 
 int client_push_table(lua_State *L, int index) {
@@ -40,7 +45,7 @@ int client_is_usable(lua_State *L, const struct client *client) {
     return 0;
   }
   if (client->generation != sys_generation()) {
-    error_return(L, KIND_FORKED, "the client belongs to the process that made it: make one in each process");
+    error_return(L, KIND_FORKED, "the client belongs to another process: call sora.new in each process");
     return 0;
   }
   return 1;
@@ -124,9 +129,10 @@ static int new_client(lua_State *L) {
   client = push_client(L);
   options_read_client(L, 2, who, client, 4);
   if (client->options.base_url == NULL)
-    return error_return(L, KIND_CONFIG,
-                        "no server is set: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) "
-                        "in the environment, or call sora.configure{ base_url = ..., api_key = ... }");
+    return error_return(
+        L, KIND_CONFIG,
+        "base_url is missing: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) "
+        "in the environment, or call sora.configure{ base_url = ..., api_key = ... }");
   set_path(L, client, "/videos/{id}");
   client->endpoint = endpoint_new(&client->options, &why, &config);
   buffer_free(&client->options.headers);

@@ -50,15 +50,21 @@ static void push_location(lua_State *L) {
   lua_pushliteral(L, "");
 }
 
-int error_misuse(lua_State *L, const char *who, int arg, const char *text) {
+int error_blame(lua_State *L, const char *text) {
   push_location(L);
-  if (arg > 0) {
-    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", arg, who, text);
-  } else {
-    lua_pushfstring(L, "bad argument to '%s' (%s)", who, text);
-  }
+  lua_pushstring(L, text);
   lua_concat(L, 2);
   return lua_error(L);
+}
+
+int error_misuse(lua_State *L, const char *who, int arg, const char *text) {
+  return error_blame(L, arg > 0 ? lua_pushfstring(L, "bad argument #%d to '%s' (%s)", arg, who, text)
+                                : lua_pushfstring(L, "bad argument to '%s' (%s)", who, text));
+}
+
+/* core.blame(text): raises the text at the user's line. */
+static int blame(lua_State *L) {
+  return error_blame(L, luaL_checkstring(L, 1));
 }
 
 /* core.complain(who, text [, arg]): raises "bad argument to 'who' (text)". */
@@ -162,6 +168,19 @@ static int error_tostring(lua_State *L) {
   lua_pushstring(L, *join == ',' ? ")" : "");
   lua_concat(L, lua_gettop(L) - 1);
   make_printable(L);
+  return 1;
+}
+
+/* error .. "text" and "text" .. error */
+static int error_concat(lua_State *L) {
+  int i;
+  lua_settop(L, 2);
+  for (i = 1; i <= 2; i++) {
+    if (!luaL_callmeta(L, i, "__tostring")) lua_pushvalue(L, i);
+    if (!lua_isstring(L, -1))
+      return error_blame(L, lua_pushfstring(L, "attempt to concatenate a %s value", luaL_typename(L, i)));
+  }
+  lua_concat(L, 2);
   return 1;
 }
 
@@ -333,14 +352,14 @@ void error_push_call(lua_State *L, struct call *call) {
 
 void error_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"own", own},
-      {"complain", complain},
-      {"printable", printable},
-      {NULL, NULL},
+      {"own", own}, {"complain", complain}, {"blame", blame}, {"printable", printable}, {NULL, NULL},
   };
   luaL_newmetatable(L, ERROR_TYPE);
   lua_pushcfunction(L, error_tostring);
   lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, error_concat);
+  lua_setfield(L, -2, "__concat");
+  set_string(L, "__name", ERROR_TYPE); /* Lua 5.1 does not */
   lua_pop(L, 1);
   lua_newtable(L);
   lua_setfield(L, LUA_REGISTRYINDEX, OWN_FIELD);

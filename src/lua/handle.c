@@ -11,6 +11,7 @@
 
 #define HANDLE_TYPE "sora.handle"
 #define GUARD_TYPE "sora.guard"
+#define OWNERS_FIELD "sora.owners" /* of the registry: address of a client -> the table that Lua has for it */
 
 /* Fields of a handle's table. */
 #define FIELD_ON_DONE 1 /* or false; of a call that receives a file: its guard */
@@ -79,7 +80,8 @@ static int abandon(lua_State *L) {
   lua_rawgeti(L, -1, 1);
   call = call_at(L, -1);
   if (!call_is_active(call) || call_is_forked(call)) return 0;
-  loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED, "nobody waits for the call any more");
+  loop_cancel(&call->client->loop, &call->request, KIND_CANCELLED,
+              "the download was abandoned: its handle was collected");
   loop_arm(&call->client->loop);
   call->request.file.target = NULL;
   compat_gettable(L, -1);
@@ -210,8 +212,9 @@ static int handle_done(lua_State *L) {
 static int handle_result(lua_State *L) {
   struct handle *handle = check(L);
   if (handle->call != NULL && call_is_forked(handle->call))
-    return error_return(L, KIND_FORKED, "the call belongs to the process that made it");
-  if (!is_done(handle)) return luaL_error(L, "the call is not done yet: ask handle:done() first");
+    return error_return(L, KIND_FORKED, "the call belongs to another process: ask for its result there");
+  if (!is_done(handle))
+    return error_blame(L, "the call is not done yet: ask handle:done() first, or call handle:wait()");
   return handle_push_results(L, 1);
 }
 
@@ -227,6 +230,41 @@ static int handle_cancel(lua_State *L) {
   return 1;
 }
 
+/* "sora.handle (running)" */
+static int handle_tostring(lua_State *L) {
+  lua_pushstring(L, is_done(check(L)) ? "sora.handle (done)" : "sora.handle (running)");
+  return 1;
+}
+
+/* core.adopt(client): remembers the table that Lua has for a client, for core.owner. */
+static int adopt(lua_State *L) {
+  struct client *client = client_check(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, OWNERS_FIELD);
+  lua_pushlightuserdata(L, client);
+  lua_pushvalue(L, 1);
+  lua_rawset(L, -3);
+  return 0;
+}
+
+/* core.owner(handle): the client of a call that is running, or nil. */
+static int owner(lua_State *L) {
+  const struct call *call = check(L)->call;
+  if (call == NULL || !call_is_active(call)) return 0;
+  lua_getfield(L, LUA_REGISTRYINDEX, OWNERS_FIELD);
+  lua_pushlightuserdata(L, call->client);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+/* Makes the table of clients, which keeps none of them alive. */
+static void make_owners(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  set_string(L, "__mode", "v");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, LUA_REGISTRYINDEX, OWNERS_FIELD);
+}
+
 void handle_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"done", handle_done},
@@ -234,9 +272,17 @@ void handle_open(lua_State *L) {
       {"cancel", handle_cancel},
       {NULL, NULL},
   };
+  static const luaL_Reg functions[] = {{"adopt", adopt}, {"owner", owner}, {NULL, NULL}};
+  make_owners(L);
+  compat_setfuncs(L, functions);
   luaL_newmetatable(L, HANDLE_TYPE);
+  set_string(L, "__name", HANDLE_TYPE); /* Lua 5.1 does not */
+  lua_pushcfunction(L, handle_tostring);
+  lua_setfield(L, -2, "__tostring");
   lua_newtable(L);
   compat_setfuncs(L, methods);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -4, "handle_methods"); /* of the core: pump.lua adds those that wait */
   lua_setfield(L, -2, "__index");
   luaL_newmetatable(L, GUARD_TYPE);
   lua_pushcfunction(L, abandon);

@@ -28,19 +28,25 @@ struct option {
 
 /* --- spelling --------------------------------------------------------------- */
 
-/* Edits between two words (Levenshtein); words too long to be options count as far away. */
+/* Edits between two words, where two letters that changed places are one (optimal string alignment); words too long to
+ * be options count as far away. */
 static size_t distance(const char *a, const char *b) {
-  size_t row[LONGEST_WORD + 1], la = strlen(a), lb = strlen(b), i, j;
+  size_t rows[3][LONGEST_WORD + 1], *before = rows[0], *above = rows[1], *row = rows[2];
+  size_t la = strlen(a), lb = strlen(b), i, j;
   if (la > LONGEST_WORD || lb > LONGEST_WORD) return LONGEST_WORD;
   for (j = 0; j <= lb; j++) row[j] = j;
   for (i = 1; i <= la; i++) {
-    size_t diagonal = row[0];
+    size_t *oldest = before;
+    before = above;
+    above = row;
+    row = oldest;
     row[0] = i;
     for (j = 1; j <= lb; j++) {
-      size_t best = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      if (row[j] + 1 < best) best = row[j] + 1;
+      size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+      if (above[j] + 1 < best) best = above[j] + 1;
       if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+        best = before[j - 2] + 1;
       row[j] = best;
     }
   }
@@ -56,17 +62,135 @@ static void keep_closer(const char *given, const char *word, const char **best, 
   }
 }
 
-/* core.nearest(word, list): the word of the list that is spelled most like it, or nil. */
-static int nearest(lua_State *L) {
-  const char *given = luaL_checkstring(L, 1), *best = NULL;
-  size_t least = LONGEST_WORD;
+/* Returns the word of the list at 2 that is spelled most like `given`, or NULL. */
+static const char *find_nearest(lua_State *L, const char *given, size_t *edits) {
+  const char *best = NULL;
   int i;
+  *edits = LONGEST_WORD;
   luaL_checktype(L, 2, LUA_TTABLE);
   for (i = 1; lua_rawgeti(L, 2, i), lua_type(L, -1) == LUA_TSTRING; i++) {
-    keep_closer(given, lua_tostring(L, -1), &best, &least);
+    keep_closer(given, lua_tostring(L, -1), &best, edits);
     lua_pop(L, 1); /* the list keeps the string */
   }
+  return best;
+}
+
+/* core.nearest(word, list): the word of the list that is spelled most like it, and by how many edits; or nil. */
+static int nearest(lua_State *L) {
+  size_t edits;
+  const char *best = find_nearest(L, luaL_checkstring(L, 1), &edits);
+  if (best == NULL) return 0;
   lua_pushstring(L, best);
+  lua_pushinteger(L, (lua_Integer)edits);
+  return 2;
+}
+
+/* Names that users of other clients bring along, the option that does the same here, and how to write that (NULL: its
+ * name says it). */
+struct alias {
+  const char *given, *option, *text;
+};
+
+static const struct alias aliases[] = {
+    {"api_base", "base_url", NULL},
+    {"baseURL", "base_url", NULL},
+    {"baseUrl", "base_url", NULL},
+    {"base_uri", "base_url", NULL},
+    {"endpoint", "base_url", NULL},
+    {"host", "base_url", NULL},
+    {"url", "base_url", NULL},
+    {"azure_endpoint", "base_url", "'base_url', with dialect = 'azure'"},
+    {"api_version", "base_url", "it into base_url: '…/v1?api-version=…'"},
+    {"default_query", "base_url", "it into base_url: '…/v1?name=value'"},
+    {"defaultQuery", "base_url", "it into base_url: '…/v1?name=value'"},
+    {"apiKey", "api_key", NULL},
+    {"key", "api_key", NULL},
+    {"token", "api_key", NULL},
+    {"organization", "headers", "headers = { ['OpenAI-Organization'] = … }"},
+    {"project", "headers", "headers = { ['OpenAI-Project'] = … }"},
+    {"default_headers", "headers", NULL},
+    {"defaultHeaders", "headers", NULL},
+    {"extra_headers", "headers", NULL},
+    {"extraHeaders", "headers", NULL},
+    {"extra_query", "query", NULL},
+    {"extraQuery", "query", NULL},
+    {"timeout_ms", "timeout", "'timeout', in seconds"},
+    {"timeoutMs", "timeout", "'timeout', in seconds"},
+    {"max_wait", "timeout", NULL},
+    {"max_wait_ms", "timeout", "'timeout', in seconds"},
+    {"max_wait_seconds", "timeout", NULL},
+    {"deadline", "timeout", "'timeout', in seconds from now"},
+    {"poll_interval", "interval", NULL},
+    {"pollInterval", "interval", NULL},
+    {"poll_interval_ms", "interval", "'interval', in seconds"},
+    {"pollIntervalMs", "interval", "'interval', in seconds"},
+    {"maxRetries", "max_retries", NULL},
+    {"retries", "max_retries", NULL},
+    {"idempotencyKey", "idempotency_key", NULL},
+    {"onProgress", "on_progress", NULL},
+    {"on_update", "on_progress", NULL},
+    {"callback", "on_done", NULL},
+    {"on_complete", "on_done", NULL},
+    {"with_response", "response", "response = true"},
+    {"http_proxy", "proxy", NULL},
+    {"ssl_verify", "verify", NULL},
+    {"verify_ssl", "verify", NULL},
+    {"insecure", "verify", "verify = false"},
+    {"cacert", "ca_file", NULL},
+    {"debug", "on_event", "on_event = function(event) … end, or set SORA_DEBUG=1"},
+    {"logger", "on_event", NULL},
+    {"concurrency", "jobs", NULL},
+    {"max_concurrency", "jobs", NULL},
+    {"folder", "dir", NULL},
+    {"output_dir", "dir", NULL},
+    {"file", "path", NULL},
+    {"output", "path", NULL},
+    {"filename", "path", NULL},
+    {"retrieve_video", "get_video", NULL},
+    {"create_and_poll", "create_and_wait", NULL},
+    {"download_content", "download_video", NULL},
+    {NULL, NULL, NULL},
+};
+
+static const char *const params[] = {"prompt",    "model", "seconds",    "size", "input_reference",
+                                     "reference", "n",     "extra_body", NULL};
+
+/* Returns the alias for a name, or NULL. */
+static const struct alias *find_alias(const char *given) {
+  const struct alias *a = aliases;
+  while (a->given != NULL && strcmp(a->given, given) != 0) a++;
+  return a->given != NULL ? a : NULL;
+}
+
+static int is_param(const char *given) {
+  const char *const *name = params;
+  while (*name != NULL && strcmp(*name, given) != 0) name++;
+  return *name != NULL;
+}
+
+/* Pushes what to write in place of an unknown option: "; …", or "". The alias counts if it is not NULL. */
+static const char *push_hint(lua_State *L, const char *given, const struct alias *alias, const char *near) {
+  if (alias != NULL && alias->text != NULL) return lua_pushfstring(L, "; write %s", alias->text);
+  if (alias != NULL) return lua_pushfstring(L, "; write '%s'", alias->option);
+  if (strcmp(given, "reference") == 0)
+    return lua_pushliteral(L, "; it belongs to the params: create_video{ input_reference = … }"), lua_tostring(L, -1);
+  if (is_param(given)) return lua_pushfstring(L, "; it belongs to the params: create_video{ %s = … }", given);
+  if (near != NULL) return lua_pushfstring(L, "; did you mean '%s'?", near);
+  return lua_pushliteral(L, ""), lua_tostring(L, -1);
+}
+
+/* core.suggest(word, list): what to write in place of an unknown name, where the known ones are those of the list. */
+static int suggest(lua_State *L) {
+  const char *given = luaL_checkstring(L, 1), *near;
+  const struct alias *alias = find_alias(given);
+  size_t edits;
+  int i, known = 0;
+  near = find_nearest(L, given, &edits);
+  for (i = 1; alias != NULL && !known && (lua_rawgeti(L, 2, i), lua_type(L, -1) == LUA_TSTRING); i++) {
+    known = strcmp(lua_tostring(L, -1), alias->option) == 0;
+    lua_pop(L, 1);
+  }
+  push_hint(L, given, known ? alias : NULL, near);
   return 1;
 }
 
@@ -159,7 +283,7 @@ static void read_key(const struct where *at, void *target) {
 
 static void not_here(const struct where *at, void *target) {
   (void)target;
-  bad(at, "is for sora.new, not for the core");
+  bad(at, "is read by sora.new, not by the core");
 }
 
 static void read_function(const struct where *at, void *target) {
@@ -201,10 +325,10 @@ static void read_headers(const struct where *at, void *target) {
     size_t name_len, value_len;
     const char *name, *value;
     if (lua_type(L, -2) != LUA_TSTRING || !(lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER))
-      bad(at, "must map names to strings");
+      bad(at, "must map names to strings, as in { ['X-Name'] = 'value' }");
     name = lua_tolstring(L, -2, &name_len);
     value = take_text(L, &value_len);
-    if (!is_token(name, name_len)) bad(at, "has a name that is no header name (RFC 9110, 5.1)");
+    if (!is_token(name, name_len)) bad(at, "has a name that is not valid in a header (RFC 9110, 5.1)");
     if (has_control(value, value_len)) bad(at, lua_pushfstring(L, "has a control character in '%s'", name));
     add(at, lines, name, name_len);
     add(at, lines, ": ", 2);
@@ -288,17 +412,19 @@ static const struct option call_options[] = {
     {NULL, NULL, 0},
 };
 
-static void fail_unknown(const struct where *at, const struct option *options) {
-  const char *best = NULL;
-  size_t least = LONGEST_WORD;
-  for (; options->name != NULL; options++) keep_closer(at->name, options->name, &best, &least);
-  complain(at, best != NULL ? lua_pushfstring(at->L, "unknown option '%s'; did you mean '%s'?", at->name, best)
-                            : lua_pushfstring(at->L, "unknown option '%s'", at->name));
-}
-
 static const struct option *find(const struct option *options, const char *name) {
   while (options->name != NULL && strcmp(options->name, name) != 0) options++;
   return options->name != NULL ? options : NULL;
+}
+
+static void fail_unknown(const struct where *at, const struct option *options) {
+  const struct alias *alias = find_alias(at->name);
+  const struct option *o;
+  const char *best = NULL;
+  size_t least = LONGEST_WORD;
+  for (o = options; o->name != NULL; o++) keep_closer(at->name, o->name, &best, &least);
+  if (alias != NULL && find(options, alias->option) == NULL) alias = NULL;
+  complain(at, lua_pushfstring(at->L, "unknown option '%s'%s", at->name, push_hint(at->L, at->name, alias, best)));
 }
 
 /* Replaces the table at `index` by a copy: its own fields, whose names must be known, and the known ones that its
@@ -379,7 +505,8 @@ void options_read_call(lua_State *L, int index, const char *who, struct call *ca
   call->idempotency_key = NULL;
   read_options(L, index, arg, who, call_options, call, call->polls);
   lua_getfield(L, index, "on_done");
-  if (!starting && !lua_isnil(L, -1)) bad(&at, "is for calls that are started, not waited for");
+  if (!starting && !lua_isnil(L, -1))
+    bad(&at, "is for calls that are started: write client:start(name, …, { on_done = … })");
   lua_pop(L, 1);
   if (call->idempotency_key == NULL) return;
   if (buffer_puts(&call->lines, "Idempotency-Key: ") != 0 || buffer_puts(&call->lines, call->idempotency_key) != 0 ||
@@ -388,7 +515,17 @@ void options_read_call(lua_State *L, int index, const char *who, struct call *ca
   call->request.repeatable = 1;
 }
 
+/* core.client_option(name): the option of a client that a name stands for, also as other clients call it; or nil. */
+static int client_option(lua_State *L) {
+  const char *given = luaL_checkstring(L, 1);
+  const struct alias *alias = find_alias(given);
+  const struct option *o = find(client_options, alias != NULL ? alias->option : given);
+  lua_pushstring(L, o != NULL ? o->name : NULL);
+  return 1;
+}
+
 void options_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"nearest", nearest}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"nearest", nearest}, {"suggest", suggest}, {"client_option", client_option}, {NULL, NULL}};
   compat_setfuncs(L, functions);
 }

@@ -10,7 +10,10 @@
 -- @module sora.loop.copas
 
 local copas = require "copas"
+local core = require "sora.core"
 local host = require "sora.loop.host"
+
+core.own()
 
 -- Makes an object that Copas reads from like a socket: every second read finds nothing, and so waits for the
 -- descriptor.

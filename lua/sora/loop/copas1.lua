@@ -4,9 +4,12 @@
 -- @module sora.loop.copas1
 -- @local
 
+local core = require "sora.core"
 local heap = require "sora.wait.heap"
 local socket = require "socket"
 local sora = require "sora"
+
+core.own()
 
 --- Makes the two functions.
 -- @tparam table copas

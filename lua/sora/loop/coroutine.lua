@@ -9,7 +9,10 @@
 -- latest.
 -- @module sora.loop.coroutine
 
+local core = require "sora.core"
 local host = require "sora.loop.host"
+
+core.own()
 
 --- Makes the client's waiting calls cooperative in plain coroutines.
 -- @tparam table client

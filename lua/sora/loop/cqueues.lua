@@ -10,9 +10,12 @@
 -- @module sora.loop.cqueues
 
 local condition = require "cqueues.condition"
+local core = require "sora.core"
 local cqueues = require "cqueues"
 local host = require "sora.loop.host"
 local socket = require "cqueues.socket"
+
+core.own()
 
 local MAX_POLL = 0.1 -- s; so that the pump notices that a client is closed
 

@@ -6,6 +6,8 @@
 
 local core = require "sora.core"
 
+core.own()
+
 local host = {}
 
 local NO_FD = 0.005 -- s; where the platform has no descriptor, each waiter looks this often
@@ -20,22 +22,22 @@ function host.running(name)
   return host.refuse(name, "a coroutine")
 end
 
-local BETWEEN = "a call that waits can't yield through a function of C, such as string.gsub, table.sort or "
-  .. "require (on Lua 5.1 also pcall and metamethods), which calls it here"
+local BETWEEN = "a call that waits can't yield here, inside a C function such as string.gsub, table.sort or "
+  .. "require (on Lua 5.1 also pcall and metamethods); make the call outside it, or use client:start"
 
 --- Raises where the running coroutine can't yield, before anything is sent.
 -- @tparam string name of the adapter
 -- @tparam ?function probe yields once and is resumed soon: what Lua 5.1 and 5.2 have in place of a question
 function host.check_yield(name, probe)
   local yields = core.isyieldable()
-  if yields == false then error(("sora.loop.%s: %s"):format(name, BETWEEN), 0) end
+  if yields == false then core.blame(("sora.loop.%s: %s"):format(name, BETWEEN)) end
   if yields == nil and probe then probe() end
 end
 
 --- Raises: a call cannot wait here.
 function host.refuse(name, where)
-  error(("sora.loop.%s: a call that waits works in %s only; elsewhere use client:start")
-    :format(name, where), 0)
+  core.blame(("sora.loop.%s: a call that waits works only in %s; elsewhere use client:start")
+    :format(name, where))
 end
 
 --- Updates a client without waiting.

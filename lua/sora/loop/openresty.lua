@@ -9,7 +9,10 @@
 -- luacheck: std +ngx_lua
 
 local host = require "sora.loop.host"
+local core = require "sora.core"
 local semaphore = require "ngx.semaphore"
+
+core.own()
 
 local TICK = 0.002      -- s; between two updates of the pump; half of that where MANY calls share its cost
 local MANY = 8
@@ -72,7 +75,7 @@ end
 
 local function check_phase()
   local phase = ngx.get_phase()
-  if not CAN_WAIT[phase] then error(REFUSAL:format(phase), 0) end
+  if not CAN_WAIT[phase] then core.blame(REFUSAL:format(phase)) end
 end
 
 local function can_wait()

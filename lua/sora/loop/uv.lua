@@ -8,8 +8,11 @@
 -- Invariant: only the timer of its pause resumes a coroutine, so coroutines never nest.
 -- @module sora.loop.uv
 
+local core = require "sora.core"
 local host = require "sora.loop.host"
 local uv = require "luv"
+
+core.own()
 
 -- Resumes a coroutine. uv reports an error from it, as from any callback.
 local function resume(co)

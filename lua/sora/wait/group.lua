@@ -24,8 +24,13 @@ local CANCELLING = "cancelling" -- in `finished`: the server is asked to cancel 
 
 --- A watched job, as `Client:watch` returns it.
 -- @type Job
-local Job = {}
+local Job = { __name = "sora.job" }
 Job.__index = Job
+
+function Job:__tostring()
+  local state = self.finished and (self.err and self.err.kind or "completed") or machine.state(self)
+  return ("sora.job (%s, %s)"):format(self.id, state)
+end
 
 --- Tells whether the wait has ended.
 -- @treturn boolean
@@ -38,9 +43,24 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Job:result()
-  if not self:done() then error("the job is not done yet: ask job:done() first", 2) end
+  if not self:done() then
+    core.blame("the job is not done yet: ask job:done() first, or call job:wait()")
+  end
   if self.err then return nil, self.err end
   return self.video
+end
+
+--- Waits until the wait has ended, for at most `seconds`. After that the job is still watched.
+-- @tparam ?number seconds by default as long as it takes
+-- @treturn[1] table the completed video
+-- @treturn[2] nil
+-- @treturn[2] table error as from `result`, or a `deadline` error with the last snapshot as `video`
+function Job:wait(seconds)
+  local group = self.rules.group
+  if group.telling == self then
+    core.blame("job:wait can't be called in the job's own on_progress, which the wait would wait for")
+  end
+  return pump.wait_for(group.client, self, seconds)
 end
 
 --- Stops watching; the server keeps working on the job.
@@ -76,7 +96,8 @@ local group = {}
 -- @tparam ?boolean watched true: keeps what callbacks raise; otherwise `run` raises it at once
 function group.new(client, on_end, watched)
   local made = setmetatable({ client = client, on_end = on_end, watched = watched, waiting = heap.new(),
-    polls = {}, cancelling = {}, spare = false, first = false, last = false, answered = false, finished = {},
+    polls = {}, cancelling = {}, telling = false, spare = false, first = false, last = false,
+    answered = false, finished = {},
     told = 0, calling = 0, open = 0, next_start = 0, next_sweep = math.huge, turn = { wake = false } }, Group)
   made.turn.handle = made
   return made
@@ -261,7 +282,10 @@ local function take_answers(self)
       fail(self, view)
     elseif watched then -- its callback may step the group, so it is put back only afterwards
       if view then
+        local before = self.telling
+        self.telling = job
         local told, problem = pcall(machine.progress, job, view)
+        self.telling = before
         if not told then fail(self, problem) end
       end
       put_back(self, job, now)
@@ -288,7 +312,7 @@ local function start(self, poll, job, now)
     return release(self, poll)
   end
   if self.max_rate then self.next_start = math.max(now, self.next_start) + 1 / self.max_rate end
-  set_options(poll, machine.call_options(job, self.client:attempt_timeout(), now))
+  set_options(poll, machine.call_options(job, self.client._timeout, now))
   poll.job = job
   local handle, err = core.start_poll(self.client, job.id, poll.options, job.seen)
   if not poll.job then return end -- an api_key function closed the client

@@ -105,10 +105,15 @@ local function fail(job, kind, message, request_id)
     request_id = request_id })
 end
 
+--- Returns the state that the last snapshot tells, or "unknown".
+function machine.state(job)
+  return job.video and not job.doubt and normalize.video(job.video).state or "unknown"
+end
+
 -- `request_id` is that of the last answer, if one is known.
 local function expire(job, request_id)
-  fail(job, "deadline", ("no end after %g s; the job is %s"):format(job.rules.timeout,
-    job.video and not job.doubt and normalize.video(job.video).state or "unknown"), request_id)
+  fail(job, "deadline", ("the job did not end within %g s; its state is %s"):format(
+    job.rules.timeout, machine.state(job)), request_id)
 end
 
 --- Keeps a server's poll-after within bounds.
@@ -209,6 +214,14 @@ function machine.settle(job, video)
   job.video = video
   settle(job, view)
   return true
+end
+
+--- Reads the last snapshot; a final word that is not believed yet is left out.
+-- @treturn table view
+function machine.view(job)
+  local view = normalize.video(job.video)
+  if job.doubt then view.state, view.error = "in_progress", nil end
+  return view
 end
 
 --- Ends a wait as cancelled.
