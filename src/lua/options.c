@@ -169,28 +169,28 @@ static int is_param(const char *given) {
 }
 
 /* Pushes what to write in place of an unknown option: "; …", or "". The alias counts if it is not NULL. */
-static const char *push_hint(lua_State *L, const char *given, const struct alias *alias, const char *near) {
+static const char *push_hint(lua_State *L, const char *given, const struct alias *alias, const char *closest) {
   if (alias != NULL && alias->text != NULL) return lua_pushfstring(L, "; write %s", alias->text);
   if (alias != NULL) return lua_pushfstring(L, "; write '%s'", alias->option);
   if (strcmp(given, "reference") == 0)
     return lua_pushliteral(L, "; it belongs to the params: create_video{ input_reference = … }"), lua_tostring(L, -1);
   if (is_param(given)) return lua_pushfstring(L, "; it belongs to the params: create_video{ %s = … }", given);
-  if (near != NULL) return lua_pushfstring(L, "; did you mean '%s'?", near);
+  if (closest != NULL) return lua_pushfstring(L, "; did you mean '%s'?", closest);
   return lua_pushliteral(L, ""), lua_tostring(L, -1);
 }
 
 /* core.suggest(word, list): what to write in place of an unknown name, where the known ones are those of the list. */
 static int suggest(lua_State *L) {
-  const char *given = luaL_checkstring(L, 1), *near;
+  const char *given = luaL_checkstring(L, 1), *closest;
   const struct alias *alias = find_alias(given);
   size_t edits;
   int i, known = 0;
-  near = find_nearest(L, given, &edits);
+  closest = find_nearest(L, given, &edits);
   for (i = 1; alias != NULL && !known && (lua_rawgeti(L, 2, i), lua_type(L, -1) == LUA_TSTRING); i++) {
     known = strcmp(lua_tostring(L, -1), alias->option) == 0;
     lua_pop(L, 1);
   }
-  push_hint(L, given, known ? alias : NULL, near);
+  push_hint(L, given, known ? alias : NULL, closest);
   return 1;
 }
 
