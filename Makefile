@@ -49,9 +49,24 @@ endif
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 OBJECTS  = $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
 MODULE   = $(BUILD)/sora/core.so
-MODULES := $(sort $(patsubst ./%,%,$(shell find lua/sora -name '*.lua' 2>/dev/null)))
-INSTALLED_LUA = $(MODULES:lua/%=$(DESTDIR)$(INST_LUADIR)/%)
+# each folder is a rock: lua/ the library, cli/ the rest
+MODULES := $(sort $(shell find lua cli -name '*.lua' 2>/dev/null))
+module_path   = $(patsubst cli/%,%,$(1:lua/%=%))
+INSTALLED_LUA = $(addprefix $(DESTDIR)$(INST_LUADIR)/,$(call module_path,$(MODULES)))
 INSTALLED_C   = $(DESTDIR)$(INST_LIBDIR)/sora/core.so
+
+# The command, and its documentation as source:target; each only where it exists. The head replaces the first line.
+PROGRAM           = $(wildcard bin/sora)
+PROGRAM_HEAD      = '\#!$(if $(findstring /,$(LUA)),$(abspath $(LUA)),/usr/bin/env $(LUA))' \
+  'package.path = "$(INST_LUADIR)/?.lua;$(INST_LUADIR)/?/init.lua;" .. package.path' \
+  'package.cpath = "$(INST_LIBDIR)/?.so;" .. package.cpath'
+INSTALLED_PROGRAM = $(PROGRAM:%=$(DESTDIR)$(PREFIX)/%)
+SHARED_FILES      = $(foreach f,man/sora.1:man/man1/sora.1 completions/_sora:zsh/site-functions/_sora \
+  completions/sora.bash:bash-completion/completions/sora completions/sora.fish:fish/vendor_completions.d/sora.fish, \
+  $(if $(wildcard $(call source,$(f))),$(f)))
+INSTALLED_SHARED  = $(foreach f,$(SHARED_FILES),$(call target,$(f)))
+source = $(firstword $(subst :, ,$(1)))
+target = $(DESTDIR)$(PREFIX)/share/$(lastword $(subst :, ,$(1)))
 
 # ---- running Lua -------------------------------------------------------------------------------------------------
 
@@ -62,10 +77,12 @@ BORROWED := ;/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;/usr/share/l
 endif
 
 # WITH_LUA finds the modules of this checkout, whatever the environment says (LUA_PATH_5_4, for instance, would take
-# precedence over LUA_PATH). RUN also hides the user's settings of sora and proxies, which would change results.
+# precedence over LUA_PATH); `luarocks test` adds MORE_PATH and MORE_CPATH. RUN also hides the user's settings of sora
+# and proxies, which would change results.
 lua_settings = LUA_INIT LUA_INIT_% LUA_PATH_% LUA_CPATH_%
 hide = $(patsubst %,-u %,$(filter $(1),$(.VARIABLES)))
-here = LUA="$(LUA)" CC="$(CC)" LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;;$(BORROWED)" LUA_CPATH="./$(BUILD)/?.so;;"
+here = LUA="$(LUA)" CC="$(CC)" LUA_CPATH="./$(BUILD)/?.so;;$(MORE_CPATH)" \
+  LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;./cli/?.lua;./cli/?/init.lua;;$(BORROWED)$(MORE_PATH)"
 WITH_LUA = env $(call hide,$(lua_settings)) $(here)
 RUN = env $(call hide,$(lua_settings) SORA_% OPENAI_% http_proxy %_proxy %_PROXY) $(here)
 BUSTED = tools/busted.lua $(BUSTED_FLAGS) $(SPEC)
@@ -106,15 +123,18 @@ $(BUILD)/flags: FORCE
 # ---- installing --------------------------------------------------------------------------------------------------
 
 install: all ## install under PREFIX (/usr/local); DESTDIR is prepended
-	install -d $(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))
+	install -d $(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA) $(INSTALLED_PROGRAM) $(INSTALLED_SHARED)))
 	install -m 755 $(MODULE) $(INSTALLED_C)
-	$(foreach m,$(MODULES),install -m 644 $(m) $(DESTDIR)$(INST_LUADIR)/$(m:lua/%=%)$(newline))
+	$(foreach m,$(MODULES),install -m 644 $(m) $(DESTDIR)$(INST_LUADIR)/$(call module_path,$(m))$(newline))
+	$(foreach f,$(SHARED_FILES),install -m 644 $(call source,$(f)) $(call target,$(f))$(newline))
+	$(if $(PROGRAM),{ printf '%s\n' $(PROGRAM_HEAD); tail -n +2 $(PROGRAM); } >$(INSTALLED_PROGRAM) && \
+	  chmod 755 $(INSTALLED_PROGRAM))
 
 uninstall: ## remove the installed files
-	rm -f $(INSTALLED_C) $(INSTALLED_LUA)
+	rm -f $(INSTALLED_C) $(INSTALLED_LUA) $(INSTALLED_PROGRAM) $(INSTALLED_SHARED)
 	-rmdir $(call deepest_first,$(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA)))) 2>/dev/null
 
-modules: # list the Lua files to install, for the spec that compares them with the rockspec
+modules: # list the Lua files to install, for the spec that compares them with the rockspecs
 	@printf '%s\n' $(MODULES)
 
 # $(newline) lets $(foreach) write one recipe line per word. $(deepest_first) orders folders for rmdir.
@@ -153,7 +173,7 @@ crash: ## kill processes at random moments; a job that is lost or paid for twice
 LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
 lint: ## luacheck, shellcheck, and gcc and clang with warnings as errors, against every Lua installed
 	@$(DEPS) lint
-	luacheck --quiet --no-color $(wildcard lua spec examples bench bin/* tools/*.lua .luacheckrc)
+	luacheck --quiet --no-color $(wildcard lua cli spec examples bench bin/* tools/*.lua .luacheckrc)
 	shellcheck tools/*.sh examples/*.sh bench/clients/*.sh .ci/run
 	@set -e; for lua in $(LINT_LUAS); do for cc in gcc clang; do \
 	  echo "$$cc -Werror, headers of $$lua"; \

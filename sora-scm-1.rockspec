@@ -8,16 +8,19 @@ description = {
   summary = "Client for video generation jobs in the OpenAI video format",
   detailed = [[
 Starts, follows and fetches video generation jobs on any server that speaks the OpenAI video format
-(POST /v1/videos and its relatives). A C module on libcurl does the transfers; calls may block or not.]],
+(POST /v1/videos and its relatives). A C module on libcurl does the transfers; calls may block or not.
+The development server is in the rock sora-cli.]],
   homepage = "https://github.com/sora-lua/sora",
   license = "MIT",
+  labels = { "video", "openai", "http", "curl", "async" },
 }
 dependencies = {
   "lua >= 5.1, < 5.6",
   "lua-cjson >= 2.1.0",
 }
 -- The library alone: Debian keeps the header in a folder per architecture, where the compiler looks but LuaRocks
--- does not. `luarocks make CURL_DIR=… CRYPTO_DIR=…` names other folders.
+-- does not. CURL_DIR=…, CURL_INCDIR=… and CURL_LIBDIR=… after `luarocks make`, and the same with CRYPTO, name other
+-- folders.
 external_dependencies = {
   CURL = { library = "curl" },
   platforms = {
@@ -40,7 +43,7 @@ local function with_openssl(...)
   }
 end
 build = {
-  type = "builtin",
+  type = "builtin", -- which installs all of lua/, listed or not
   modules = {
     ["sora.core"] = {
       sources = {
@@ -118,18 +121,6 @@ build = {
     ["sora.problems"] = "lua/sora/problems.lua",
     ["sora.pump"] = "lua/sora/pump.lua",
     ["sora.task"] = "lua/sora/task.lua",
-    ["sora.server"] = "lua/sora/server.lua",
-    ["sora.server.control"] = "lua/sora/server/control.lua",
-    ["sora.server.endpoints"] = "lua/sora/server/endpoints.lua",
-    ["sora.server.format"] = "lua/sora/server/format.lua",
-    ["sora.server.input"] = "lua/sora/server/input.lua",
-    ["sora.server.jobs"] = "lua/sora/server/jobs.lua",
-    ["sora.server.media"] = "lua/sora/server/media.lua",
-    ["sora.server.media_data"] = "lua/sora/server/media_data.lua",
-    ["sora.server.modes"] = "lua/sora/server/modes.lua",
-    ["sora.server.program"] = "lua/sora/server/program.lua",
-    ["sora.server.transport"] = "lua/sora/server/transport.lua",
-    ["sora.server.webhook"] = "lua/sora/server/webhook.lua",
     ["sora.wait.group"] = "lua/sora/wait/group.lua",
     ["sora.wait.heap"] = "lua/sora/wait/heap.lua",
     ["sora.wait.machine"] = "lua/sora/wait/machine.lua",
@@ -143,4 +134,17 @@ build = {
     -- With MinGW; this has been compiled and linked, but LuaRocks has not run it there.
     windows = { modules = { ["sora.core"] = { libraries = { "curl", "bcrypt", "ws2_32" } } } },
   },
+  copy_directories = { "docs", "examples", "types" },
+  -- LuaRocks copies the licence by itself only where copy_directories is missing.
+  install = { conf = { "LICENSE" } },
+}
+test_dependencies = {
+  "busted >= 2.0",
+  "http >= 0.4",
+  "argparse >= 0.7",
+}
+-- Runs `make test`, which builds the module first. `luarocks test ROCKSPEC -- spec/wait` runs one folder.
+test = {
+  type = "command",
+  script = "tools/luarocks_test.lua",
 }

@@ -8,7 +8,12 @@
 -- This checkout comes first. The last folders are Debian's, which has lua-http for Lua 5.1 to 5.3; all of it
 -- runs on newer ones.
 local checkout = arg[0]:match("^(.*)examples/[^/]*$")
-package.path = (checkout and checkout .. "lua/?.lua;" .. checkout .. "lua/?/init.lua;" or "") .. package.path
+if checkout then
+  for _, files in ipairs { "cli/?.lua", "lua/?/init.lua", "lua/?.lua" } do
+    package.path = checkout .. files .. ";" .. package.path
+  end
+end
+package.path = package.path
   .. ";/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;/usr/share/lua/5.1/?.lua"
 
 os.exit(require("sora.server").main(arg))

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes lua/sora/server/media_data.lua: the films of the development server, each with a thumbnail and a sprite sheet.
+# Makes cli/sora/server/media_data.lua: the films of the development server, each with a thumbnail and a sprite sheet.
 # Run it from any folder; it needs ffmpeg with libx264. The script draws the pictures (squares that move), so their
 # copyright is the project's. It leaves out metadata, so the same ffmpeg always makes the same bytes.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-output=$root/lua/sora/server/media_data.lua
+output=$root/cli/sora/server/media_data.lua
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

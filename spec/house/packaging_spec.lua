@@ -1,9 +1,12 @@
--- Holds the lists of what is built and installed against the files on disk, so that none is forgotten.
+-- Compares the lists of what is built and installed with the files on disk, so that none is forgotten, and
+-- the version with the changelog.
 local facts = require "spec.support.facts"
 local process = require "spec.support.process"
+local sora = require "sora"
 
 local c_sources = process.lines "find src -name '*.c'"
-local lua_modules = process.lines "find lua/sora -name '*.lua'"
+local library_modules = process.lines "find lua -name '*.lua'"
+local cli_modules = process.lines "find cli -name '*.lua'"
 
 -- A rockspec is Lua that sets globals.
 local function read_rockspec(path)
@@ -18,27 +21,35 @@ local function read_rockspec(path)
   return spec
 end
 
-describe("the rockspec", function()
-  local rockspec = read_rockspec("sora-scm-1.rockspec")
-  local modules = rockspec.build.modules
+local library = read_rockspec "sora-scm-1.rockspec"
+local command = read_rockspec "sora-cli-scm-1.rockspec"
+
+-- Asserts that a list of a rockspec names exactly these Lua files, each under its module's name.
+local function assert_lists(paths, modules)
+  local listed = {}
+  for name, path in pairs(modules) do
+    if type(path) == "string" then
+      listed[#listed + 1] = path
+      local module = path:gsub("%.lua$", ""):gsub("/init$", ""):match "^%l+/(.*)$"
+      assert.equal(name, (module:gsub("/", ".")))
+    end
+  end
+  facts.assert_same(paths, listed)
+end
+
+describe("the rockspec of the library", function()
+  local modules = library.build.modules
 
   it("compiles every C file", function()
     facts.assert_same(c_sources, modules["sora.core"].sources)
   end)
 
-  it("installs every Lua module under its name", function()
-    local paths = {}
-    for name, path in pairs(modules) do
-      if name ~= "sora.core" then
-        paths[#paths + 1] = path
-        assert.equal("lua/" .. name:gsub("%.", "/"), (path:gsub("%.lua$", ""):gsub("/init$", "")))
-      end
-    end
-    facts.assert_same(lua_modules, paths)
+  it("installs every Lua module of lua/", function()
+    assert_lists(library_modules, modules)
   end)
 
   it("changes nothing but libraries and their folders on a platform", function()
-    for _, changes in pairs(rockspec.build.platforms) do
+    for _, changes in pairs(library.build.platforms) do
       local core = changes.modules["sora.core"]
       assert.same({ modules = { ["sora.core"] = {
         libraries = core.libraries, incdirs = core.incdirs, libdirs = core.libdirs } } }, changes)
@@ -48,10 +59,49 @@ describe("the rockspec", function()
   end)
 end)
 
+describe("the rockspec of sora-cli", function()
+  local install = command.build.install
+
+  it("installs every Lua module of cli/", function()
+    assert_lists(cli_modules, install.lua)
+  end)
+
+  it("installs every program of bin/", function()
+    assert.same(process.lines "ls bin/* 2>/dev/null", install.bin or {})
+  end)
+
+  it("installs no module of the library", function()
+    for name in pairs(install.lua) do assert.is_nil(library.build.modules[name]) end
+  end)
+
+  it("is released with the library", function()
+    assert.equal(library.version, command.version)
+    assert.same(library.source, command.source)
+    assert.is_truthy(table.concat(command.dependencies, ";"):find("sora == scm", 1, true))
+  end)
+end)
+
 describe("the Makefile", function()
   it("installs every Lua module", function()
     -- without what a make that runs this spec would hand down
     local make = "env -u MAKEFLAGS -u MFLAGS make --silent --no-print-directory "
-    facts.assert_same(lua_modules, process.lines(make .. "modules"))
+    facts.assert_same(process.lines "find lua cli -name '*.lua'", process.lines(make .. "modules"))
+  end)
+end)
+
+describe("the version", function()
+  it("is that of the changelog's newest entry", function()
+    local changelog = facts.read "CHANGELOG.md"
+    local version, date = changelog:match "\n## (%d+%.%d+%.%d+) %- ([^\n]*)\n"
+    assert.equal(sora._VERSION, version)
+    assert.is_truthy(date == "unreleased" or date:find "^%d%d%d%d%-%d%d%-%d%d$", date)
+  end)
+
+  it("is defined once", function()
+    local number = sora._VERSION:gsub("%.", "%%.")
+    for _, path in ipairs(process.lines "find src lua cli *.rockspec Makefile tools -type f") do
+      local _, times = facts.read(path):gsub("%f[%d.]" .. number .. "%f[^%d.]", "")
+      assert.equal(path == "src/lua/binding.h" and 1 or 0, times, path)
+    end
   end)
 end)

@@ -13,7 +13,7 @@
 #include "lua/compat.h"
 #include "lua/fields.h"
 
-#define SORA_VERSION "0.1.0"
+#define SORA_VERSION "0.2.0"
 
 struct events;
 
