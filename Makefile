@@ -90,7 +90,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules clean help FORCE
+.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -137,6 +137,14 @@ uninstall: ## remove the installed files
 modules: # list the Lua files to install, for the spec that compares them with the rockspecs
 	@printf '%s\n' $(MODULES)
 
+dist: ## write the release tarball and its rockspecs to build/dist; DIST_URL is where the tarball will be
+	@tools/dist.sh $(DIST_URL)
+
+dist-check: ## pack a release and install its rocks with LuaRocks, and those of the checkout, for the Lua of LUA
+	@$(DEPS) dist-check
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) spec/rocks/run.lua
+
 # $(newline) lets $(foreach) write one recipe line per word. $(deepest_first) orders folders for rmdir.
 define newline
 
@@ -148,7 +156,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, bench, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, bench, dist-check, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it

@@ -1,7 +1,8 @@
 #!/bin/sh
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
-#   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | ci
+#   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check |
+#         dist-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
 # Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
@@ -189,6 +190,12 @@ fetch_bench() {
   fi
 }
 
+need_dist_check() {
+  need_test
+  need command luarocks luarocks LuaRocks "installs the rocks, as users do"
+  need command git git git "packs a release"
+}
+
 need_ci() {
   need_lint
   need_platforms
@@ -198,7 +205,7 @@ need_ci() {
   need_fuzz
   need_bench_check
   need_docs
-  need command luarocks luarocks LuaRocks "installs the rock, as users do"
+  need_dist_check
   want command ffprobe ffmpeg - "plays the development server's video"
   for lua in lua5.1 lua5.2 lua5.3 lua5.4 luajit; do
     need library "$lua" "$(header_package "$lua")" "C headers of $lua" "to compile against each Lua's headers"
@@ -280,7 +287,7 @@ look() {
 }
 
 case $goal in
-  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | ci) look ;;
+  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | dist-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then
