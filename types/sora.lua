@@ -78,10 +78,12 @@
 ---Options of a call that makes a job.
 ---@class sora.CreateOptions: sora.CallOptions
 ---@field label? string a name of your own for the job, in the journal
+---@field target? string the path where its file is to go, for the journal
 
 ---Options of a call that makes a job and is started.
 ---@class sora.StartCreateOptions: sora.StartOptions
 ---@field label? string a name of your own for the job, in the journal
+---@field target? string the path where its file is to go, for the journal
 
 ---Options of `poll`: how a job is followed.
 ---@class sora.PollOptions
@@ -170,10 +172,12 @@
 ---@field prompt? string the prompt of the create
 ---@field since? number the earliest creation time, in seconds since 1970
 
----Options of `create_and_wait` and `create_and_download`: those of the wait, and two of the create.
+---Options of `create_and_wait`, `create_and_download` and their relatives: those of the wait and of the create.
 ---@class sora.CreateAndWaitOptions: sora.PollOptions
 ---@field idempotency_key? string makes repeats of the create safe where the server knows it
 ---@field label? string a name of your own for the job, in the journal
+---@field target? string the path where its file is to go, for the journal
+---@field on_created? fun(job: sora.Video) called as soon as the server has answered with the job
 
 ---Options of `batch`.
 ---@class sora.BatchOptions
@@ -336,6 +340,10 @@
 ---@field created? integer seconds since 1970
 ---@field state? sora.State the last known state
 
+---Options of `unfinished` and `journaled`.
+---@class sora.JournalOptions
+---@field all_servers? boolean also the jobs of other base URLs (`false`)
+
 ---A job of the journal that is not over. One with `ambiguous` may never have been made.
 ---@class sora.UnfinishedTicket
 ---@field key? string names the job in the journal
@@ -345,6 +353,7 @@
 ---@field state? sora.State as it was last seen
 ---@field prompt? string what was asked for
 ---@field label? string the option of the call that made it
+---@field target? string where its file was to go
 ---@field idempotency_key? string the option of the call that made it
 ---@field ambiguous? boolean there is no id: `find_created` may find the job
 
@@ -415,7 +424,7 @@
 
 -- Started calls and watched jobs -----------------------------------------------------
 
----The methods that can be started: those that make one call, and three that make several.
+---The methods that can be started: those that make one call, and those that create, wait and download.
 ---@alias sora.CallName
 ---| "cancel_video" # `Client:cancel_video`
 ---| "create_and_download" # `Client:create_and_download`
@@ -424,11 +433,17 @@
 ---| "create_video" # `Client:create_video`
 ---| "delete_video" # `Client:delete_video`
 ---| "download_video" # `Client:download_video`
+---| "edit_and_download" # `Client:edit_and_download`
+---| "edit_and_wait" # `Client:edit_and_wait`
 ---| "edit_video" # `Client:edit_video`
+---| "extend_and_download" # `Client:extend_and_download`
+---| "extend_and_wait" # `Client:extend_and_wait`
 ---| "extend_video" # `Client:extend_video`
 ---| "get_character" # `Client:get_character`
 ---| "get_video" # `Client:get_video`
 ---| "list_videos" # `Client:list_videos`
+---| "remix_and_download" # `Client:remix_and_download`
+---| "remix_and_wait" # `Client:remix_and_wait`
 ---| "remix_video" # `Client:remix_video`
 
 ---A call that was started.
@@ -605,6 +620,53 @@ function Client:create_and_wait(params, opts) end
 ---@return sora.Error? err with a `ticket` once the job is created
 function Client:create_and_download(params, target, opts) end
 
+---Remixes a video and waits for the new one, as `create_and_wait` does.
+---@param id sora.Id
+---@param params sora.RemixParams
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.Video? video the completed video
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:remix_and_wait(id, params, opts) end
+
+---Remixes a video, waits for the new one and saves it, as `create_and_download` does.
+---@param id sora.Id
+---@param params sora.RemixParams
+---@param target string|sora.DownloadTarget
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.CreatedFile? file
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:remix_and_download(id, params, target, opts) end
+
+---Edits a video and waits for the new one, as `create_and_wait` does.
+---@param params sora.EditParams
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.Video? video the completed video
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:edit_and_wait(params, opts) end
+
+---Edits a video, waits for the new one and saves it, as `create_and_download` does.
+---@param params sora.EditParams
+---@param target string|sora.DownloadTarget
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.CreatedFile? file
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:edit_and_download(params, target, opts) end
+
+---Makes a video longer and waits for the new one, as `create_and_wait` does.
+---@param params sora.ExtendParams
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.Video? video the completed video
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:extend_and_wait(params, opts) end
+
+---Makes a video longer, waits for the new one and saves it, as `create_and_download` does.
+---@param params sora.ExtendParams
+---@param target string|sora.DownloadTarget
+---@param opts? sora.CreateAndWaitOptions
+---@return sora.CreatedFile? file
+---@return sora.Error? err with a `ticket` once the job is created
+function Client:extend_and_download(params, target, opts) end
+
 ---Makes many films, each once, however often it is killed and run again. Needs the option `journal`.
 ---@param list (string|sora.CreateParams)[] prompts, or params with one more field, `output`
 ---@param opts sora.BatchOptions
@@ -613,14 +675,16 @@ function Client:create_and_download(params, target, opts) end
 function Client:batch(list, opts) end
 
 ---Reads the jobs of the journal that are not over. Needs the option `journal`.
+---@param opts? sora.JournalOptions
 ---@return sora.UnfinishedTicket[]? tickets for `watch` and `download_video`, where they have an id
 ---@return sora.Error? err
-function Client:unfinished() end
+function Client:unfinished(opts) end
 
 ---Reads all jobs of the journal, oldest first. Needs the option `journal`.
+---@param opts? sora.JournalOptions
 ---@return sora.JournalTicket[]? tickets
 ---@return sora.Error? err
-function Client:journaled() end
+function Client:journaled(opts) end
 
 ---Closes a job of the journal by hand; the server hears nothing of it.
 ---@param what sora.UnfinishedTicket|sora.Id
@@ -751,14 +815,26 @@ function Client:close() end
 ---@field create_and_wait fun(params: sora.CreateParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
 ---Creates a video, waits for it and saves it: `Client:create_and_download` of the default client.
 ---@field create_and_download fun(params: sora.CreateParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
+---Remixes a video and waits for the new one: `Client:remix_and_wait` of the default client.
+---@field remix_and_wait fun(id: sora.Id, params: sora.RemixParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
+---Remixes a video, waits for the new one and saves it: `Client:remix_and_download` of the default client.
+---@field remix_and_download fun(id: sora.Id, params: sora.RemixParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
+---Edits a video and waits for the new one: `Client:edit_and_wait` of the default client.
+---@field edit_and_wait fun(params: sora.EditParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
+---Edits a video, waits for the new one and saves it: `Client:edit_and_download` of the default client.
+---@field edit_and_download fun(params: sora.EditParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
+---Makes a video longer and waits for the new one: `Client:extend_and_wait` of the default client.
+---@field extend_and_wait fun(params: sora.ExtendParams, opts?: sora.CreateAndWaitOptions): sora.Video?, sora.Error?
+---Makes a video longer, waits for the new one and saves it: `Client:extend_and_download` of the default client.
+---@field extend_and_download fun(params: sora.ExtendParams, target: string|sora.DownloadTarget, opts?: sora.CreateAndWaitOptions): sora.CreatedFile?, sora.Error?
 ---Makes many films, each once: `Client:batch` of the default client.
 ---@field batch fun(list: (string|sora.CreateParams)[], opts: sora.BatchOptions): sora.BatchResults|sora.BatchItem[]|nil, sora.Error?
 ---Reads all jobs of the journal: `Client:journaled` of the default client.
----@field journaled fun(): sora.JournalTicket[]?, sora.Error?
+---@field journaled fun(opts?: sora.JournalOptions): sora.JournalTicket[]?, sora.Error?
 ---Closes a job of the journal by hand: `Client:forget` of the default client.
 ---@field forget fun(what: sora.UnfinishedTicket|sora.Id): true?, sora.Error?
 ---Reads the jobs of the journal that are not over: `Client:unfinished` of the default client.
----@field unfinished fun(): sora.UnfinishedTicket[]?, sora.Error?
+---@field unfinished fun(opts?: sora.JournalOptions): sora.UnfinishedTicket[]?, sora.Error?
 ---Saves the file of a finished job: `Client:download_video` of the default client.
 ---@field download_video fun(id: sora.Id, target: string|sora.DownloadTarget, opts?: sora.CallOptions): sora.File?, sora.Error?, sora.Response?
 ---Waits until a job ends: `Client:wait` of the default client.

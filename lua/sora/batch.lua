@@ -220,7 +220,8 @@ function steps.create(self, item)
   end
   self.paid, self.made = self.paid + 1, self.made + 1
   item.label = ("%s#%d"):format(item.key, item.attempt)
-  local own = options.copy({ label = item.label, on_done = waker(self) }, pick(self.opts, CALL))
+  local own = options.copy({ label = item.label, target = item.path, on_done = waker(self) },
+    pick(self.opts, CALL))
   local handle, err = self.client:start("create_video", item.params, own)
   if not handle then
     self.paid, self.made = self.paid - 1, self.made - 1

@@ -28,6 +28,8 @@ core.use_readers(normalize.failure, normalize.text, normalize.refusal, endpoints
 local Client = options.copy(pump.methods)
 local class = { __newindex = pump.set_field, __name = "sora.client" } -- each client has a copy
 
+local unpack = table.unpack or unpack -- luacheck: std max
+
 local DEFAULT_TIMEOUT = 60 -- s; one attempt
 
 -- One call ---------------------------------------------------------------------------
@@ -50,7 +52,7 @@ end
 -- they are, and those of `extra_body` unchecked; a file is { path = } or { data = }, with `filename` and
 -- `content_type` where its name and its first bytes do not tell them
 -- @tparam ?table opts the options of a call; `idempotency_key` makes repeats safe where the server knows it,
--- `label` is for the journal
+-- `label`, and `target`, the path where its file is to go, are for the journal
 -- @treturn[1] table the job as the server answers
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -290,14 +292,18 @@ end
 
 -- Creating and waiting -----------------------------------------------------------------
 
--- Splits options into those of the create, those of the wait and those of the download.
+local CREATE = { "headers", "query", "label", "target", "idempotency_key" }
+local CREATE_ALONE = { "label", "target", "idempotency_key", "on_created" }
+
+-- Splits options into those of the create, those of the wait and those of the download; and on_created.
 local function split_options(both, who)
   options.expect_optional(who, "options", both, "table")
-  local waiting = options.copy(both)
-  local create = { headers = waiting.headers, query = waiting.query, label = waiting.label,
-    idempotency_key = waiting.idempotency_key }
-  waiting.idempotency_key, waiting.label = nil, nil
-  return create, waiting, { headers = waiting.headers, query = waiting.query }
+  both = both or {}
+  options.expect_optional(who, "option 'on_created'", both.on_created, "function")
+  local create, waiting = {}, options.copy(both)
+  for _, name in ipairs(CREATE) do create[name] = both[name] end
+  for _, name in ipairs(CREATE_ALONE) do waiting[name] = nil end
+  return create, waiting, { headers = both.headers, query = both.query }, both.on_created
 end
 
 -- Adds a ticket to an error, with which `watch` can resume.
@@ -341,22 +347,22 @@ local function wait_for_job(client, job, waiting)
 end
 
 -- Checks the arguments; returns a function that creates the job, and the other options.
-local function prepare_create(client, params, opts, who)
-  local create, waiting, downloading = split_options(opts, who)
+local function prepare_create(client, method, args, opts, who, path)
+  local create, waiting, downloading, on_created = split_options(opts, who)
   machine.rules(waiting, who)
-  local spec = endpoints.describe.create_video(client, params)
-  options.expect_optional(who, "option 'label'", create.label, "string")
-  local sent = options.copy(create)
-  sent.label = nil
-  core.check_call(sent, who)
+  local spec = endpoints.describe[method](client, unpack(args))
+  core.check_call(pump.without_notes(who, create), who)
+  create.target = create.target or path
   return function(part)
     spec.file = part
-    return pump.call(client, spec, create)
+    local job, err = pump.call(client, spec, create)
+    if job and on_created then guarded(client, job, function() on_created(job) end) end
+    return job, err
   end, waiting, downloading
 end
 
-local function prepare_create_and_wait(client, params, opts)
-  local create, waiting = prepare_create(client, params, opts, "create_and_wait")
+local function prepare_and_wait(client, method, args, opts, who)
+  local create, waiting = prepare_create(client, method, args, opts, who)
   return function()
     local job, err = create()
     if not job then return nil, err end
@@ -365,10 +371,9 @@ local function prepare_create_and_wait(client, params, opts)
 end
 
 -- Only the create's answer may have an id, and only the last snapshot may say where the file is.
-local function prepare_create_and_download(client, params, target, opts)
-  local who = "create_and_download"
+local function prepare_and_download(client, method, args, target, opts, who)
   target = endpoints.target(target, who)
-  local create, waiting, downloading = prepare_create(client, params, opts, who)
+  local create, waiting, downloading = prepare_create(client, method, args, opts, who, target.path)
 
   local function run(part)
     local job, err = create(part)
@@ -404,27 +409,66 @@ local function prepare_create_and_download(client, params, target, opts)
 end
 
 --- Creates a video and waits for it.
+-- @function Client:create_and_wait
 -- @tparam table params as for `create_video`
--- @tparam ?table opts as for `wait`, and `idempotency_key`
+-- @tparam ?table opts as for `wait`, and `idempotency_key`, `label` and `target` as for `create_video`, and
+-- `on_created(job)`, which is called as soon as the server has answered with the job
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
 -- @treturn[2] table error; if the job was created it has a `ticket`, for `watch`
-function Client:create_and_wait(params, opts)
-  return prepare_create_and_wait(self, params, opts)()
-end
-pump.composites.create_and_wait = { prepare = prepare_create_and_wait, opts_at = 2 }
 
 --- Creates a video, waits for it and downloads it. Checks and locks the target before anything is paid for.
+-- @function Client:create_and_download
 -- @tparam table params as for `create_video`
 -- @tparam string|table target as for `download_video`
 -- @tparam ?table opts as for `create_and_wait`
 -- @treturn[1] table { path =, bytes =, content_type =, video = }
 -- @treturn[2] nil
 -- @treturn[2] table error; if the job was created it has a `ticket`
-function Client:create_and_download(params, target, opts)
-  return pump.written(self, prepare_create_and_download(self, params, target, opts)())
+
+--- Remixes a video, waits for the new one and downloads it, as `create_and_download` does.
+-- @function Client:remix_and_download
+-- @tparam string|table id
+-- @tparam table params as for `remix_video`
+-- @tparam string|table target as for `download_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_download`
+
+--- Edits a video, waits for the new one and downloads it, as `create_and_download` does.
+-- @function Client:edit_and_download
+-- @tparam table params as for `edit_video`
+-- @tparam string|table target as for `download_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_download`
+
+--- Makes a video longer, waits for the new one and downloads it, as `create_and_download` does.
+-- @function Client:extend_and_download
+-- @tparam table params as for `extend_video`
+-- @tparam string|table target as for `download_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_download`
+
+-- Adds VERB_and_wait and VERB_and_download; `count` is how many arguments the call itself takes.
+local function add_followed(verb, count)
+  local method, waiting, downloading = verb .. "_video", verb .. "_and_wait", verb .. "_and_download"
+  local function prepare_wait(client, ...)
+    local opts = (select(count + 1, ...))
+    return prepare_and_wait(client, method, { ... }, opts, waiting)
+  end
+  local function prepare_download(client, ...)
+    local target, opts = select(count + 1, ...)
+    return prepare_and_download(client, method, { ... }, target, opts, downloading)
+  end
+  Client[waiting] = function(client, ...) return prepare_wait(client, ...)() end
+  Client[downloading] = function(client, ...) return pump.written(client, prepare_download(client, ...)()) end
+  pump.composites[waiting] = { prepare = prepare_wait, opts_at = count + 1 }
+  pump.composites[downloading] = { prepare = prepare_download, opts_at = count + 2 }
 end
-pump.composites.create_and_download = { prepare = prepare_create_and_download, opts_at = 3 }
+
+add_followed("create", 1)
+add_followed("remix", 2)
+add_followed("edit", 1)
+add_followed("extend", 1)
 
 --- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are
 -- not paid for again: their jobs are waited for, and their files saved. An item whose last job was refused,
@@ -448,29 +492,34 @@ end
 -- The journal ------------------------------------------------------------------------
 
 -- Returns every ticket of the journal, or nil, err.
-local function read_journal(client)
-  if client._journal then return journal.tickets(client) end
+local function read_journal(client, opts, who)
+  options.expect_optional(who, "options", opts, "table")
+  opts = options.check(who, opts or {}, { all_servers = options.FLAG })
+  if client._journal then return journal.tickets(client, opts.all_servers) end
   return nil, core.error { kind = "config",
     message = "the client has no journal: write sora.new{ journal = 'jobs.log' }" }
 end
 
 --- Returns every job of the client's journal, oldest first. Needs the option `journal`.
--- @treturn[1] {table,...} tickets { key, label, idempotency_key, prompt, base_url, id, state, created, path,
--- bytes, ambiguous, over }: `path` is where its file was saved, `over` tells whether the job is over
+-- @tparam ?table opts `all_servers = true`: also the jobs of other servers; by default those of this base URL
+-- @treturn[1] {table,...} tickets { key, label, target, idempotency_key, prompt, base_url, id, state,
+-- created, path, bytes, ambiguous, over }: `target` is where its file was to go, as the caller named it, `path` where
+-- it was saved, `over` tells whether the job is over
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Client:journaled()
-  return read_journal(self)
+function Client:journaled(opts)
+  return read_journal(self, opts, "journaled")
 end
 
 --- Returns the jobs of the client's journal that are not over: their file is not saved, and they are not
 -- known to have failed. Needs the option `journal`.
+-- @tparam ?table opts as for `journaled`
 -- @treturn[1] {table,...} tickets, for `watch` and `download_video`; one with `ambiguous = true` has no id:
 -- see `find_created` and `forget`
 -- @treturn[2] nil
 -- @treturn[2] table error
-function Client:unfinished()
-  local tickets, err = read_journal(self)
+function Client:unfinished(opts)
+  local tickets, err = read_journal(self, opts, "unfinished")
   if not tickets then return nil, err end
   local open = {}
   for _, ticket in ipairs(tickets) do
@@ -487,7 +536,7 @@ end
 function Client:forget(what)
   local key = type(what) == "table" and type(what.key) == "string" and what.key or nil
   if not key then endpoints.check_id(what, "forget") end
-  if not self._journal then return read_journal(self) end
+  if not self._journal then return read_journal(self, nil, "forget") end
   return journal.forget(self, key, not key and what or nil)
 end
 

@@ -194,7 +194,7 @@ end
 --- Writes that a job is about to be asked for; returns only once that is on disk.
 -- @tparam table client
 -- @tparam table params of the create
--- @tparam ?table opts the options of the call: `label` and `idempotency_key` are kept
+-- @tparam ?table opts the options of the call: `label`, `target` and `idempotency_key` are kept
 -- @treturn[1] string a key, for `outcome`
 -- @treturn[2] nil
 -- @treturn[2] table `file` error: nothing may be sent
@@ -202,7 +202,8 @@ function journal.intend(client, params, opts)
   local key = new_key()
   opts = opts or {}
   local written, err = write(client, { event = "asked", key = key, created = os.time(), label = opts.label,
-    idempotency_key = opts.idempotency_key, prompt = type(params) == "table" and params.prompt or nil })
+    target = opts.target, idempotency_key = opts.idempotency_key,
+    prompt = type(params) == "table" and params.prompt or nil })
   if not written then return nil, err end
   client._journal.repeatable[key] = opts.idempotency_key ~= nil or nil
   return key
@@ -264,9 +265,10 @@ end
 
 -- Reading ----------------------------------------------------------------------------
 
--- What the lines have told so far: every ticket, in the order of their first lines, and where they are.
-local function new_record(client)
-  return { list = {}, by_key = {}, by_id = {}, base_url = client.base_url, now = os.time(),
+-- What the lines of one server have told so far: where its tickets are. `list` has every ticket, in the order
+-- of their first lines.
+local function new_record(client, base_url, list)
+  return { list = list, by_key = {}, by_id = {}, base_url = base_url, now = os.time(),
     ends = client._journal_until == "ended", expiries = {} }
 end
 
@@ -325,6 +327,7 @@ function events.asked(record, line)
   local ticket = add_ticket(record, key)
   ticket.created, ticket.prompt = field(line, "created", "number"), line.prompt
   ticket.label, ticket.idempotency_key = field(line, "label"), field(line, "idempotency_key")
+  ticket.target = field(line, "target")
   ticket.ambiguous = true
 end
 
@@ -365,12 +368,17 @@ function events.forgotten(record, line)
   each_ticket(record, line, function(_, ticket) ticket.over = true end)
 end
 
--- Takes a line into account; leaves out those of other servers, and those that a crash cut off.
-local function take(record, text)
-  local line = type(text) == "string" and json.decode(text)
-  if not line or line.base_url ~= record.base_url then return end
-  local event = events[line.event]
-  if event then event(record, line) end
+-- Makes a function that takes a line into account. It skips lines that a crash cut off and, unless `all`, those
+-- of other servers. Returns the records, too, by base URL.
+local function new_reader(client, list, all)
+  local records = {}
+  return function(text)
+    local line = type(text) == "string" and json.decode(text)
+    local event, base_url = line and events[line.event], line and field(line, "base_url")
+    if not (event and base_url and (all or base_url == client.base_url)) then return end
+    records[base_url] = records[base_url] or new_record(client, base_url, list)
+    event(records[base_url], line)
+  end, records
 end
 
 -- A film that has expired is gone, whoever asks for it.
@@ -395,24 +403,26 @@ end
 
 --- Reads every job of the client's server.
 -- @tparam table client
--- @treturn[1] {table,...} tickets { key, label, idempotency_key, prompt, base_url, id, state, created, path,
--- bytes }; `over` is true where the job is; a ticket without an id has `ambiguous = true`
+-- @tparam ?boolean all true: the jobs of all servers
+-- @treturn[1] {table,...} tickets { key, label, target, idempotency_key, prompt, base_url, id, state,
+-- created, path, bytes }; `over` is true where the job is; a ticket without an id has `ambiguous = true`
 -- @treturn[2] nil
 -- @treturn[2] table `file` error
-function journal.tickets(client)
-  local record, breathe = new_record(client), breather(client)
+function journal.tickets(client, all)
+  local list, breathe = {}, breather(client)
+  local take, records = new_reader(client, list, all)
   local step, state, at = client._journal.read()
   if not step then return nil, file_error(client, state) end
   while true do -- no for-iterator: a journal's own may yield, on Lua 5.1 too
     local text, problem = step(state, at)
     if text == nil and problem ~= nil then return nil, file_error(client, problem) end
     if text == nil then break end
-    take(record, text)
+    take(text)
     at = text
     breathe()
   end
-  close_expired(record)
-  return record.list
+  for _, record in pairs(records) do close_expired(record) end
+  return list
 end
 
 -- The ticket that a key or an id belongs to; of several with an id, the last.

@@ -362,13 +362,20 @@ function task.Handle:wait(seconds)
   return pump.wait_for(own.client, self, seconds)
 end
 
--- Takes the label out of the options of a call that makes a job: it is for the journal alone.
-local function take_label(spec, opts)
-  if not spec.creates or type(opts) ~= "table" or opts.label == nil then return opts end
-  options.expect(spec.name, "option 'label'", opts.label, "string")
+--- Checks the options of a call that makes a job which are for the journal alone, and takes them out.
+-- @local
+function pump.without_notes(who, opts)
+  if type(opts) ~= "table" or (opts.label == nil and opts.target == nil) then return opts end
   local own = options.copy(opts)
-  own.label = nil
+  for _, name in ipairs { "label", "target" } do
+    options.expect_optional(who, ("option '%s'"):format(name), own[name], "string")
+    own[name] = nil
+  end
   return own
+end
+
+local function sent_options(spec, opts)
+  return spec.creates and pump.without_notes(spec.name, opts) or opts
 end
 
 -- Writes that a job is about to be asked for, if it is. Returns false and the error if nothing may be sent,
@@ -413,7 +420,7 @@ end
 function pump.call(client, spec, opts)
   local hooked, journaled = pump.has_hook(client), client._journal and (spec.creates or spec.ends)
   if not (hooked or spec.creates or journaled) then return core.call(client, spec, opts) end
-  local own = take_label(spec, opts)
+  local own = sent_options(spec, opts)
   if own ~= nil then own = core.check_call(own, spec.name) end
   pump.check_can_wait(client)
   local good, key = intend(client, spec, opts)
@@ -431,7 +438,7 @@ end
 -- Starts a call of which the journal gets the outcome when its answer comes.
 local function start_journaled(client, spec, opts)
   options.expect_optional(spec.name, "options", opts, "table")
-  local own = options.copy(take_label(spec, opts))
+  local own = options.copy(sent_options(spec, opts))
   local on_done = own.on_done
   options.expect_optional(spec.name, "option 'on_done'", on_done, "function")
   own.on_done = nil
@@ -493,7 +500,7 @@ function Client:start(name, ...)
   end
   local spec, opts = describe(self, ...)
   if self._journal and (spec.creates or spec.ends) then return start_journaled(self, spec, opts) end
-  return core.start(self, spec, take_label(spec, opts))
+  return core.start(self, spec, sent_options(spec, opts))
 end
 
 -- The client in an event loop ----------------------------------------------------------

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #ifdef _WIN32
+#include <direct.h>
 #include <winsock2.h>
+#define rmdir _rmdir
 #else
 #include <sys/socket.h>
+#include <unistd.h>
 #endif
 
 #include "base/append_file.h"
@@ -265,6 +268,20 @@ static void journal(void) {
   remove_all();
 }
 
+static void folders(void) {
+  unsigned mode;
+  name("folder");
+  CHECK(sys_make_folder(path) == 0 && sys_file_kind(path, &mode) == SYS_FOLDER);
+  CHECK(sys_make_folder(path) == 0); /* there is one */
+  CHECK(rmdir(path) == 0 && sys_file_kind(path, &mode) == SYS_MISSING);
+  CHECK(sys_make_folder("build/missing/folder") != 0 && errno == ENOENT);
+}
+
+/* Standard input and output of this program are pipes and files. */
+static void terminal(void) {
+  CHECK(sys_terminal_columns(-1) == 0);
+}
+
 static void sockets(void) {
   sys_socket fd;
 #ifdef _WIN32
@@ -289,6 +306,8 @@ int main(void) {
   append();
   download();
   journal();
+  folders();
+  terminal();
   sockets();
   return summary();
 }

@@ -305,6 +305,32 @@ describe("a journal", function()
     assert.same({}, (other:unfinished()))
   end)
 
+  it("gives the jobs of all servers with all_servers, each with its base URL", function()
+    srv:route("POST", "^", QUEUED)
+    local other = rig.client(srv, { journal = files:at "journal", base_url = srv.url .. "/v2" })
+    assert(client:create_video { prompt = "a" })
+    assert(other:create_video { prompt = "b" })
+    srv:route("DELETE", "^", { json = { id = "v", deleted = true } })
+    assert(client:delete_video "v") -- both servers have a job of this id
+    local all = assert(client:journaled { all_servers = true })
+    assert.same({ srv.url .. "/v1", srv.url .. "/v2" }, rig.pluck(all, "base_url"))
+    assert.same({ "a", "b" }, rig.pluck(all, "prompt"))
+    assert.same({ "b" }, rig.pluck(assert(client:unfinished { all_servers = true }), "prompt"))
+    assert.same({}, unfinished())
+    other:close()
+    assert.error_matches(function() client:unfinished { all = true } end, "unknown option 'all'")
+  end)
+
+  it("keeps where the film is to go", function()
+    srv:route("POST", "^", QUEUED)
+    srv:route("GET", "^", { hold = true })
+    assert(client:create_video({ prompt = "a" }, { target = "boat.mp4" }))
+    client:create_and_download({ prompt = "b" }, files:at "v.mp4", { timeout = 0.05, interval = 0.01 })
+    assert.same({ "boat.mp4", files:at "v.mp4" }, rig.pluck(unfinished(), "target"))
+    assert.error_matches(function() client:create_video({ prompt = "a" }, { target = {} }) end,
+      "option 'target': expected a string, got table")
+  end)
+
   it("starts a new line after one that a crash cut off", function()
     local before = '{"event":"asked","key":"1","base_url":"http://h","created":17646'
     files:write("journal", before)

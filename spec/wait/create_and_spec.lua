@@ -13,6 +13,7 @@ local COMPLETED = answers.job("completed", { created_at = 1764649117 })
 local FAILED = answers.job("failed", { error = { code = "c", message = "No luck." } })
 local BYTES = answers.file "bytes"
 local QUICK = rig.FAST
+local unpack = table.unpack or unpack
 
 describe("create_and_", function()
   local srv, files = given.server(), given.folder()
@@ -73,6 +74,53 @@ describe("create_and_", function()
     assert.same({ "bytes", 5 }, { table.concat(chunks), file.bytes })
     assert.equal("/v1/videos/v/content?variant=thumbnail", srv:requests()[2].target)
   end)
+
+  -- The relatives of create_and_download: what each is called with, and what it posts to.
+  local RELATIVES = {
+    remix = { path = "/v1/videos/old/remix", arguments = { "old", { prompt = "p" } } },
+    edit = { path = "/v1/videos/edits", arguments = { { video = "old", prompt = "p" } } },
+    extend = { path = "/v1/videos/extensions", arguments = { { video = "old", prompt = "p" } } },
+  }
+  for verb, case in pairs(RELATIVES) do
+    it("has a relative that follows a job of " .. verb .. "_video, waited for and downloaded", function()
+      srv:route("POST", case.path, QUEUED)
+      srv:route("GET", "/v1/videos/v", { QUEUED, COMPLETED })
+      srv:route("GET", "/v1/videos/v/content", BYTES)
+      local arguments, count = { unpack(case.arguments) }, #case.arguments
+      arguments[count + 1], arguments[count + 2] = files:at "v.mp4", QUICK
+      assert.same({ path = files:at "v.mp4", bytes = 5, content_type = "video/mp4", video = COMPLETED.json },
+        assert(client[verb .. "_and_download"](client, unpack(arguments))))
+      assert.equal("bytes", files:read "v.mp4")
+      arguments = { unpack(case.arguments) }
+      arguments[count + 1] = QUICK
+      assert.same(COMPLETED.json, assert(client[verb .. "_and_wait"](client, unpack(arguments))))
+      arguments[count + 1], arguments[count + 2] = files:at "w.mp4", QUICK
+      local handle = assert(client:start(verb .. "_and_download", unpack(arguments)))
+      assert.equal(files:at "w.mp4", assert(handle:wait(10)).path)
+    end)
+  end
+
+  for name, call in pairs(CALLS) do
+    it(name .. " calls on_created with the job, before its first poll", function()
+      srv:route("POST", "^", QUEUED)
+      srv:route("GET", "/v1/videos/v", COMPLETED)
+      srv:route("GET", "/v1/videos/v/content", BYTES)
+      local heard, asked
+      assert(call({ prompt = "p" }, { interval = 0.01, on_created = function(job)
+        heard, asked = job, #srv:requests()
+      end }))
+      assert.same(QUEUED.json, heard)
+      assert.equal(1, asked)
+    end)
+
+    it(name .. " gives the ticket of a job whose on_created raises", function()
+      srv:route("POST", "^", QUEUED)
+      local good, err = pcall(call, { prompt = "p" }, { on_created = function() error("broken", 0) end })
+      assert.is_false(good)
+      assert.equal("broken", err.message)
+      assert_taken_up(err.ticket)
+    end)
+  end
 
   it("accept a job that is completed at once", function()
     for _, status in ipairs { 200, 201, 202 } do

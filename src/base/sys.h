@@ -36,6 +36,14 @@ const char *sys_decimal_point(void);
 void *sys_enter_c_locale(void);
 void sys_leave_c_locale(void *before);
 
+/* --- the terminal ------------------------------------------------------------------------------------------------- */
+
+/* How many columns the terminal behind a descriptor has; 0: there is none behind it. */
+int sys_terminal_columns(int fd);
+
+/* Shows or hides what is typed on standard input; 0, or -1 if that is no terminal. */
+int sys_terminal_echo(int on);
+
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
 #ifdef _WIN32
@@ -135,6 +143,9 @@ long sys_file_write_once(int fd, const char *data, size_t size);
 
 /* 1: a regular file; 0: nothing has the path; -1: something else (EINVAL, EISDIR), or nobody can tell. */
 int sys_file_is_regular(const char *path);
+
+/* Makes a folder that only its owner may enter; 0, also if there is one already, or -1. */
+int sys_make_folder(const char *path);
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 

@@ -19,14 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MAX_LINKS 40            /* symbolic links in a row, as the kernel has it */
 #define MAX_LINK 4096           /* bytes of one */
+#define DEFAULT_COLUMNS 80       /* of a terminal that does not tell */
 #define MAX_REPLACED 100        /* times that a file is renamed while it is being opened */
 #define RESERVED_DESCRIPTORS 32 /* left for files, the resolver and the rest of the process */
 
@@ -57,6 +60,24 @@ void *sys_enter_c_locale(void) {
 void sys_leave_c_locale(void *before) {
   locale_t c = uselocale((locale_t)before);
   if (c != (locale_t)before) freelocale(c);
+}
+
+/* --- the terminal ------------------------------------------------------------------------------------------------- */
+
+int sys_terminal_columns(int fd) {
+  struct winsize size;
+  if (!isatty(fd)) return 0;
+  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
+}
+
+int sys_terminal_echo(int on) {
+  struct termios state;
+  if (tcgetattr(STDIN_FILENO, &state) != 0) return -1;
+  if (on)
+    state.c_lflag |= (tcflag_t)ECHO;
+  else
+    state.c_lflag &= ~(tcflag_t)ECHO;
+  return tcsetattr(STDIN_FILENO, TCSAFLUSH, &state);
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
@@ -347,6 +368,12 @@ int sys_file_is_regular(const char *path) {
   if (S_ISREG(info.st_mode)) return 1;
   errno = S_ISDIR(info.st_mode) ? EISDIR : EINVAL;
   return -1;
+}
+
+int sys_make_folder(const char *path) {
+  unsigned mode;
+  if (mkdir(path, 0700) == 0) return 0;
+  return errno == EEXIST && sys_file_kind(path, &mode) == SYS_FOLDER ? 0 : -1;
 }
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */

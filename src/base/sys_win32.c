@@ -53,6 +53,22 @@ void sys_leave_c_locale(void *before) {
   free(before);
 }
 
+/* --- the terminal ------------------------------------------------------------------------------------------------- */
+
+int sys_terminal_columns(int fd) {
+  CONSOLE_SCREEN_BUFFER_INFO info;
+  if (!GetConsoleScreenBufferInfo((HANDLE)_get_osfhandle(fd), &info)) return 0;
+  return info.srWindow.Right - info.srWindow.Left + 1;
+}
+
+int sys_terminal_echo(int on) {
+  HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+  DWORD mode;
+  if (!GetConsoleMode(input, &mode)) return -1;
+  mode = on ? mode | ENABLE_ECHO_INPUT : mode & ~(DWORD)ENABLE_ECHO_INPUT;
+  return SetConsoleMode(input, mode) ? 0 : -1;
+}
+
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
 static BOOL CALLBACK run_once(PINIT_ONCE once, PVOID run, PVOID *context) {
@@ -429,6 +445,15 @@ int sys_file_is_regular(const char *path) {
   if (kind == SYS_MISSING) return errno == ENOENT ? 0 : -1;
   errno = kind == SYS_FOLDER ? EISDIR : EINVAL;
   return -1;
+}
+
+int sys_make_folder(const char *path) {
+  wchar_t *wide = widen(path);
+  unsigned mode;
+  int result = -1;
+  if (wide != NULL) result = CreateDirectoryW(wide, NULL) ? 0 : fail();
+  free(wide);
+  return result == 0 || sys_file_kind(path, &mode) == SYS_FOLDER ? 0 : -1;
 }
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */

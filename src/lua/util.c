@@ -1,7 +1,10 @@
-/* util.c - functions that need no client: base64, HMAC, a file, clock, random numbers. */
+/* util.c - functions that need no client: base64, HMAC, files and folders, the terminal, clock, random numbers. */
 #include "base/base64.h"
 #include "base/sys.h"
 #include "lua/binding.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* core.unbase64(text): the bytes, or nil if the text is not base64. */
 static int unbase64(lua_State *L) {
@@ -33,12 +36,42 @@ static int equal(lua_State *L) {
   return 1;
 }
 
-/* core.file_kind(path): "file", "folder", "other", or nil if nothing has the path. */
+/* core.file_kind(path): "file", "folder", "other", or nil if nothing has the path; and its permissions. */
 static int file_kind(lua_State *L) {
   static const char *const names[] = {
       [SYS_MISSING] = NULL, [SYS_REGULAR] = "file", [SYS_FOLDER] = "folder", [SYS_OTHER] = "other"};
-  unsigned mode;
-  lua_pushstring(L, names[sys_file_kind(luaL_checkstring(L, 1), &mode)]);
+  unsigned mode = 0;
+  enum sys_kind kind = sys_file_kind(luaL_checkstring(L, 1), &mode);
+  lua_pushstring(L, names[kind]);
+  if (kind == SYS_MISSING) return 1;
+  lua_pushinteger(L, (lua_Integer)mode);
+  return 2;
+}
+
+/* core.make_folder(path): makes a folder for its owner alone; true, also if there is one, or nil and why not. */
+static int make_folder(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  if (sys_make_folder(path) != 0) {
+    int code = errno;
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(code));
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* core.columns(fd): how many columns the terminal behind a descriptor has; nil if there is none. */
+static int columns(lua_State *L) {
+  int count = sys_terminal_columns((int)luaL_checknumber(L, 1));
+  if (count == 0) return 0;
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+/* core.echo(on): shows or hides what is typed; false if standard input is no terminal. */
+static int echo(lua_State *L) {
+  lua_pushboolean(L, sys_terminal_echo(lua_toboolean(L, 1)) == 0);
   return 1;
 }
 
@@ -65,8 +98,16 @@ static int isyieldable(lua_State *L) {
 
 void util_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"unbase64", unbase64},       {"hmac_sha256", hmac_sha256}, {"equal", equal}, {"now", now},
-      {"isyieldable", isyieldable}, {"file_kind", file_kind},     {NULL, NULL},
+      {"unbase64", unbase64},
+      {"hmac_sha256", hmac_sha256},
+      {"equal", equal},
+      {"now", now},
+      {"isyieldable", isyieldable},
+      {"file_kind", file_kind},
+      {"make_folder", make_folder},
+      {"columns", columns},
+      {"echo", echo},
+      {NULL, NULL},
   };
   uint64_t *seed;
   compat_setfuncs(L, functions);
