@@ -347,10 +347,10 @@ local function wait_for_job(client, job, waiting)
 end
 
 -- Checks the arguments; returns a function that creates the job, and the other options.
-local function prepare_create(client, method, args, opts, who, path)
+local function prepare_create(client, name, args, opts, who, path)
   local create, waiting, downloading, on_created = split_options(opts, who)
   machine.rules(waiting, who)
-  local spec = endpoints.describe[method](client, unpack(args))
+  local spec = endpoints.describe[name](client, unpack(args))
   core.check_call(pump.without_notes(who, create), who)
   create.target = create.target or path
   return function(part)
@@ -361,8 +361,8 @@ local function prepare_create(client, method, args, opts, who, path)
   end, waiting, downloading
 end
 
-local function prepare_and_wait(client, method, args, opts, who)
-  local create, waiting = prepare_create(client, method, args, opts, who)
+local function prepare_and_wait(client, name, args, opts, who)
+  local create, waiting = prepare_create(client, name, args, opts, who)
   return function()
     local job, err = create()
     if not job then return nil, err end
@@ -371,9 +371,9 @@ local function prepare_and_wait(client, method, args, opts, who)
 end
 
 -- Only the create's answer may have an id, and only the last snapshot may say where the file is.
-local function prepare_and_download(client, method, args, target, opts, who)
+local function prepare_and_download(client, name, args, target, opts, who)
   target = endpoints.target(target, who)
-  local create, waiting, downloading = prepare_create(client, method, args, opts, who, target.path)
+  local create, waiting, downloading = prepare_create(client, name, args, opts, who, target.path)
 
   local function run(part)
     local job, err = create(part)
@@ -450,14 +450,14 @@ end
 
 -- Adds VERB_and_wait and VERB_and_download; `count` is how many arguments the call itself takes.
 local function add_followed(verb, count)
-  local method, waiting, downloading = verb .. "_video", verb .. "_and_wait", verb .. "_and_download"
+  local name, waiting, downloading = verb .. "_video", verb .. "_and_wait", verb .. "_and_download"
   local function prepare_wait(client, ...)
     local opts = (select(count + 1, ...))
-    return prepare_and_wait(client, method, { ... }, opts, waiting)
+    return prepare_and_wait(client, name, { ... }, opts, waiting)
   end
   local function prepare_download(client, ...)
     local target, opts = select(count + 1, ...)
-    return prepare_and_download(client, method, { ... }, target, opts, downloading)
+    return prepare_and_download(client, name, { ... }, target, opts, downloading)
   end
   Client[waiting] = function(client, ...) return prepare_wait(client, ...)() end
   Client[downloading] = function(client, ...) return pump.written(client, prepare_download(client, ...)()) end
@@ -503,8 +503,8 @@ end
 --- Returns every job of the client's journal, oldest first. Needs the option `journal`.
 -- @tparam ?table opts `all_servers = true`: also the jobs of other servers; by default those of this base URL
 -- @treturn[1] {table,...} tickets { key, label, target, idempotency_key, prompt, base_url, id, state,
--- created, path, bytes, ambiguous, over }: `target` is where its file was to go, as the caller named it, `path` where
--- it was saved, `over` tells whether the job is over
+-- created, path, bytes, ambiguous, over }: `target` is where its file was to go, as the caller named it,
+-- `path` where it was saved, `over` tells whether the job is over
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Client:journaled(opts)

@@ -368,8 +368,8 @@ function events.forgotten(record, line)
   each_ticket(record, line, function(_, ticket) ticket.over = true end)
 end
 
--- Makes a function that takes a line into account. It skips lines that a crash cut off and, unless `all`, those
--- of other servers. Returns the records, too, by base URL.
+-- Makes a function that takes a line into account. It skips lines that a crash cut off and, unless `all`,
+-- those of other servers. Returns the records, too, by base URL.
 local function new_reader(client, list, all)
   local records = {}
   return function(text)

@@ -255,7 +255,7 @@ describe("types/sora.lua declares the fields", function()
     assert.equal("failed", err.kind)
     assert_fields("sora.Error", err)
     facts.assert_same(facts.sorted(err.ticket), facts.sorted(types:fields "sora.Ticket"))
-    assert(keeper:create_video({ prompt = "p" }, { label = "l", idempotency_key = "i" }))
+    assert(keeper:create_video({ prompt = "p" }, { label = "l", target = "v.mp4", idempotency_key = "i" }))
     assert.is_true(select(2, keeper:create_video { prompt = "p" }).ambiguous)
     local function assert_all(class, tickets)
       local seen = {}
