@@ -1,0 +1,75 @@
+--- `sora config`: shows and changes the profiles.
+-- @local
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local options = require "sora.options"
+local settings = require "sora.cli.settings"
+local text = require "sora.cli.text"
+
+local config = { about = "Show or change the configuration.", usage = "[list | get NAME | set NAME VALUE | unset NAME]" }
+
+function config.define(command)
+  command:argument "action":args "?":choices { "list", "get", "set", "unset" }:default "list"
+    :description "list (the default), get, set or unset."
+  command:argument "name":args "?":description("A setting: " .. table.concat(options.names(settings.names), ", ")
+    .. "; or profile, the name of the default one.")
+  command:argument "value":args "?":description "Its value."
+end
+
+local function check_name(name)
+  if not name then exit.usage "the name of a setting is missing" end
+  if name == "profile" or settings.names[name] then return end
+  if name == "key" or name == "api_key" then exit.fail(exit.USAGE, "keys are kept apart", "Write:  sora key set") end
+  exit.usage(("unknown setting '%s'%s"):format(name, options.suggest(name, settings.names)))
+end
+
+local function check_value(name, value)
+  if name == "base_url" and not settings.origin(value) then
+    exit.fail(exit.USAGE, ("base_url: expected an http(s) URL, got '%s'"):format(value),
+      "Write:  sora config set base_url https://gateway.example/v1")
+  elseif name == "base_url" and value:find "/videos/*$" then
+    exit.fail(exit.USAGE, "base_url ends in /videos: give the part before it",
+      "Write:  sora config set base_url " .. value:gsub("/videos/*$", ""))
+  elseif name == "dialect" and not options.dialects[value] then
+    exit.fail(exit.USAGE, ("unknown dialect '%s'%s; known dialects: %s"):format(value,
+      options.suggest(value, options.dialects), table.concat(options.names(options.dialects), ", ")))
+  end
+end
+
+local function list(session, all)
+  local found = settings.find { profile = nil, base_url = session.args.base_url }
+  for _, name in ipairs(options.names(all.profiles)) do
+    session.screen:result(("[%s]%s"):format(text.shown(name), name == found.profile and "  (the default)" or ""))
+    for _, setting in ipairs(options.names(all.profiles[name])) do
+      session.screen:result(("  %-12s %s"):format(setting, text.shown(all.profiles[name][setting])))
+    end
+    local key = files.read_keys()[name]
+    if key then session.screen:result(("  %-12s (set, for %s)"):format("key", text.shown(key.origin))) end
+  end
+  if next(all.profiles) == nil then session.screen:note "no profile yet:  sora config set base_url URL" end
+  session.screen:object(all)
+end
+
+function config.run(session)
+  local args, all = session.args, files.read_config()
+  if args.action == "list" then return list(session, all) end
+  local name, profile = args.name, args.profile or type(all.profile) == "string" and all.profile or "default"
+  check_name(name)
+  local place = name == "profile" and all or all.profiles[profile] or {}
+  if args.action == "get" then
+    local value = place[name]
+    if value == nil then exit.fail(exit.USAGE, ("%s is not set in profile '%s'"):format(name, profile)) end
+    session.screen:result(text.shown(value))
+    return session.screen:object { [name] = value }
+  end
+  if args.action == "set" and (args.value or "") == "" then exit.usage "the value is missing" end
+  if args.action == "set" then check_value(name, args.value) end
+  place[name] = args.action == "set" and args.value or nil
+  if place ~= all then all.profiles[profile] = next(place) and place or nil end
+  files.write_config(all)
+  if name == "base_url" and args.action == "set" and not (files.read_keys()[profile] or {}).key then
+    session.screen:note("Next, its key:  " .. session:command "key set")
+  end
+end
+
+return config

@@ -1,0 +1,54 @@
+--- `sora key`: sets or removes the key of a profile. A key is never an argument, which other users could see.
+-- @local
+local core = require "sora.core"
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local settings = require "sora.cli.settings"
+
+local key = { about = "Set or remove the key of a profile.", usage = "set|rm [PROFILE]" }
+
+function key.define(command)
+  command:argument "action":choices { "set", "rm" }:description "set reads the key from the terminal, or from standard input."
+  command:argument "name":argname "PROFILE":args "?":description "The profile (the default one)."
+end
+
+-- Reads a line; on a terminal nothing that is typed is shown, whatever ends the reading.
+local function read_key(name, origin)
+  local terminal = core.columns(0) ~= nil
+  if not terminal then return io.read "*l" end
+  io.stderr:write(("Key for %s (profile %s): "):format(origin, name))
+  core.echo(false)
+  local good, line = pcall(io.read, "*l")
+  core.echo(true)
+  io.stderr:write "\n"
+  if not good then error(line, 0) end
+  return line
+end
+
+local function set(name, base_url, keys)
+  local origin = settings.origin(base_url)
+  if not origin then
+    exit.fail(exit.USAGE, ("profile '%s' has no base_url, so the key would belong to no server"):format(name),
+      "Write first:  sora --profile " .. name .. " config set base_url https://gateway.example/v1")
+  end
+  local line = (read_key(name, origin) or ""):gsub("^%s+", ""):gsub("%s+$", "")
+  if line == "" then exit.fail(exit.USAGE, "no key came from standard input; nothing was changed") end
+  if line:find "[%c%s]" then exit.fail(exit.USAGE, "the key holds blanks or control characters; nothing was changed") end
+  keys[name] = { key = line, origin = origin }
+end
+
+function key.run(session)
+  local config, keys = files.read_config(), files.read_keys()
+  local name = session.args.name or session.args.profile
+    or type(config.profile) == "string" and config.profile or "default"
+  if session.args.action == "rm" then
+    if not keys[name] then exit.fail(exit.USAGE, ("profile '%s' has no key"):format(name)) end
+    keys[name] = nil
+  else
+    set(name, (config.profiles[name] or {}).base_url, keys)
+  end
+  files.write_keys(keys)
+  session.screen:note(("key of profile '%s' %s"):format(name, session.args.action == "rm" and "removed" or "set"))
+end
+
+return key

@@ -1,0 +1,85 @@
+--- `sora resume`: goes on with everything that is unfinished: waits, saves, and looks for lost answers.
+-- @local
+local follow = require "sora.cli.follow"
+local json = require "sora.json"
+local normalize = require "sora.normalize"
+local params = require "sora.cli.params"
+local target = require "sora.cli.target"
+local text = require "sora.cli.text"
+local exit = require "sora.cli.exit"
+
+local resume = { about = "Go on with everything that is unfinished.", usage = "[-o FOLDER] [--timeout S]" }
+
+local SKEW = 300 -- s; the server's clock may be so far behind
+
+function resume.define(command)
+  params.define_output(command)
+  params.define_waiting(command)
+end
+
+-- Looks for the job of a create whose answer was lost. Returns its id, or nil and why it is not known.
+local function find(client, ticket, known)
+  if type(ticket.prompt) ~= "string" then return nil, "its prompt is not in the journal" end
+  local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created and ticket.created - SKEW }
+  if not found then return nil, err.message end
+  local fitting = {}
+  for _, video in ipairs(found) do
+    local id = normalize.video(video).id
+    if id and not known[id] and video.prompt == ticket.prompt then fitting[#fitting + 1] = id end
+  end
+  if #fitting == 1 then return fitting[1] end
+  return nil, #fitting == 0 and "the server lists no such job" or text.count(#fitting, "job") .. " may be it"
+end
+
+local function item_of(session, ticket, id)
+  local path = target.choose(session.args, ticket.prompt or id, ticket.target)
+  return { id = id, ticket = ticket.id and ticket, name = target.shown(path), path = path }
+end
+
+-- Says how many jobs other servers have, since their keys are elsewhere.
+local function tell_others(session, client)
+  local urls, count = {}, 0
+  for _, ticket in ipairs(client:unfinished { all_servers = true } or {}) do
+    if ticket.base_url ~= client.base_url then
+      count = count + 1
+      urls[ticket.base_url] = true
+    end
+  end
+  for url in pairs(urls) do
+    session.screen:note(("%s at another server:  sora --base-url %s resume"):format(text.count(count, "job"),
+      text.shown(url)))
+  end
+end
+
+function resume.run(session)
+  local client = session:client()
+  local tickets, err = client:unfinished()
+  if not tickets then return session:fail(err) end
+  local known, items, unsure = {}, {}, {}
+  for _, ticket in ipairs(assert(client:journaled())) do known[ticket.id or ""] = true end
+  for _, ticket in ipairs(tickets) do
+    local id, why = ticket.id, nil
+    if not id then id, why = find(client, ticket, known) end
+    if id then
+      known[id] = true
+      items[#items + 1] = item_of(session, ticket, id)
+    else
+      unsure[#unsure + 1] = { ticket = ticket, why = why }
+    end
+  end
+  for _, one in ipairs(unsure) do
+    session.screen:fail(("nobody knows whether this was made, it is not asked for again: %s (%s)"):format(
+      text.shown(json.encode(one.ticket.prompt or "?")), text.shown(one.why)),
+      "If it was not:  " .. session:command("list --forget " .. one.ticket.key))
+  end
+  tell_others(session, client)
+  if #items == 0 then
+    if #unsure == 0 then session.screen:note "nothing is unfinished" end
+    session.screen:object { jobs = {} }
+    return #unsure > 0 and exit.UNSURE or exit.DONE
+  end
+  local status = follow.all(session, items)
+  return #unsure > 0 and exit.combine { exit.UNSURE, status } or status
+end
+
+return resume

@@ -1,0 +1,213 @@
+--- The command `sora`: makes, follows and fetches videos from a shell.
+--
+-- Owns the command line, the session that a subcommand runs in, and the exit status. Invariant: nothing raises
+-- out of here; whatever happened to a job that may be paid for is told before the process ends.
+-- @module sora.cli
+-- @local
+
+local loaded, argparse = pcall(require, "argparse")
+if not loaded then
+  io.stderr:write("sora: the command needs argparse: `luarocks install argparse`, or Debian's lua-argparse\n")
+  os.exit(2)
+end
+local Screen = require "sora.cli.screen"
+local core = require "sora.core"
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local help = require "sora.cli.help"
+local settings = require "sora.cli.settings"
+local sora = require "sora"
+
+-- In the order of `sora --help`.
+local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel", "delete", "batch",
+  "resume", "doctor", "config", "key", "serve", "completion", "help" }
+
+-- The session ------------------------------------------------------------------------
+
+local Session = {}
+Session.__index = Session
+
+--- Returns the server's settings; fails if no server is configured.
+function Session:server()
+  self.found = self.found or settings.find(self.args)
+  if self.found.base_url then return self.found end
+  return exit.fail(exit.USAGE, "no server is configured", {
+    "Write:  sora config set base_url https://gateway.example/v1   (the part before /videos)",
+    "        sora key set",
+    "or set SORA_BASE_URL and SORA_API_KEY. To try it without a server and without costs:  sora serve" })
+end
+
+local function print_event(screen)
+  return function(event)
+    if event.event == "callback_error" then return screen:warn("callback: " .. core.printable(tostring(event.raised))) end
+    local parts = { event.event, event.method, event.url }
+    if event.status then parts[#parts + 1] = "HTTP " .. event.status end
+    if event.error then parts[#parts + 1] = event.error end
+    if event.delay then parts[#parts + 1] = ("again in %.1f s"):format(event.delay) end
+    screen:warn(screen:paint("dim", core.printable(table.concat(parts, " "))))
+  end
+end
+
+--- Returns the client, whose journal is always on.
+function Session:client()
+  if self.made then return self.made end
+  local server = self:server()
+  local given = { journal = files.journal() }
+  for name, value in pairs(server.client) do given[name] = value end
+  if type(given.api_key) == "function" then given.api_key = given.api_key() end
+  if self.args.verbose then given.on_event = print_event(self.screen) end
+  if server.misfit then
+    self.screen:warn(("The key of profile '%s' was set for %s, so it is not sent to %s; write:  sora key set")
+      :format(server.profile, tostring(server.stored_for), tostring(settings.origin(server.base_url))))
+  end
+  local good, client, err = pcall(sora.new, given)
+  if not good then exit.fail(exit.USAGE, (tostring(client):gsub("^.-: (.*%(new%))", "%1"))) end
+  if not client then exit.fail(exit.of(err), err.message) end
+  self.made = client
+  return client
+end
+
+-- Returns the command line that means the same server and configuration.
+function Session:command(words)
+  local args = self.args
+  local parts = { "sora" }
+  if args.profile then parts[#parts + 1] = "--profile " .. args.profile end
+  if args.base_url then parts[#parts + 1] = "--base-url " .. args.base_url end
+  if args.dialect then parts[#parts + 1] = "--dialect " .. args.dialect end
+  parts[#parts + 1] = words
+  return table.concat(parts, " ")
+end
+
+--- Pumps the client until `is_done()`; redraws the progress lines meanwhile.
+function Session:pump(is_done)
+  local client = self:client()
+  while not is_done() do
+    local running, err = client:update(0.2)
+    if not running then exit.fail(exit.of(err), err.message) end
+    self.screen:draw()
+  end
+end
+
+--- Prints an error of the library, with what can be done about it.
+-- @tparam table err
+-- @tparam ?string what the job or file that it is about
+-- @treturn integer the exit status
+function Session:fail(err, what)
+  local status = exit.of(err)
+  local advice = help.advice(self, err, status)
+  if self.screen.json and not self.screen.told then
+    self.screen:object { error = Session.error_object(err) }
+  else
+    self.screen:fail((what and what .. ": " or "") .. err.message, advice)
+  end
+  return status
+end
+
+--- Returns the fields of an error for --json.
+function Session.error_object(err)
+  local object = { ticket = err.ticket and { id = err.ticket.id, base_url = err.ticket.base_url } }
+  for _, name in ipairs { "kind", "message", "status", "code", "type", "param", "reason", "request_id", "retry_after",
+    "retryable", "ambiguous" } do
+    object[name] = err[name]
+  end
+  return object
+end
+
+-- The command line ---------------------------------------------------------------------
+
+local function add_globals(parser)
+  parser:option "--profile":argname "P":description "Use this profile of the configuration."
+  parser:option "--base-url":argname "URL":description "Ask this server."
+  parser:option "--dialect":argname "D":description "The server's dialect, such as azure."
+  parser:flag "--json":description "Print the result, or the error, as JSON."
+  parser:flag "-q --quiet":description "Print results and errors only."
+  parser:flag "-v --verbose":description "Print each request."
+  parser:flag "--no-color":description "Print no colours."
+end
+
+local function usage_of(name, module)
+  return "Usage: sora " .. name .. (module.usage and " " .. module.usage or "")
+end
+
+local function make_parser(modules)
+  local parser = argparse("sora", "Makes videos on servers of the OpenAI video format.")
+  parser:command_target "command":require_command(false):add_help(false)
+  parser:flag "-h --help":action(function()
+    io.stdout:write(help.overview())
+    os.exit(0)
+  end):description "Show this help."
+  parser:flag "--version":action(function()
+    io.stdout:write("sora ", sora._VERSION, "\n")
+    os.exit(0)
+  end):description "Print the version."
+  add_globals(parser)
+  for _, name in ipairs(COMMANDS) do
+    local module = modules[name]
+    local command = parser:command(name, module.about)
+    command:usage(usage_of(name, module))
+    module.define(command, parser)
+  end
+  return parser
+end
+
+-- Ends the process for bad usage: one sentence, and the usage line.
+local function refuse(parser, message)
+  io.stderr:write(parser._name, ": ", core.printable(message), "\n", parser:get_usage(), "\n")
+  os.exit(exit.USAGE)
+end
+
+local function is_interrupt(raised)
+  return type(raised) == "string" and raised:find "interrupted!$" ~= nil
+end
+
+-- Tells what ended a command early: Ctrl-C, `exit.fail`, an error of the library, or a mistake in this program.
+local function tell_raised(session, raised)
+  local screen = session.screen
+  if is_interrupt(raised) then
+    screen:erase()
+    if session.on_interrupt then pcall(session.on_interrupt) end
+    screen:object { error = { kind = "cancelled", message = "interrupted" } }
+    return exit.INTERRUPTED
+  end
+  if type(raised) ~= "table" then raised = { kind = "config", message = "a mistake in sora itself: " .. tostring(raised) } end
+  if not raised.status or raised.kind then return session:fail(raised) end
+  if screen.json and not screen.told then
+    screen:object { error = { kind = "config", message = raised.message } }
+  else
+    screen:fail(raised.message, raised.advice)
+    if raised.usage then io.stderr:write(session.usage, "\n") end
+  end
+  return raised.status
+end
+
+-- Runs a function; returns the exit status.
+local function guard(session, code)
+  local good, result = pcall(code)
+  if good then return result or exit.DONE end
+  local told, status = pcall(tell_raised, session, result)
+  return told and status or exit.USAGE
+end
+
+--- Runs the command.
+-- @tparam {string,...} arguments
+-- @treturn integer the exit status
+return function(arguments)
+  local modules = {}
+  for _, name in ipairs(COMMANDS) do modules[name] = require("sora.cli.commands." .. name) end
+  local parser = make_parser(modules)
+  parser.error = refuse
+  local args = parser:parse(arguments)
+  if not args.command then
+    io.stderr:write(help.overview())
+    return exit.USAGE
+  end
+  local command = modules[args.command]
+  local session = setmetatable({ args = args, screen = Screen.new(args), parser = parser,
+    usage = usage_of(args.command, command) }, Session)
+  local status = guard(session, function() return command.run(session) end)
+  local ended = guard(session, function()
+    if session.made then session.made:close() end
+    session.screen:close()
+  end)
+  return status ~= exit.DONE and status or ended
+end

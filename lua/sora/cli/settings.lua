@@ -1,0 +1,147 @@
+--- Which server is asked, with which key, and where each setting came from.
+--
+-- Owns the order of the sources: `--base-url` and `--profile`, then SORA_BASE_URL, then the default profile, then
+-- OPENAI_BASE_URL. Invariant: a base URL and its key come from the same source; a key is only sent to the origin
+-- that its source names.
+-- @module sora.cli.settings
+-- @local
+
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local options = require "sora.options"
+
+local settings = {}
+
+--- What a profile may hold: the server's settings go to the client, the defaults to `sora make`.
+settings.names = {
+  base_url = "the part of the server's addresses before /videos",
+  dialect = "a preset for servers that differ: " .. table.concat(options.names(options.dialects), ", "),
+  auth = "how the key is sent: bearer, api-key, x-api-key, raw or none",
+  key_command = "a command whose output is the key, such as 'pass show sora'",
+  proxy = "the URL of a proxy", ca_file = "a file of certificates to trust",
+  model = "the model that `sora make` asks for", seconds = "the length that it asks for",
+  size = "the size that it asks for, such as 1280x720",
+}
+
+local CLIENT = { "dialect", "auth", "proxy", "ca_file" }
+local DEFAULTS = { "model", "seconds", "size" }
+
+local function getenv(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- Returns the origin of a URL: scheme, host and port, in lower case; nil if it is none.
+function settings.origin(url)
+  local scheme, rest = tostring(url):match "^(%a+)://([^/?#]+)"
+  if not scheme then return nil end
+  scheme, rest = scheme:lower(), rest:gsub("^.*@", ""):lower()
+  local default = scheme == "https" and ":443" or ":80"
+  return scheme .. "://" .. (rest:sub(-#default) == default and rest:sub(1, -#default - 1) or rest)
+end
+
+local function name_of_profile(args, config)
+  return args.profile or type(config.profile) == "string" and config.profile or "default"
+end
+
+-- Runs a command once and returns the first line of its output.
+local function key_of_command(command)
+  local key
+  return function()
+    if key then return key end
+    local pipe, problem = io.popen(command, "r")
+    if not pipe then exit.fail(exit.USAGE, "key_command: " .. problem) end
+    local line = pipe:read "*l"
+    local good, _, status = pipe:close()
+    if good == nil or good == false or not line or line == "" then
+      exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command, tostring(status)))
+    end
+    key = line
+    return key
+  end
+end
+
+-- The sources, in order. Each has base_url, and may have key, key_from and profile.
+local function environment(prefix)
+  local base_url = getenv(prefix .. "_BASE_URL")
+  return { base_url = base_url, from = prefix .. "_BASE_URL", key = getenv(prefix .. "_API_KEY"),
+    key_from = prefix .. "_API_KEY" }
+end
+
+local function from_profile(config, name, args)
+  local profile = config.profiles[name]
+  if not profile then
+    if args.profile then
+      exit.fail(exit.USAGE, ("there is no profile '%s'"):format(name), {
+        "Make it:  sora --profile " .. name .. " config set base_url https://gateway.example/v1",
+        "The others:  sora config list" })
+    end
+    return {}
+  end
+  local source = { base_url = profile.base_url, from = ("profile '%s'"):format(name), profile = name,
+    settings = profile }
+  local stored = files.read_keys()[name]
+  if type(stored) == "table" and stored.key then
+    source.stored_for = stored.origin
+    if stored.origin == settings.origin(profile.base_url) then
+      source.key, source.key_from = stored.key, ("`sora key set`, profile '%s'"):format(name)
+    else
+      source.misfit = true
+    end
+  end
+  if not source.key and profile.key_command then
+    source.key, source.key_from = key_of_command(profile.key_command), "key_command"
+  end
+  return source
+end
+
+-- The URL of --base-url, with the key of the first source that names its origin.
+local function from_flag(args, sources)
+  local found = { base_url = args.base_url, from = "--base-url" }
+  for _, source in ipairs(sources) do
+    if source.key and settings.origin(source.base_url) == settings.origin(args.base_url) then
+      found.key, found.key_from = source.key, source.key_from
+      break
+    end
+  end
+  if args.profile then found.settings, found.profile = sources[1].settings, sources[1].profile end
+  return found
+end
+
+local function pick(source, names)
+  local picked = {}
+  for _, name in ipairs(names) do picked[name] = (source.settings or {})[name] end
+  return picked
+end
+
+--- Finds the server.
+-- @tparam table args `base_url`, `profile`, `dialect`
+-- @treturn table { base_url, from, key, key_from, profile, client (options for sora.new), defaults, sources };
+-- `base_url` is nil if no source names a server
+function settings.find(args)
+  local config = files.read_config()
+  local profile = from_profile(config, name_of_profile(args, config), args)
+  local sources = { environment "SORA", profile, environment "OPENAI" }
+  if args.profile then sources = { profile } end
+  local found
+  if args.base_url then
+    found = from_flag(args, sources)
+  else
+    for _, source in ipairs(sources) do
+      if source.base_url then
+        found = source
+        break
+      end
+    end
+    found = found or {}
+  end
+  local client = pick(found, CLIENT)
+  client.base_url, client.api_key = found.base_url, found.key
+  client.dialect = args.dialect or client.dialect
+  if not found.key then client.auth = client.auth or "none" end
+  return { base_url = found.base_url, from = found.from, key = found.key, key_from = found.key and found.key_from,
+    profile = found.profile or name_of_profile(args, config), misfit = found.misfit, stored_for = found.stored_for,
+    client = client, defaults = pick(found, DEFAULTS), sources = sources }
+end
+
+return settings

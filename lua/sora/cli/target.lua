@@ -1,0 +1,65 @@
+--- Where a video goes: the name of the file, and that nothing is overwritten.
+-- @module sora.cli.target
+-- @local
+
+local core = require "sora.core"
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local text = require "sora.cli.text"
+
+local target = {}
+
+-- Returns the first of name.mp4, name-2.mp4, … that nothing has.
+local function free(path)
+  local stem, extension = path:match "^(.*)(%.%w+)$"
+  local tried, count = path, 1
+  while core.file_kind(tried) do
+    count = count + 1
+    tried = ("%s-%d%s"):format(stem or path, count, extension or "")
+  end
+  return tried
+end
+
+--- Decides where a video goes.
+-- @tparam table args `output` (a file, a folder, "-" for stdout, or nil) and `force`
+-- @tparam string what names the file where `output` does not: a prompt or an id
+-- @tparam ?string planned the path that the journal has for the job
+-- @tparam ?string extension of the file (".mp4")
+-- @treturn string an absolute path, or "-"
+function target.choose(args, what, planned, extension)
+  local output = args.output
+  if output == "-" then return "-" end
+  if not output then
+    if planned and (args.force or not core.file_kind(planned)) then return planned end
+    return files.absolute(free(text.file_name(what, extension)))
+  end
+  local kind = core.file_kind(output)
+  if kind == "folder" then return files.absolute(free((output:gsub("/*$", "/")) .. text.file_name(what, extension))) end
+  if output:find "/$" then exit.fail(exit.USAGE, output .. ": there is no such folder") end
+  if kind and not args.force then
+    exit.fail(exit.USAGE, ("%s exists already; --force overwrites it"):format(output))
+  end
+  return files.absolute(output)
+end
+
+--- Returns the path as the user would write it: relative to the folder that they are in.
+function target.shown(path)
+  local here = files.absolute ""
+  if here ~= "" and path:sub(1, #here) == here then return path:sub(#here + 1) end
+  return path
+end
+
+--- Turns a path into what a download takes, and shows how much of it is there.
+function target.of(session, path, line)
+  local made = { on_progress = function(received, total)
+    line:show("downloading", session.screen.live and total and received / total * 100 or nil)
+  end }
+  if path == "-" then
+    made.sink = function(chunk) session.screen:bytes(chunk) end
+  else
+    made.path = path
+  end
+  return made
+end
+
+return target
