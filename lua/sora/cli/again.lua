@@ -15,12 +15,14 @@ local function video_of(command, value)
 end
 
 --- Makes a command.
--- @tparam table command about, usage, verb, first (the name of its first argument), prompt (it is required), file
+-- @tparam table command about, usage, verb, first (the name of its first argument), prompt (it is required),
+-- file
 -- (the first argument may be one), arguments(video, params)
 return function(command)
   function command.define(parser)
     parser:argument "video":argname(command.first):description "The video: a job's id"
-    parser:argument "prompt":args(command.prompt and 1 or "?"):description "What is to change; - reads it from standard input."
+    parser:argument "prompt":args(command.prompt and 1 or "?")
+      :description "What is to change; - reads it from standard input."
     params.define_output(parser)
     params.define_params(parser)
     params.define_waiting(parser)
@@ -29,7 +31,8 @@ return function(command)
   function command.run(session)
     local args = session.args
     local given = params.of(session)
-    local path = target.choose(args, given.prompt or command.verb .. "-" .. select(2, files.split(args.video)))
+    local path = target.choose(args, given.prompt or command.verb .. "-" .. select(2,
+      files.split(args.video)))
     return follow.make(session, command.verb, command.arguments(video_of(command, args.video), given),
       select(2, files.split(path)), path)
   end

@@ -17,7 +17,8 @@ local function confirm(session, verb, ids)
 end
 
 --- Makes a command.
--- @tparam table command about, usage, method, done (what the job is then), confirm (a verb; nil: does not ask)
+-- @tparam table command about, usage, method, done (what the job is then), confirm (a verb; nil: does not
+-- ask)
 return function(command)
   function command.define(parser)
     parser:argument "ids":args "+":argname "ID":description "The jobs."
@@ -30,7 +31,8 @@ return function(command)
     local statuses, objects = {}, {}
     for i, id in ipairs(ids) do
       local answer, err = client[command.method](client, id)
-      objects[i] = { id = id, state = answer and command.done or nil, error = err and session.error_object(err) }
+      objects[i] = { id = id, state = answer and command.done or nil, error = err
+        and session.error_object(err) }
       statuses[i] = err and exit.of(err) or exit.DONE
       if err and not session.screen.json then session:fail(err, #ids > 1 and text.shown(id) or nil) end
       if answer then session.screen:note(("%s %s"):format(text.shown(id), command.done)) end

@@ -1,6 +1,6 @@
 --- Exit statuses, and what raises one.
--- Owns the numbers and their meaning. Invariant: a status of 5 is told before anything that could hide it: there
--- may be a job that somebody pays for.
+-- Owns the numbers and their meaning. Invariant: a status of 5 is told before anything that could hide it:
+-- there may be a job that somebody pays for.
 -- @module sora.cli.exit
 -- @local
 
@@ -37,7 +37,8 @@ end
 function exit.of(err)
   if err.ambiguous then return exit.UNSURE end
   if exit.is_key(err) then return exit.KEY end
-  if err.kind == "deadline" or err.code == "not_ready" or err.code == "not_fetched" then return exit.UNFINISHED end
+  if err.kind == "deadline" or err.code == "not_ready"
+    or err.code == "not_fetched" then return exit.UNFINISHED end
   if NETWORK[err.kind] then return err.ticket and exit.UNFINISHED or exit.NETWORK end
   if LOCAL[err.kind] then return exit.USAGE end
   return exit.REFUSED

@@ -1,6 +1,6 @@
 --- The command's own files: where they are, and how they are read and written.
--- Owns the folders, config.json and keys.json. Invariant: a file is replaced whole, and only its owner may read
--- it; keys are in keys.json alone, each with the origin that it may be sent to.
+-- Owns the folders, config.json and keys.json. Invariant: a file is replaced whole, and only its owner may
+-- read it; keys are in keys.json alone, each with the origin that it may be sent to.
 -- @module sora.cli.files
 -- @local
 
@@ -25,7 +25,8 @@ local function folder(variable, below_home)
   if not base then
     local home = getenv "HOME"
     if not home then
-      exit.fail(exit.USAGE, ("neither %s nor HOME says where the command may keep its files"):format(variable))
+      exit.fail(exit.USAGE,
+        ("neither %s nor HOME says where the command may keep its files"):format(variable))
     end
     base = home .. below_home
   end
@@ -122,7 +123,8 @@ end
 
 --- Splits a path into the folder with its slash, or "", and the name.
 function files.split(path)
-  return path:match(ON_WINDOWS and "^(.*[/\\])([^/\\]*)$" or "^(.*/)([^/]*)$") or "", path:match(ON_WINDOWS and "[^/\\]*$" or "[^/]*$")
+  return path:match(ON_WINDOWS and "^(.*[/\\])([^/\\]*)$" or "^(.*/)([^/]*)$") or "",
+    path:match(ON_WINDOWS and "[^/\\]*$" or "[^/]*$")
 end
 
 return files

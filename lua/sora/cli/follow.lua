@@ -18,16 +18,16 @@ local GRACE = 3 -- s; for a create's answer, after Ctrl-C
 local function tell_saved(session, item)
   local screen, path = session.screen, item.path
   if path == "-" then return end
-  screen:note(("saved %s (%s) after %s"):format(text.shown(target.shown(path)), text.size(item.file.bytes),
-    text.duration(item.line:age())))
-  screen:result(target.shown(path))
+  screen:saved(("saved %s (%s) after %s"):format(text.shown(target.shown(path)), text.size(item.file.bytes),
+    text.duration(item.line:age())), target.shown(path))
 end
 
 local function finish(session, item, err)
   item.done, item.err = true, err
   item.line:finish()
   if err then
-    if not session.screen.json then item.status = session:fail(err, #session.items > 1 and item.name or nil) end
+    if not session.screen.json then item.status = session:fail(err, #session.items > 1 and item.name
+      or nil) end
     item.status = item.status or exit.of(err)
   else
     item.status = exit.DONE
@@ -54,7 +54,8 @@ local function tell_how_to_go_on(session)
     if not item.done and item.id then ids[#ids + 1] = text.shown(item.id) end
   end
   if #ids > 0 then
-    session.screen:warn(("%s on at the server. To wait for %s:  %s"):format(#ids == 1 and "The job goes" or "The jobs go",
+    session.screen:warn(("%s on at the server. To wait for %s:  %s"):format(#ids == 1 and "The job goes"
+      or "The jobs go",
       #ids == 1 and "it" or "them", session:command("wait " .. table.concat(ids, " "))))
   end
 end
@@ -120,7 +121,8 @@ function follow.make(session, verb, arguments, name, path, opts)
   local call = {}
   for i, argument in ipairs(arguments) do call[i] = argument end
   call[#call + 1], call[#call + 2] = target.of(session, path, item.line), all
-  local handle, err = client:start(verb .. "_and_download", (table.unpack or unpack)(call)) -- luacheck: std max
+  local handle, err = client:start(verb .. "_and_download", (table.unpack
+    or unpack)(call)) -- luacheck: std max
   if not handle then return session:fail(err) end
   local status = run(session)
   screen:object(follow.object(session, item))

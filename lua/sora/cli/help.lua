@@ -45,7 +45,8 @@ SORA_DEBUG=1                     print each request, as -v does
 
 local function exit_codes()
   local lines = {}
-  for _, meaning in ipairs(exit.meanings) do lines[#lines + 1] = ("%4d  %s"):format(meaning[1], meaning[2]) end
+  for _, meaning in ipairs(exit.meanings) do lines[#lines + 1] = ("%4d  %s"):format(meaning[1],
+    meaning[2]) end
   lines[#lines + 1] = "Of several jobs: the first that applies of 130, 5, 4, 3, 1, 6, 2."
   return table.concat(lines, "\n") .. "\n"
 end
@@ -77,8 +78,10 @@ function help.advice(session, err, status)
   elseif status == exit.KEY then
     return about_key(session)
   elseif status == exit.UNFINISHED and id then
-    return { "The job goes on at the server. To wait for it:  " .. session:command("wait " .. text.shown(id)) }
-  elseif status == exit.NETWORK or err.kind == "api" and (err.status == 404 or err.status == 405) and not id then
+    return { "The job goes on at the server. To wait for it:  " .. session:command("wait "
+      .. text.shown(id)) }
+  elseif status == exit.NETWORK or err.kind == "api" and (err.status == 404 or err.status == 405)
+    and not id then
     return { "What is wrong there:  " .. session:command "doctor" }
   elseif err.kind == "file" and id then
     return { "The video can still be fetched:  " .. session:command("wait " .. text.shown(id)) }

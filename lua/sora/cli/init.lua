@@ -1,7 +1,7 @@
 --- The command `sora`: makes, follows and fetches videos from a shell.
 --
--- Owns the command line, the session that a subcommand runs in, and the exit status. Invariant: nothing raises
--- out of here; whatever happened to a job that may be paid for is told before the process ends.
+-- Owns the command line, the session that a subcommand runs in, and the exit status. Invariant: nothing
+-- raises out of here; whatever happened to a job that may be paid for is told before the process ends.
 -- @module sora.cli
 -- @local
 
@@ -19,7 +19,8 @@ local settings = require "sora.cli.settings"
 local sora = require "sora"
 
 -- In the order of `sora --help`.
-local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel", "delete", "batch",
+local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel",
+  "delete", "batch",
   "resume", "doctor", "config", "key", "serve", "completion", "help" }
 
 -- The session ------------------------------------------------------------------------
@@ -39,7 +40,8 @@ end
 
 local function print_event(screen)
   return function(event)
-    if event.event == "callback_error" then return screen:warn("callback: " .. core.printable(tostring(event.raised))) end
+    if event.event == "callback_error" then return screen:warn("callback: "
+      .. core.printable(tostring(event.raised))) end
     local parts = { event.event, event.method, event.url }
     if event.status then parts[#parts + 1] = "HTTP " .. event.status end
     if event.error then parts[#parts + 1] = event.error end
@@ -106,7 +108,8 @@ end
 --- Returns the fields of an error for --json.
 function Session.error_object(err)
   local object = { ticket = err.ticket and { id = err.ticket.id, base_url = err.ticket.base_url } }
-  for _, name in ipairs { "kind", "message", "status", "code", "type", "param", "reason", "request_id", "retry_after",
+  for _, name in ipairs { "kind", "message", "status", "code", "type", "param", "reason", "request_id",
+    "retry_after",
     "retryable", "ambiguous" } do
     object[name] = err[name]
   end
@@ -132,6 +135,7 @@ end
 local function make_parser(modules)
   local parser = argparse("sora", "Makes videos on servers of the OpenAI video format.")
   parser:command_target "command":require_command(false):add_help(false)
+  parser:usage "Usage: sora COMMAND …  (sora --help lists them)":help_max_width(80):help_description_margin(30)
   parser:flag "-h --help":action(function()
     io.stdout:write(help.overview())
     os.exit(0)
@@ -152,7 +156,8 @@ end
 
 -- Ends the process for bad usage: one sentence, and the usage line.
 local function refuse(parser, message)
-  io.stderr:write(parser._name, ": ", core.printable(message), "\n", parser:get_usage(), "\n")
+  local name = parser._name == "sora" and "sora" or "sora " .. parser._name
+  io.stderr:write(name, ": ", core.printable(message), "\n", parser:get_usage(), "\n")
   os.exit(exit.USAGE)
 end
 
@@ -160,7 +165,8 @@ local function is_interrupt(raised)
   return type(raised) == "string" and raised:find "interrupted!$" ~= nil
 end
 
--- Tells what ended a command early: Ctrl-C, `exit.fail`, an error of the library, or a mistake in this program.
+-- Tells what ended a command early: Ctrl-C, `exit.fail`, an error of the library, or a mistake in this
+-- program.
 local function tell_raised(session, raised)
   local screen = session.screen
   if is_interrupt(raised) then
@@ -169,7 +175,8 @@ local function tell_raised(session, raised)
     screen:object { error = { kind = "cancelled", message = "interrupted" } }
     return exit.INTERRUPTED
   end
-  if type(raised) ~= "table" then raised = { kind = "config", message = "a mistake in sora itself: " .. tostring(raised) } end
+  if type(raised) ~= "table" then raised = { kind = "config", message = "a mistake in sora itself: "
+    .. tostring(raised) } end
   if not raised.status or raised.kind then return session:fail(raised) end
   if screen.json and not screen.told then
     screen:object { error = { kind = "config", message = raised.message } }

@@ -34,19 +34,22 @@ local function assignment(value)
 end
 
 function params.define_output(command)
-  command:option "-o --output":argname "FILE":description "Where the video goes: a file, a folder, or - for standard output."
+  command:option "-o --output":argname "FILE"
+    :description "Where the video goes: a file, a folder, or - for standard output."
   command:flag "--force":description "Overwrite a file that exists."
 end
 
 function params.define_waiting(command)
-  command:option "--timeout":argname "S":convert(seconds):description "Seconds to wait (1800); the job goes on after that."
+  command:option "--timeout":argname "S":convert(seconds)
+    :description "Seconds to wait (1800); the job goes on after that."
 end
 
 function params.define_params(command)
   command:option "-m --model":argname "MODEL":description "The model."
   command:option "-s --seconds":argname "S":description "How long the video is to be."
   command:option "--size":argname "WxH":description "Its size, such as 1280x720."
-  command:option "-i --image":argname "IMAGE":count "*":description "A picture to start from: a file or a URL."
+  command:option "-i --image":argname "IMAGE":count "*"
+    :description "A picture to start from: a file or a URL."
   command:option "--set":argname "NAME=VALUE":count "*":convert(assignment):description
     "Any other field of the request; a VALUE that is JSON is sent as such."
 end
@@ -97,10 +100,12 @@ function params.show_request(session, given)
   local spec = endpoints.describe.create_video(client, given)
   local url = client.base_url .. spec.path .. (spec.query and "?" .. spec.query or "")
   session.screen:result("POST " .. text.shown(url))
-  session.screen:result("Authorization: " .. (session:server().key and "(the key, from " .. session:server().key_from .. ")"
+  session.screen:result("Authorization: " .. (session:server().key and "(the key, from "
+    .. session:server().key_from .. ")"
     or "(no key)"))
   for _, line in ipairs(body_lines(spec)) do session.screen:result(line) end
-  session.screen:object { method = "POST", url = url, body = spec.body and json.decode(spec.body), parts = spec.parts }
+  session.screen:object { method = "POST", url = url, body = spec.body and json.decode(spec.body),
+    parts = spec.parts }
 end
 
 return params

@@ -32,7 +32,8 @@ function Screen.new(args)
   local plain = os.getenv "TERM" == "dumb"
   local live = not plain and core.columns(STDERR) ~= nil
   local no_color = args.no_color or (os.getenv "NO_COLOR" or "") ~= ""
-  return setmetatable({ json = args.json, quiet = args.quiet, live = live and not args.json and not args.quiet,
+  return setmetatable({ json = args.json, quiet = args.quiet, live = live and not args.json
+    and not args.quiet,
     color = live and not no_color, utf8 = is_utf8(), lines = {}, drawn = 0, next_draw = 0 }, Screen)
 end
 
@@ -52,6 +53,12 @@ function Screen:result(line)
   if not self.json then write_out(line, "\n") end
 end
 
+--- Prints the path of a saved file for people, and as the result unless that would be on the same screen.
+function Screen:saved(message, path)
+  self:note(message)
+  if not (self.live and self.stdout_is_terminal()) then self:result(path) end
+end
+
 --- Prints bytes as they are: the film, with `-o -`.
 function Screen.bytes(_, chunk)
   write_out(chunk)
@@ -61,23 +68,23 @@ end
 function Screen:object(value)
   if not self.json then return end
   self.told = true
-  write_out(assert(json.encode(value)), "\n")
+  write_out((assert(json.encode(value)):gsub("\\/", "/")), "\n") -- cjson escapes each slash
 end
 
 local CODES = { red = 31, green = 32, yellow = 33, bold = 1, dim = 2 }
 
 --- Colours a text for a terminal.
 function Screen:paint(color, value)
-  if not self.color then return value end
+  if not self.color or value == "" then return value end
   return ("\27[%dm%s\27[0m"):format(CODES[color], value)
 end
 
---- Prints a line for people, unless -q is given.
+--- Prints a line for people, unless -q or --json is given.
 function Screen:note(line)
-  if not self.quiet then self:warn(line) end
+  if not (self.quiet or self.json) then self:warn(line) end
 end
 
---- Prints a line for people, also with -q.
+--- Prints a line for people, whatever is given.
 function Screen:warn(line)
   self:erase()
   io.stderr:write(line, "\n")
@@ -139,7 +146,8 @@ end
 
 -- "boat.mp4  ████░░░░  45 %  in progress  12 s", within the columns.
 local function layout(screen, line, columns)
-  local parts = { line.percent and ("%3d %%"):format(line.percent) or "", text.shown((line.state:gsub("_", " "))),
+  local parts = { line.percent and ("%3d %%"):format(line.percent) or "", text.shown((line.state:gsub("_",
+    " "))),
     text.duration(line:age()) }
   local tail = table.concat(parts, "  ")
   local wide = columns >= NARROW
@@ -154,8 +162,7 @@ function Screen:draw(now)
   if not self.live or #self.lines == 0 or (not now and core.now() < self.next_draw) then return end
   self.next_draw = core.now() + REDRAW
   local columns = core.columns(STDERR) or 80
-  local out = { self.drawn > 1 and ("\27[%dA"):format(self.drawn - 1) or "", "\r" }
-  local shown, hidden = 0, 0
+  local out, shown, hidden = {}, 0, 0
   for _, line in ipairs(self.lines) do
     if line.state and shown < MOST then
       out[#out + 1] = (shown > 0 and "\n" or "") .. layout(self, line, columns) .. "\27[K"
@@ -169,16 +176,18 @@ function Screen:draw(now)
     out[#out + 1] = text.cut(("\nand %d more"):format(hidden), columns)
     shown = shown + 1
   end
-  self.drawn = shown
-  io.stderr:write(table.concat(out), "\27[J")
+  local picture = table.concat(out)
+  if picture == self.picture then return end
+  io.stderr:write(self.drawn > 1 and ("\27[%dA"):format(self.drawn - 1) or "", "\r", picture, "\27[J")
   io.stderr:flush()
+  self.drawn, self.picture = shown, picture
 end
 
 --- Erases the progress lines, so that other text takes their place.
 function Screen:erase()
   if self.drawn == 0 then return end
   io.stderr:write(self.drawn > 1 and ("\27[%dA"):format(self.drawn - 1) or "", "\r\27[J")
-  self.drawn = 0
+  self.drawn, self.picture = 0, nil
 end
 
 --- Writes out what is left. A full disk is an error like any other.

@@ -1,8 +1,8 @@
 --- Which server is asked, with which key, and where each setting came from.
 --
--- Owns the order of the sources: `--base-url` and `--profile`, then SORA_BASE_URL, then the default profile, then
--- OPENAI_BASE_URL. Invariant: a base URL and its key come from the same source; a key is only sent to the origin
--- that its source names.
+-- Owns the order of the sources: `--base-url` and `--profile`, then SORA_BASE_URL, then the default profile,
+-- then OPENAI_BASE_URL. Invariant: a base URL and its key come from the same source; a key is only sent to
+-- the origin that its source names.
 -- @module sora.cli.settings
 -- @local
 
@@ -54,7 +54,8 @@ local function key_of_command(command)
     local line = pipe:read "*l"
     local good, _, status = pipe:close()
     if good == nil or good == false or not line or line == "" then
-      exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command, tostring(status)))
+      exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command,
+        tostring(status)))
     end
     key = line
     return key
@@ -116,7 +117,8 @@ end
 
 --- Finds the server.
 -- @tparam table args `base_url`, `profile`, `dialect`
--- @treturn table { base_url, from, key, key_from, profile, client (options for sora.new), defaults, sources };
+-- @treturn table { base_url, from, key, key_from, profile, client (options for sora.new), defaults, sources
+-- };
 -- `base_url` is nil if no source names a server
 function settings.find(args)
   local config = files.read_config()
@@ -139,8 +141,10 @@ function settings.find(args)
   client.base_url, client.api_key = found.base_url, found.key
   client.dialect = args.dialect or client.dialect
   if not found.key then client.auth = client.auth or "none" end
-  return { base_url = found.base_url, from = found.from, key = found.key, key_from = found.key and found.key_from,
-    profile = found.profile or name_of_profile(args, config), misfit = found.misfit, stored_for = found.stored_for,
+  return { base_url = found.base_url, from = found.from, key = found.key, key_from = found.key
+    and found.key_from,
+    profile = found.profile or name_of_profile(args, config), misfit = found.misfit,
+      stored_for = found.stored_for,
     client = client, defaults = pick(found, DEFAULTS), sources = sources }
 end
 

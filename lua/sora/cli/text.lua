@@ -23,7 +23,8 @@ function text.duration(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds < 60 then return seconds .. " s" end
   if seconds < 3600 then return ("%d min %d s"):format(math.floor(seconds / 60), seconds % 60) end
-  if seconds < 86400 then return ("%d h %d min"):format(math.floor(seconds / 3600), math.floor(seconds / 60) % 60) end
+  if seconds < 86400 then return ("%d h %d min"):format(math.floor(seconds / 3600),
+    math.floor(seconds / 60) % 60) end
   return ("%d d"):format(math.floor(seconds / 86400))
 end
 

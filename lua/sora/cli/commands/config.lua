@@ -6,12 +6,14 @@ local options = require "sora.options"
 local settings = require "sora.cli.settings"
 local text = require "sora.cli.text"
 
-local config = { about = "Show or change the configuration.", usage = "[list | get NAME | set NAME VALUE | unset NAME]" }
+local config = { about = "Show or change the configuration.",
+  usage = "[list | get NAME | set NAME VALUE | unset NAME]" }
 
 function config.define(command)
-  command:argument "action":args "?":choices { "list", "get", "set", "unset" }:default "list"
+  command:argument "action":args "?":choices { "list", "get", "set", "unset" }
     :description "list (the default), get, set or unset."
-  command:argument "name":args "?":description("A setting: " .. table.concat(options.names(settings.names), ", ")
+  command:argument "name":args "?":description("A setting: " .. table.concat(options.names(settings.names),
+    ", ")
     .. "; or profile, the name of the default one.")
   command:argument "value":args "?":description "Its value."
 end
@@ -19,7 +21,8 @@ end
 local function check_name(name)
   if not name then exit.usage "the name of a setting is missing" end
   if name == "profile" or settings.names[name] then return end
-  if name == "key" or name == "api_key" then exit.fail(exit.USAGE, "keys are kept apart", "Write:  sora key set") end
+  if name == "key" or name == "api_key" then exit.fail(exit.USAGE, "keys are kept apart",
+    "Write:  sora key set") end
   exit.usage(("unknown setting '%s'%s"):format(name, options.suggest(name, settings.names)))
 end
 
@@ -39,7 +42,8 @@ end
 local function list(session, all)
   local found = settings.find { profile = nil, base_url = session.args.base_url }
   for _, name in ipairs(options.names(all.profiles)) do
-    session.screen:result(("[%s]%s"):format(text.shown(name), name == found.profile and "  (the default)" or ""))
+    session.screen:result(("[%s]%s"):format(text.shown(name), name == found.profile
+      and "  (the default)" or ""))
     for _, setting in ipairs(options.names(all.profiles[name])) do
       session.screen:result(("  %-12s %s"):format(setting, text.shown(all.profiles[name][setting])))
     end
@@ -52,7 +56,7 @@ end
 
 function config.run(session)
   local args, all = session.args, files.read_config()
-  if args.action == "list" then return list(session, all) end
+  if (args.action or "list") == "list" then return list(session, all) end
   local name, profile = args.name, args.profile or type(all.profile) == "string" and all.profile or "default"
   check_name(name)
   local place = name == "profile" and all or all.profiles[profile] or {}

@@ -34,10 +34,11 @@ function download.run(session)
   line:finish()
   if not file then return session:fail(err) end
   if path ~= "-" then
-    session.screen:note(("saved %s (%s)"):format(text.shown(target.shown(path)), text.size(file.bytes)))
-    session.screen:result(target.shown(path))
+    session.screen:saved(("saved %s (%s)"):format(text.shown(target.shown(path)), text.size(file.bytes)),
+      target.shown(path))
   end
-  session.screen:object { id = args.id, path = file.path, bytes = file.bytes, content_type = file.content_type }
+  session.screen:object { id = args.id, path = file.path, bytes = file.bytes,
+    content_type = file.content_type }
 end
 
 return download

@@ -13,14 +13,17 @@ local function time(seconds)
   return seconds and os.date("%Y-%m-%d %H:%M:%S", seconds)
 end
 
-local FIELDS = { "id", "state", "progress", "created", "completed", "model", "size", "seconds", "cost", "prompt", "url",
+local FIELDS = { "id", "state", "progress", "created", "completed", "model", "size", "seconds", "cost",
+  "prompt", "url",
   "error" }
 
 --- Prints what is known of a job, a field a line.
 function get.show(session, video)
   local view = normalize.video(video)
-  local values = { id = view.id, state = view.state, progress = view.progress and ("%g %%"):format(view.progress),
-    created = time(view.created_at), completed = time(view.completed_at), model = video.model, size = video.size,
+  local values = { id = view.id, state = view.state, progress = view.progress
+    and ("%g %%"):format(view.progress),
+    created = time(view.created_at), completed = time(view.completed_at), model = video.model,
+      size = video.size,
     seconds = view.seconds or video.seconds, cost = view.cost, prompt = video.prompt, url = view.url,
     error = view.error and (view.error.message or view.error.code) }
   for _, name in ipairs(FIELDS) do

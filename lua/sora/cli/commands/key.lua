@@ -8,7 +8,8 @@ local settings = require "sora.cli.settings"
 local key = { about = "Set or remove the key of a profile.", usage = "set|rm [PROFILE]" }
 
 function key.define(command)
-  command:argument "action":choices { "set", "rm" }:description "set reads the key from the terminal, or from standard input."
+  command:argument "action":choices { "set", "rm" }
+    :description "set reads the key from the terminal, or from standard input."
   command:argument "name":argname "PROFILE":args "?":description "The profile (the default one)."
 end
 
@@ -33,7 +34,8 @@ local function set(name, base_url, keys)
   end
   local line = (read_key(name, origin) or ""):gsub("^%s+", ""):gsub("%s+$", "")
   if line == "" then exit.fail(exit.USAGE, "no key came from standard input; nothing was changed") end
-  if line:find "[%c%s]" then exit.fail(exit.USAGE, "the key holds blanks or control characters; nothing was changed") end
+  if line:find "[%c%s]" then exit.fail(exit.USAGE,
+    "the key holds blanks or control characters; nothing was changed") end
   keys[name] = { key = line, origin = origin }
 end
 
@@ -48,7 +50,8 @@ function key.run(session)
     set(name, (config.profiles[name] or {}).base_url, keys)
   end
   files.write_keys(keys)
-  session.screen:note(("key of profile '%s' %s"):format(name, session.args.action == "rm" and "removed" or "set"))
+  session.screen:note(("key of profile '%s' %s"):format(name, session.args.action == "rm" and "removed"
+    or "set"))
 end
 
 return key

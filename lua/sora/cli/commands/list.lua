@@ -10,20 +10,24 @@ local text = require "sora.cli.text"
 local list = { about = "List the jobs made here; --remote: the server's.",
   usage = "[-n N] [--remote] [--state S] [--forget KEY]" }
 
-local STATES = { "queued", "in_progress", "completed", "failed", "cancelled", "expired", "deleted", "refused", "unsure",
+local STATES = { "queued", "in_progress", "completed", "failed", "cancelled", "expired", "deleted",
+  "refused", "unsure",
   "saved" }
 
 function list.define(command)
-  command:option "-n --number":argname "N":default "20":convert(params.count):description "How many (20), newest first."
+  command:option "-n --number":argname "N":default "20":convert(params.count)
+    :description "How many (20), newest first."
   command:flag "--remote":description "Ask the server for its jobs, also those made elsewhere."
   command:option "--state":argname "S":choices(STATES):description("Only those in this state: "
     .. table.concat(STATES, ", ") .. ".")
-  command:option "--forget":argname "KEY":description "Take a job out of what is unfinished: an id, or a key that `resume` names."
+  command:option "--forget":argname "KEY"
+    :description "Take a job out of what is unfinished: an id, or a key that `resume` names."
 end
 
 -- A row: id, state, created, prompt, path and, for JSON, more.
 local function row_of_ticket(ticket)
-  local state = ticket.path and "saved" or ticket.ambiguous and not ticket.over and "unsure" or ticket.state or "unsure"
+  local state = ticket.path and "saved" or ticket.ambiguous and not ticket.over and "unsure"
+    or ticket.state or "unsure"
   return { id = ticket.id, key = ticket.key, state = state, created = ticket.created, prompt = ticket.prompt,
     path = ticket.path, target = ticket.target, base_url = ticket.base_url, label = ticket.label }
 end

@@ -20,7 +20,8 @@ end
 -- Looks for the job of a create whose answer was lost. Returns its id, or nil and why it is not known.
 local function find(client, ticket, known)
   if type(ticket.prompt) ~= "string" then return nil, "its prompt is not in the journal" end
-  local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created and ticket.created - SKEW }
+  local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created
+    and ticket.created - SKEW }
   if not found then return nil, err.message end
   local fitting = {}
   for _, video in ipairs(found) do

@@ -6,7 +6,8 @@ local follow = require "sora.cli.follow"
 local params = require "sora.cli.params"
 local target = require "sora.cli.target"
 
-local wait = { about = "Wait for jobs, and save their videos.", usage = "ID… [-o FILE|FOLDER|-] [--timeout S]" }
+local wait = { about = "Wait for jobs, and save their videos.",
+  usage = "ID… [-o FILE|FOLDER|-] [--timeout S]" }
 
 function wait.define(command)
   command:argument "ids":args "+":argname "ID":description "The jobs."
