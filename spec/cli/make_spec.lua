@@ -46,7 +46,8 @@ describe("sora make", function()
     local _, err, status = sh:run { "make", "-m", "sora-2", "-s", "8", "--size", "1280x720", "-i",
       "https://example.org/a.png", "--set", "seed=7", "--set", "style=soft", "--set", "loop=true", "p" }
     assert.equal(0, status, err)
-    assert.same({ prompt = "p", model = "sora-2", seconds = "8", size = "1280x720", seed = 7, style = "soft", loop = true,
+    assert.same({ prompt = "p", model = "sora-2", seconds = "8", size = "1280x720", seed = 7,
+      style = "soft", loop = true,
       input_reference = { image_url = "https://example.org/a.png" } }, cjson.decode(srv:requests()[1].body))
     assert.equal("Bearer " .. rig.KEY, srv:requests()[1].headers.authorization)
     srv:reset()
@@ -153,9 +154,12 @@ describe("sora make", function()
   end)
 
   local ENDS = {
-    ["1 when the job fails"] = { 1, { { id = "v", status = "failed", error = { message = "No luck." } } }, "No luck" },
-    ["1 when the server refuses"] = { 1, { status = 422, json = { error = { message = "Bad size." } } }, "Bad size" },
-    ["4 when the key is refused"] = { 4, { status = 401, json = { error = { message = "Bad key." } } }, "sora key set" },
+    ["1 when the job fails"] = { 1, { { id = "v", status = "failed", error = { message = "No luck." } } },
+      "No luck" },
+    ["1 when the server refuses"] = { 1, { status = 422, json = { error = { message = "Bad size." } } },
+      "Bad size" },
+    ["4 when the key is refused"] = { 4, { status = 401, json = { error = { message = "Bad key." } } },
+      "sora key set" },
     ["5 when there may be a job"] = { 5, { status = 502, body = "Bad Gateway" }, "sora list --remote" },
     ["5 when the answer breaks off"] = { 5, { close = true }, "It was not asked for again" },
   }
@@ -197,8 +201,10 @@ describe("sora make", function()
   end)
 
   it("says one sentence and its usage line for bad input", function()
-    for _, case in ipairs { { { "make" }, "missing argument 'prompt'" }, { { "make", "" }, "the prompt is empty" },
-      { { "make", "p", "--foo" }, "unknown option '--foo'" }, { { "make", "p", "--timeout", "x" }, "expected a number" },
+    for _, case in ipairs { { { "make" }, "missing argument 'prompt'" }, { { "make", "" },
+      "the prompt is empty" },
+      { { "make", "p", "--foo" }, "unknown option '--foo'" }, { { "make", "p", "--timeout", "x" },
+        "expected a number" },
       { { "make", "p", "--set", "x" }, "expected NAME=VALUE" } } do
       local out, err, status = sh:run(case[1])
       assert.same({ "", 2, 0 }, { out, status, #srv:requests() })
@@ -224,8 +230,10 @@ describe("a command that makes a video out of another", function()
 
   local CASES = {
     remix = { { "remix", "old", "more rain" }, "/v1/videos/old/remix", { prompt = "more rain" } },
-    edit = { { "edit", "old", "more rain" }, "/v1/videos/edits", { prompt = "more rain", video = { id = "old" } } },
-    extend = { { "extend", "old", "-s", "4" }, "/v1/videos/extensions", { seconds = "4", video = { id = "old" } } },
+    edit = { { "edit", "old", "more rain" }, "/v1/videos/edits", { prompt = "more rain",
+      video = { id = "old" } } },
+    extend = { { "extend", "old", "-s", "4" }, "/v1/videos/extensions", { seconds = "4",
+      video = { id = "old" } } },
   }
   for name, case in pairs(CASES) do
     it(name .. " posts, waits and saves", function()

@@ -1,6 +1,6 @@
 --- The command `sora`, run as its users run it: in a folder of its own, without settings of the machine.
--- Owns a home folder for each spec, with the command's configuration and journal. Invariant: nothing outside of
--- it is read or written.
+-- Owns a home folder for each spec, with the command's configuration and journal. Invariant: nothing outside
+-- of it is read or written.
 local answers = require "spec.support.answers"
 local given = require "spec.support.given"
 local process = require "spec.support.process"
@@ -9,7 +9,8 @@ local Shell = {}
 Shell.__index = Shell
 
 local HERE = process.lines("pwd")[1]
-local HIDDEN = { "SORA_BASE_URL", "SORA_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "SORA_DEBUG", "NO_COLOR",
+local HIDDEN = { "SORA_BASE_URL", "SORA_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "SORA_DEBUG",
+  "NO_COLOR",
   "http_proxy", "https_proxy", "all_proxy", "LC_ALL", "LC_CTYPE", "LD_PRELOAD" }
 
 local shell = {}
@@ -42,7 +43,8 @@ end
 
 --- Runs the command to its end.
 -- @tparam {string,...} arguments
--- @tparam ?table opts `input` for its standard input, `env`, `output` (a file in place of the captured stdout)
+-- @tparam ?table opts `input` for its standard input, `env`, `output` (a file in place of the captured
+-- stdout)
 -- @treturn string stdout
 -- @treturn string stderr
 -- @treturn integer exit status

@@ -28,7 +28,10 @@ end
 -- @treturn string an absolute path, or "-"
 function target.choose(args, what, planned, extension)
   local output = args.output
-  if output == "-" then return "-" end
+  if output == "-" then
+    if core.columns(1) then exit.usage "-o - writes bytes, and standard output is a terminal" end
+    return "-"
+  end
   if not output then
     if planned and (args.force or not core.file_kind(planned)) then return planned end
     return files.absolute(free(text.file_name(what, extension)))

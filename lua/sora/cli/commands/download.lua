@@ -1,8 +1,6 @@
 --- `sora download`: saves a finished video.
 -- @local
-local exit = require "sora.cli.exit"
 local params = require "sora.cli.params"
-local screen = require "sora.cli.screen"
 local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
@@ -19,9 +17,6 @@ end
 
 function download.run(session)
   local args = session.args
-  if args.output == "-" and screen.stdout_is_terminal() then
-    exit.usage "-o - writes bytes, and standard output is a terminal"
-  end
   local client, line = session:client(), session.screen:track(args.id)
   local path = target.choose(args, args.id, nil, EXTENSIONS[args.variant])
   local where = target.of(session, path, line)
