@@ -130,7 +130,7 @@ describe("sora make", function()
     serve()
     local out, err = sh:run { "make", "p", "-q" }
     assert.same({ "p.mp4\n", "" }, { out, err })
-    _, err = sh:run { "-v", "make", "p" }
+    err = select(2, sh:run { "-v", "make", "p" })
     assert.matches("request POST " .. srv.url .. "/v1/videos\n", err, 1, true)
     assert.not_matches(rig.KEY, err, 1, true)
   end)

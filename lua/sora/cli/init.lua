@@ -40,8 +40,9 @@ end
 
 local function print_event(screen)
   return function(event)
-    if event.event == "callback_error" then return screen:warn("callback: "
-      .. core.printable(tostring(event.raised))) end
+    if event.event == "callback_error" then
+      return screen:warn("callback: " .. core.printable(tostring(event.raised)))
+    end
     local parts = { event.event, event.method, event.url }
     if event.status then parts[#parts + 1] = "HTTP " .. event.status end
     if event.error then parts[#parts + 1] = event.error end
@@ -135,7 +136,8 @@ end
 local function make_parser(modules)
   local parser = argparse("sora", "Makes videos on servers of the OpenAI video format.")
   parser:command_target "command":require_command(false):add_help(false)
-  parser:usage "Usage: sora COMMAND …  (sora --help lists them)":help_max_width(80):help_description_margin(30)
+  parser:usage "Usage: sora COMMAND …  (sora --help lists them)"
+  parser:help_max_width(80):help_description_margin(30)
   parser:flag "-h --help":action(function()
     io.stdout:write(help.overview())
     os.exit(0)
@@ -175,8 +177,9 @@ local function tell_raised(session, raised)
     screen:object { error = { kind = "cancelled", message = "interrupted" } }
     return exit.INTERRUPTED
   end
-  if type(raised) ~= "table" then raised = { kind = "config", message = "a mistake in sora itself: "
-    .. tostring(raised) } end
+  if type(raised) ~= "table" then
+    raised = { kind = "config", message = "a mistake in sora itself: " .. tostring(raised) }
+  end
   if not raised.status or raised.kind then return session:fail(raised) end
   if screen.json and not screen.told then
     screen:object { error = { kind = "config", message = raised.message } }

@@ -44,21 +44,24 @@ local function name_of_profile(args, config)
   return args.profile or type(config.profile) == "string" and config.profile or "default"
 end
 
+-- Runs a command and returns its output and exit status, which pipes of Lua 5.1 do not tell.
+local function output_of(command)
+  local pipe, problem = io.popen("(" .. command .. "\n)\necho \"exit $?\"", "r")
+  if not pipe then exit.fail(exit.USAGE, "key_command: " .. problem) end
+  local output = pipe:read "*a"
+  pipe:close()
+  return output:match "^(.*)exit (%d+)\n$"
+end
+
 -- Runs a command once and returns the first line of its output.
 local function key_of_command(command)
   local key
   return function()
     if key then return key end
-    local pipe, problem = io.popen(command, "r")
-    if not pipe then exit.fail(exit.USAGE, "key_command: " .. problem) end
-    local line = pipe:read "*l"
-    local good, _, status = pipe:close()
-    if good == nil or good == false or not line or line == "" then
-      exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command,
-        tostring(status)))
-    end
-    key = line
-    return key
+    local output, status = output_of(command)
+    key = status == "0" and output:match "^[^\n]+" or nil
+    return key or exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command,
+      status or "unknown"))
   end
 end
 
