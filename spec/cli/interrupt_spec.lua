@@ -1,5 +1,6 @@
 -- Ctrl-C and worse: what the command says, and that no job is lost.
 local answers = require "spec.support.answers"
+local cjson = require "cjson"
 local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local shell = require "spec.support.shell"
@@ -54,7 +55,8 @@ describe("Ctrl-C", function()
     program:kill "INT"
     local status, out = program:finish()
     assert.equal(130, status)
-    assert.matches('^{"error":{.*"interrupted".*}\n$', out)
+    local object = cjson.decode(out)
+    assert.same({ "interrupted", "v" }, { object.error.message, object.jobs[1].id })
   end)
 end)
 

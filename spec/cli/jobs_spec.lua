@@ -152,6 +152,14 @@ describe("sora", function()
     end
   end)
 
+  it("refuses what is no id", function()
+    for _, id in ipairs { ".", "", ".." } do
+      local _, err, status = sh:run { "get", id }
+      assert.equal(2, status)
+      assert.matches("^sora: id: [^\n]*\nUsage: sora get ID\n$", err)
+    end
+  end)
+
   it("explains an unknown command", function()
     local _, err, status = sh:run { "mkae", "p" }
     assert.equal(2, status)

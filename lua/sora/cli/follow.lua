@@ -77,6 +77,9 @@ local function begin(session, items)
   function session.on_interrupt()
     await_id(session)
     tell_how_to_go_on(session)
+    local objects = {}
+    for i, item in ipairs(items) do objects[i] = follow.object(session, item) end
+    return objects
   end
 end
 

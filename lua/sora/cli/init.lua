@@ -173,12 +173,15 @@ local function tell_raised(session, raised)
   local screen = session.screen
   if is_interrupt(raised) then
     screen:erase()
-    if session.on_interrupt then pcall(session.on_interrupt) end
-    screen:object { error = { kind = "cancelled", message = "interrupted" } }
+    local told, jobs
+    if session.on_interrupt then told, jobs = pcall(session.on_interrupt) end
+    screen:object { error = { kind = "cancelled", message = "interrupted" }, jobs = told and jobs or nil }
     return exit.INTERRUPTED
   end
   if type(raised) ~= "table" then
-    raised = { kind = "config", message = "a mistake in sora itself: " .. tostring(raised) }
+    local misuse = tostring(raised):match "bad argument [^(]*%((.*)%)$" -- of the library, such as an id "."
+    raised = { status = exit.USAGE, usage = misuse ~= nil,
+      message = misuse or "a mistake in sora itself: " .. tostring(raised) }
   end
   if not raised.status or raised.kind then return session:fail(raised) end
   if screen.json and not screen.told then
