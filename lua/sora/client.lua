@@ -2,10 +2,10 @@
 --
 -- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
 -- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
---
+-- @module sora.client
+
 -- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
 -- the core's userdata at [1], all its private fields from the beginning, and nothing secret.
--- @module sora.client
 
 local batch = require "sora.batch"
 local core = require "sora.core"

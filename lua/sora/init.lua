@@ -2,10 +2,10 @@
 --
 --    local sora = require "sora"
 --    local video, err = sora.get_video("video_123")
---
+-- @module sora
+
 -- Owns the module and its default client, which the first call makes. Invariant: every method of a client is
 -- also a function here, for the default client.
--- @module sora
 
 local client = require "sora.client"
 local core = require "sora.core"
