@@ -540,12 +540,12 @@ local function check_base_url(url, paths)
 end
 
 --- Makes a client.
--- @tparam table given see the README's table; `base_url` and `api_key` default to SORA_BASE_URL and
--- SORA_API_KEY, or to OPENAI_BASE_URL and OPENAI_API_KEY
+-- @tparam table given the options
 -- @tparam string who the function that the user called
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
+-- @local
 function client.new(given, who)
   local all, own = options.complete(given, who)
   local paths, record = endpoints.paths(own.paths, who), journal.open(own.journal, who)

@@ -90,7 +90,8 @@ function sora.close()
 end
 
 --- Makes a client of your own. See `sora.client`.
--- @tparam table options
+-- @tparam table options as in docs/options.md; `base_url` and `api_key` default to SORA_BASE_URL and
+-- SORA_API_KEY, or to OPENAI_BASE_URL and OPENAI_API_KEY
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
