@@ -1,6 +1,6 @@
 -- Checks the pages that `make site` has built: lua tools/check_site.lua FOLDER
--- Every link to a page, an anchor or a file has to lead somewhere; a link elsewhere has to be a whole https URL; and
--- no page may load anything from another server. Prints what is wrong, and how much was looked at.
+-- Every link to a page, an anchor or a file has to lead somewhere; a link to another server has to be a whole
+-- https URL; and no page may load anything from another server. Prints each problem, and the counts.
 local root = assert(arg[1], "usage: check_site.lua FOLDER")
 local problems, links, pages = {}, 0, {}
 
@@ -62,7 +62,7 @@ local function check_inside(name, url)
 end
 
 for name, page in pairs(pages) do
-  if page.html:find 'class="mermaid"' then complain(name, "a diagram that loads a script; make it an SVG file") end
+  if page.html:find 'class="mermaid"' then complain(name, "a diagram that loads a script") end
   for tag, attributes in page.html:gmatch "<(%a+)([^>]*)>" do
     for attribute, url in attributes:gmatch '%s(%l+)="([^"]*)"' do
       if (attribute == "href" or attribute == "src") and name ~= "404.html" then

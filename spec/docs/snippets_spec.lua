@@ -1,9 +1,9 @@
--- README.md and docs/*.md: every code block runs, in a folder of its own, against a development server, and prints
--- the `text` block right below it. The examples run in a clone as the comment at their head says.
+-- README.md and docs/*.md: every code block runs, in a folder of its own, against a development server, and
+-- prints the `text` block right below it. The examples run in a clone as the comment at their head says.
 --
 -- A lua block is a program; a sh block runs in the root of a clone. A lua block whose first line names a file
--- (-- videos.lua) is for the nginx block below it; -- main.lua is a game for LÖVE. All programs run at the same time,
--- because most of it is waiting.
+-- (-- videos.lua) is for the nginx block of its page; -- main.lua is a game for LÖVE. All programs run at the
+-- same time, because most of it is waiting.
 local curl = require "spec.support.curl"
 local facts = require "spec.support.facts"
 local folder = require "spec.support.folder"
@@ -31,20 +31,18 @@ end
 -- The programs that the heads of examples name.
 local examples = {}
 for _, path in ipairs(process.lines "ls examples/*.lua") do
-  local command = facts.read(path):match "\n%-%- Usage: SORA_BASE_URL=… SORA_API_KEY=… (lua[^\n]*)"
-  if command then examples[#examples + 1] = { name = path, code = command:gsub(" %[.-%]", "") } end
+  local usage = "\n%-%- Usage: SORA_BASE_URL=… SORA_API_KEY=… (lua[^\n]*)"
+  local command = facts.read(path):match(usage)
+  if command then
+    examples[#examples + 1] = { name = path, language = "sh", code = command:gsub(" %[.-%]", "") }
+  end
 end
 
--- How the blocks of a language are started: START[language](block, environment) returns a program and its folder.
+-- How the blocks of a language are started: START[language](block, environment) returns a program and its
+-- folder.
 local START = {}
 
-function START.lua(block, environment)
-  if block.file and block.file ~= "main.lua" then return end -- for the nginx block
-  local place = folder.new()
-  place:write(block.file or "snippet.lua", block.code)
-  if not block.file then
-    return snippets.start(place, environment, process.lua_anywhere { "snippet.lua" }), place
-  end
+local function start_love(place, environment)
   place:write("conf.lua", "function love.conf(game) game.modules.audio = false end")
   environment.LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(nginx.root, nginx.root)
   environment.LUA_CPATH = nginx.root .. "/build/luajit/?.so;;"
@@ -53,30 +51,48 @@ function START.lua(block, environment)
   return snippets.start(place, environment, { "xvfb-run", "-a", "love", "." }), place
 end
 
+function START.lua(block, environment)
+  if block.file and block.file ~= "main.lua" then return end -- nginx loads it
+  local place = folder.new()
+  place:write(block.file or "snippet.lua", block.code)
+  if block.file then return start_love(place, environment) end
+  return snippets.start(place, environment, process.lua_anywhere { "snippet.lua" }), place
+end
+
 function START.sh(block, environment)
   local clone = snippets.clone()
   environment.PATH = clone:at "commands" .. ":" .. os.getenv "PATH"
   return snippets.start(clone, environment, { "sh", "-euc", block.code }), clone
 end
 
--- Languages of what is only shown.
-function START.text() end
-START.json, START.python = START.text, START.text
-START.nginx = START.text -- checked below
+-- These are only shown, or checked below.
+for _, language in ipairs { "text", "json", "python", "nginx" } do START[language] = function() end end
 
-local function start(block, environment)
-  local own = {}
-  for name, value in pairs(environment) do own[name] = value end
-  local run = START[block.language]
-  if run then block.program, block.place = run(block, own) end
+-- Starts the programs of these blocks; returns the server that they use, and their environment.
+local function start(list)
+  local server = process.serve { "--duration", 0.2, "--api-key", KEY, "--quiet" }
+  for _, block in ipairs(list) do
+    local run = START[block.language]
+    if run then
+      block.program, block.place = run(block, { SORA_BASE_URL = server.url, SORA_API_KEY = KEY })
+    end
+  end
+  return server
 end
 
--- Returns what a program printed: all of it, or as many lines as its page shows if it keeps running.
+local function stop(list, server)
+  for _, block in ipairs(list) do
+    if block.program then block.program:stop() end
+    if block.place then block.place:remove() end
+  end
+  server:stop()
+end
+
+-- Returns the output of a program: all of it, or as many lines as its page shows if it keeps running.
 local function output_of(block)
   if block.note ~= "keeps running" then
     local status, output, errors = block.program:finish()
-    assert.equal("", errors, block.name)
-    assert.equal(0, status, block.name)
+    assert.same({ 0, "" }, { status, errors }, block.name)
     return output
   end
   local lines = {}
@@ -92,49 +108,49 @@ local function check_output(block)
   end
 end
 
+-- Starts nginx with the lines of a block and the Lua files of its page, and asks each of its locations for a
+-- job.
+local function check_nginx(block, server)
+  local place, main, inner = folder.new(), {}, {}
+  finally(function() place:remove() end)
+  place:run "chmod 755 ."
+  for name, code in pairs(block.files) do place:write(name, code) end
+  local values = { SORA_BASE_URL = server.url, SORA_API_KEY = KEY }
+  for line in block.code:gmatch "[^\n]+" do
+    local list = line:find "^env " and main or inner
+    list[#list + 1] = line:gsub("^env ([%u_]+);", function(name)
+      return ("env %s=%s;"):format(name, values[name] or "")
+    end)
+  end
+  local web = nginx.start { main = table.concat(main, "\n"), server = table.concat(inner, "\n"),
+    http = ('init_by_lua_block { package.path = "%s/?.lua;" .. package.path }'):format(place.path) }
+  finally(function()
+    web:stop()
+    place:remove()
+  end)
+  local created = curl.post(server.url .. "/videos", { prompt = "A fox" },
+    { "-H", "Authorization: Bearer " .. KEY })
+  for path in block.code:gmatch "location = (%S+)" do
+    local answer = curl.get(web.url .. path .. "?id=" .. created.json.id)
+    assert.equal(200, answer.status, web:log())
+    assert.is_truthy(answer.body:find "^%l[%l_]+\n$", answer.body)
+  end
+end
+
 describe("the code block", function()
-  local server, environment
+  local server
 
   setup(function()
-    nginx.build()
-    server = process.serve { "--duration", 0.2, "--api-key", KEY, "--quiet" }
-    environment = { SORA_BASE_URL = server.url, SORA_API_KEY = KEY }
-    for _, block in ipairs(blocks) do start(block, environment) end
+    nginx.build() -- LÖVE runs LuaJIT, too
+    server = start(blocks)
   end)
-  teardown(function()
-    for _, block in ipairs(blocks) do
-      if block.program then block.program:stop() end
-      if block.place then block.place:remove() end
-    end
-    server:stop()
-  end)
+  teardown(function() stop(blocks, server) end)
 
   for _, block in ipairs(blocks) do
     it(block.name, function()
       assert.is_function(START[block.language], block.name .. ": how is this run?")
       if block.program then check_output(block) end
-      if block.language ~= "nginx" then return end
-
-      local place = folder.new()
-      finally(function() place:remove() end)
-      place:run "chmod 755 ."
-      for name, code in pairs(block.files) do place:write(name, code) end
-      local main, inner = {}, {}
-      for line in block.code:gmatch "[^\n]+" do
-        local list = line:find "^env " and main or inner
-        list[#list + 1] = line:gsub("^env ([%u_]+);", function(name)
-          return ("env %s=%s;"):format(name, environment[name] or "")
-        end)
-      end
-      local web = nginx.start { main = table.concat(main, "\n"), server = table.concat(inner, "\n"),
-        http = ('init_by_lua_block { package.path = "%s/?.lua;" .. package.path }'):format(place.path) }
-      finally(function() web:stop() place:remove() end)
-      local created = curl.post(server.url .. "/videos", { prompt = "A fox" }, { "-H", "Authorization: Bearer " .. KEY })
-      for path in block.code:gmatch "location = (%S+)" do
-        local answer = curl.get(web.url .. path .. "?id=" .. created.json.id)
-        assert.equal(200, answer.status, web:log())
-        assert.is_truthy(answer.body:find "^%l[%l_]+\n$", answer.body)
-      end
+      if block.language == "nginx" then check_nginx(block, server) end
     end)
   end
 
@@ -149,26 +165,14 @@ describe("the code block", function()
   end)
 end)
 
-describe("the command at the head of", function()
+describe("in a clone", function()
   local server
 
-  setup(function()
-    server = process.serve { "--duration", 0.2, "--api-key", KEY, "--quiet" }
-    for _, example in ipairs(examples) do
-      example.language = "sh"
-      start(example, { SORA_BASE_URL = server.url, SORA_API_KEY = KEY })
-    end
-  end)
-  teardown(function()
-    for _, example in ipairs(examples) do
-      example.program:stop()
-      example.place:remove()
-    end
-    server:stop()
-  end)
+  setup(function() server = start(examples) end)
+  teardown(function() stop(examples, server) end)
 
   for _, example in ipairs(examples) do
-    it(example.name .. " works in a clone", function()
+    it(example.name .. " runs as its head says", function()
       assert.is_truthy(output_of(example):find "completed")
     end)
   end

@@ -1,4 +1,5 @@
--- The README and the guides name what there is: targets, files, options, kinds of errors. spec/docs runs their code.
+-- The README and the guides name what there is: targets, files, options, methods, kinds of errors. spec/docs
+-- runs their code.
 local facts = require "spec.support.facts"
 local snippets = require "spec.support.snippets"
 local sora = require "sora"
@@ -40,11 +41,11 @@ describe("the README", function()
     local makefile, named = facts.read "Makefile", 0
     for _, page in ipairs(snippets.pages()) do
       local text = facts.read(page)
-      for target in text:gmatch "%f[%w]make ([%l-]+)%f[%s`=;]" do
+      for target in text:gmatch "[\n`]make ([%l-]+)" do
         assert.is_truthy(makefile:find("\n" .. target .. ":", 1, true), page .. ": make " .. target)
         named = named + 1
       end
-      for path in text:gmatch "`(examples/[%w_/.]*[%w_.])" do assert.is_string(facts.read(path), page) end
+      for path in text:gmatch "`(examples/[%w_/]+%.%w+)`" do assert.is_string(facts.read(path), page) end
     end
     assert.is_true(named >= 10)
     for path in readme:gmatch "%]%(([^:)]+)%)" do assert.is_string(facts.read(path)) end

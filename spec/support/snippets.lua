@@ -21,7 +21,7 @@ function snippets.pages()
 end
 
 --- Reads the blocks of a page.
--- @treturn {table,...} { page, line, language, code, note, above }: `note` is the text of the comment in front,
+-- @treturn {table,...} { line, language, code, note, above }: `note` is the text of the comment in front,
 -- `above` the block right above
 function snippets.read(page)
   local blocks, open, last, note, number = {}, nil, nil, nil, 0
@@ -34,7 +34,7 @@ function snippets.read(page)
     elseif open then
       open[#open + 1] = line:sub(#open.indent + 1)
     elseif indent then
-      open = { page = page, line = number, indent = indent, language = language, note = note, above = last }
+      open = { line = number, indent = indent, language = language, note = note, above = last }
       blocks[#blocks + 1] = open
     elseif line:find "%S" then
       note, last = line:match "^%s*<!%-%- (.-) %-%->$", nil
