@@ -3,7 +3,7 @@
 -- first. The last folders are Debian's for Lua 5.1 to 5.3; their pure Lua modules run on newer versions too.
 local root = (arg[0]:match "^.*/" or "./") .. "../"
 local name = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match "%d+%.%d+"
-local lua = ("@lua/?.lua;@lua/?/init.lua;@cli/?.lua"):gsub("@", root)
+local lua = ("@lua/?.lua;@lua/?/init.lua;@cli/?.lua"):gsub("@", function() return root end)
 local c = root .. "build/" .. name .. "/?.so"
 
 if os.getenv "LUA_CPATH" then
