@@ -90,7 +90,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs site install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -156,7 +156,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, bench, dist-check, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, site, bench, dist-check, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -295,9 +295,19 @@ bench-check: ## count the instructions of a call and of a poll; fails above the 
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/check.lua
 
-docs: ## write the API reference to build/doc
+# LDoc prints a problem in its template and goes on, so the files are counted too.
+docs: ## write the API reference, as Markdown, to build/reference
 	@$(DEPS) docs
+	@rm -rf build/reference
 	ldoc --fatalwarnings .
+	@test -s build/reference/modules/sora.client.markdown && rm build/reference/*.css
+
+site: docs ## write the guides and the reference as a site to build/site, and check its links
+	@$(DEPS) site
+	@rm -rf build/site build/site-pages
+	@cp -R docs build/site-pages && cp -R build/reference build/site-pages/
+	mkdocs build --quiet --strict
+	@$(LUA) tools/check_site.lua build/site
 
 clean: ## remove build/
 	rm -rf build

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
-#   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check |
+#   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check |
 #         dist-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
@@ -33,6 +33,7 @@ has_file() { [ -e "$1" ]; }
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_module() { "$LUA" -e "require '$1'" >/dev/null 2>&1; }
 has_module_of_5_1() { lua5.1 -e "require '$1'" >/dev/null 2>&1; }
+has_mkdocs_theme() { mkdocs build --help 2>/dev/null | tr -d ' \n' | grep -q "[^a-z]$1[^a-z]"; }
 has_headers() {
   if [ -n "${LUA_INCDIR:-}" ]; then has_file "$LUA_INCDIR/lua.h"; else has_library "$1"; fi
 }
@@ -157,6 +158,12 @@ need_docs() {
   need command ldoc lua-ldoc "ldoc (luarocks install ldoc)" "writes the API reference"
 }
 
+need_site() {
+  need_docs
+  need command mkdocs mkdocs "MkDocs (pip install mkdocs-material)" "makes the site of the guides"
+  need mkdocs_theme material mkdocs-material - "its theme"
+}
+
 need_bench_check() {
   need_build
   need module cqueues lua-cqueues "cqueues (luarocks install cqueues)" "finds ports, and waits for servers to start"
@@ -204,7 +211,7 @@ need_ci() {
   need_sanitize clang
   need_fuzz
   need_bench_check
-  need_docs
+  need_site
   need_dist_check
   want command ffprobe ffmpeg - "plays the development server's video"
   for lua in lua5.1 lua5.2 lua5.3 lua5.4 luajit; do
@@ -287,7 +294,7 @@ look() {
 }
 
 case $goal in
-  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | bench | bench-check | dist-check | ci) look ;;
+  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check | dist-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then

@@ -8,10 +8,11 @@
 --     server:run()
 --
 -- docs/development-server.md describes the fields of a create, the endpoints under /dev and the modes.
---
+-- @module sora.server
+
 -- Owns the life of a server: its options, the socket, each request from reading it to recording it, and the
 -- webhooks on their way. Needs lua-http, which the client does not.
--- @module sora.server
+
 local loaded, http_server = pcall(require, "http.server")
 if not loaded then
   error("sora.server needs lua-http: `luarocks install http`, or Debian's package lua-http. (Debian installs "

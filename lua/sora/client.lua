@@ -2,10 +2,10 @@
 --
 -- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
 -- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
---
+-- @module sora.client
+
 -- Owns the class: how a client is made and closed, and its methods. Invariant: a client is a table that holds
 -- the core's userdata at [1], all its private fields from the beginning, and nothing secret.
--- @module sora.client
 
 local batch = require "sora.batch"
 local core = require "sora.core"
@@ -589,12 +589,12 @@ local function check_base_url(url, paths)
 end
 
 --- Makes a client.
--- @tparam table given see the README's table; `base_url` and `api_key` default to SORA_BASE_URL and
--- SORA_API_KEY, or to OPENAI_BASE_URL and OPENAI_API_KEY
+-- @tparam table given the options
 -- @tparam string who the function that the user called
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error
+-- @local
 function client.new(given, who)
   local all, own = options.complete(given, who)
   local paths, record = endpoints.paths(own.paths, who), journal.open(own.journal, who)

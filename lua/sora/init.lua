@@ -2,10 +2,10 @@
 --
 --    local sora = require "sora"
 --    local video, err = sora.get_video("video_123")
---
+-- @module sora
+
 -- Owns the module and its default client, which the first call makes. Invariant: every method of a client is
 -- also a function here, for the default client.
--- @module sora
 
 local client = require "sora.client"
 local core = require "sora.core"
@@ -90,7 +90,8 @@ function sora.close()
 end
 
 --- Makes a client of your own. See `sora.client`.
--- @tparam table options
+-- @tparam table options as in docs/options.md; `base_url` and `api_key` default to SORA_BASE_URL and
+-- SORA_API_KEY, or to OPENAI_BASE_URL and OPENAI_API_KEY
 -- @treturn[1] table client
 -- @treturn[2] nil
 -- @treturn[2] table `config` error

@@ -1,7 +1,8 @@
 --- Calls and what drives them: blocking, through the pause hook, or started.
+-- @module sora.client
+
 -- Owns the three ways to make a call, `update`, and the pause hook. Invariant: a call is described once, and
 -- all three ways send the same request through the same transfer.
--- @module sora.client
 
 local core = require "sora.core"
 local endpoints = require "sora.endpoints"

@@ -71,7 +71,7 @@ describe("in LÖVE", function()
     for _, count in ipairs { 0, 1, 100 } do
       local line = game:readline() or game:errors()
       assert.matches("^" .. count .. " %d", line)
-      if os.getenv("SORA_REPORT") == "1" then
+      if os.getenv("REPORT") == "1" then
         io.write(("\nupdate(0) in a frame of LÖVE, %d waiting: p50 %s, p99 %s, longest %s us"):format(count,
           line:match("(%S+) (%S+) (%S+)$")))
       end

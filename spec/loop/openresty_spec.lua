@@ -1,5 +1,5 @@
 -- The OpenResty adapter in a real nginx: calls wait in their own light thread, everybody gets their own
--- answer, and nothing runs when nobody waits. SORA_REPORT=1 also measures it beside proxy_pass; no clock
+-- answer, and nothing runs when nobody waits. REPORT=1 also measures it beside proxy_pass; no clock
 -- decides a test.
 local cjson = require("cjson.safe").new()
 local cqueues = require "cqueues"
@@ -279,7 +279,7 @@ describe("sora.loop.openresty", function()
     assert.equal("v1", get("/get?id=v1"))
   end)
 
-  if os.getenv("SORA_REPORT") == "1" then
+  if os.getenv("REPORT") == "1" then
     it("is measured", function()
       local lines = {}
       require("spec.support.nginx_measure").run(upstream, function(line)

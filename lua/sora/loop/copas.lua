@@ -3,11 +3,11 @@
 --    local client = require "sora.loop.copas"(assert(sora.new { base_url = … }))
 --    copas.addthread(function() print(client:get_video("video_123")) end)
 --    copas.loop()
---
+-- @module sora.loop.copas
+
 -- Owns one pump per client: a thread that reads from the client's descriptor while others wait.
 -- Invariant: the pump ends with the last of them, or when the pauses of removed threads would have ended, so
 -- that Copas's loop can end by itself.
--- @module sora.loop.copas
 
 local copas = require "copas"
 local core = require "sora.core"

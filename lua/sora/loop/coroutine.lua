@@ -4,10 +4,10 @@
 --    local client = require "sora.loop.coroutine"(assert(sora.new { base_url = … }))
 --    local task = coroutine.create(function() print(client:get_video("video_123")) end)
 --    while coroutine.status(task) ~= "dead" do draw_a_frame(); assert(coroutine.resume(task)) end
---
+-- @module sora.loop.coroutine
+
 -- Owns nothing. Invariant: each pause is one yield, of the seconds after which to resume the coroutine at the
 -- latest.
--- @module sora.loop.coroutine
 
 local core = require "sora.core"
 local host = require "sora.loop.host"

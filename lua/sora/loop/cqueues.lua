@@ -3,11 +3,11 @@
 --    local client = require "sora.loop.cqueues"(assert(sora.new { base_url = … }))
 --    controller:wrap(function() print(client:get_video("video_123")) end)
 --    assert(controller:loop())
---
+-- @module sora.loop.cqueues
+
 -- Owns one pump per client and controller: a coroutine that polls the client while others wait.
 -- Invariant: the pump ends with the last of them, or when the pauses of dropped coroutines would have ended,
 -- so that the controller's loop can end by itself.
--- @module sora.loop.cqueues
 
 local condition = require "cqueues.condition"
 local core = require "sora.core"

@@ -1,10 +1,10 @@
 --- sora in OpenResty, or nginx with lua-nginx-module: calls wait in their light threads, the worker goes on.
 --
 --    local client = require "sora.loop.openresty"(assert(sora.new { base_url = … }))
---
+-- @module sora.loop.openresty
+
 -- Owns the pump of each client, which is an nginx timer. Invariant: a worker has one pump per client, and
 -- only while something runs; where nginx has no timer for it, those who wait update the client themselves.
--- @module sora.loop.openresty
 
 -- luacheck: std +ngx_lua
 

@@ -3,10 +3,10 @@
 --    local client = require "sora.loop.uv"(assert(sora.new { base_url = … }))
 --    coroutine.wrap(function() print(client:get_video("video_123")) end)()
 --    uv.run()
---
+-- @module sora.loop.uv
+
 -- Owns one poll handle per client, open only while a coroutine waits, so that the loop can end by itself.
 -- Invariant: only the timer of its pause resumes a coroutine, so coroutines never nest.
--- @module sora.loop.uv
 
 local core = require "sora.core"
 local host = require "sora.loop.host"

@@ -1,9 +1,10 @@
 --- Many waits at once: due times, not threads, decide which job is polled next.
+-- @module sora.client
+
 -- Owns the heap of waiting jobs and the polls under way. Invariant: until it ends, a job is in the heap,
 -- being polled, or in on_progress, whatever raises, memory too, and it ends by its own timeout wherever it
 -- is; a waiting job is one table of at most eight fields (a ninth would cost 192 bytes). A group is either
 -- watched, by a client's `update`, or run by one waiter.
--- @module sora.wait.group
 
 local core = require "sora.core"
 local heap = require "sora.wait.heap"
