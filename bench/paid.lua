@@ -1,8 +1,9 @@
 -- What one create costs with several clients, where its answer is lost: `make bench-paid`.
 --
--- Owns the faults and the count. A server that counts POSTs reads each one whole, as a gateway does that makes the
--- job, and then fails in one of three ways; the client is left with its own defaults, but for a timeout of one
--- second where the server never answers. Invariant: each number is of one call by a fresh process.
+-- Owns the faults and the count. A server that counts POSTs reads each one whole, as a gateway does that
+-- makes the job, and then fails in one of three ways; the client is left with its own defaults, but for a
+-- timeout of one second where the server never answers. Invariant: each number is of one call by a fresh
+-- process.
 local httpd = require "spec.support.httpd"
 local process = require "spec.support.process"
 
@@ -20,7 +21,8 @@ local SORA = [[
 
 local OPENAI_NODE = [[
   const { OpenAI } = require("openai");
-  const client = new OpenAI({ baseURL: process.argv[1], apiKey: "k", timeout: Number(process.argv[2]) * 1000 });
+  const [, baseURL, seconds] = process.argv;
+  const client = new OpenAI({ baseURL, apiKey: "k", timeout: seconds * 1000 });
   client.videos.create({ prompt: "p", model: "sora-2" }).catch(() => process.exit(0));
 ]]
 
@@ -37,12 +39,13 @@ local function sora(url, seconds)
 end
 
 local function openai_node(url, seconds)
-  process.output("cd build/bench && " .. process.command { "node", "-e", OPENAI_NODE, url, seconds } .. " 2>&1")
+  process.output("cd build/bench && " .. process.command { "node", "-e", OPENAI_NODE, url, seconds }
+    .. " 2>&1")
 end
 
 local function curl_retry(url, seconds)
-  process.output(process.command { "curl", "-s", "--retry", "2", "--retry-all-errors", "-m", seconds, "--json",
-    '{"prompt":"p"}', url .. "/videos" } .. " 2>&1")
+  process.output(process.command { "curl", "-s", "--retry", "2", "--retry-all-errors", "-m", seconds,
+    "--json", '{"prompt":"p"}', url .. "/videos" } .. " 2>&1")
 end
 
 local function version(command)
@@ -67,6 +70,7 @@ local function count(client, fault)
   for _, request in ipairs(server:requests()) do
     if request.method == "POST" then posts = posts + 1 end
   end
+  assert(posts > 0, client[1] .. " sent no request")
   return posts
 end
 
