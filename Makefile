@@ -90,7 +90,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-check docs site install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check docs site install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -289,6 +289,11 @@ bench: ## compare sora with C + libcurl and other clients, for bench/RESULTS.md
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/run.lua $(BENCH_WORDS)
+
+bench-paid: ## count the jobs that one create makes with several clients, where its answer is lost
+	@$(DEPS) bench
+	@$(MAKE) --no-print-directory --silent all
+	@$(RUN) $(LUA) bench/paid.lua
 
 bench-check: ## count the instructions of a call and of a poll; fails above the limits
 	@$(DEPS) bench-check
