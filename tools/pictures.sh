@@ -1,12 +1,12 @@
 #!/bin/sh
 # tools/pictures.sh [terminal | charts | page | love | neovim]…: makes the pictures of README and docs, all of them by
-# default, in docs/pictures/. Run it through make (`make pictures`), which sets LUA, LUA_PATH and LUA_CPATH.
+# default, in docs/images/. Run it through make (`make pictures`), which sets LUA, LUA_PATH and LUA_CPATH.
 #
 # Each picture is of the real program against the development server; none is made by hand.
 set -eu
 
 LUA=${LUA:-lua5.4}
-out=docs/pictures
+out=docs/images
 work=$(mktemp -d)
 server=
 clean_up() {
