@@ -4,7 +4,8 @@ local text = require "sora.cli.text"
 
 describe("the command's words", function()
   it("for sizes have one unit and at most two digits behind the point's place", function()
-    assert.same({ "0 B", "999 B", "1.0 kB", "3.2 MB", "32 MB", "1.0 GB", "5000 TB" }, { text.size(0), text.size(999),
+    assert.same({ "0 B", "999 B", "1.0 kB", "3.2 MB", "32 MB", "1.0 GB", "5000 TB" },
+      { text.size(0), text.size(999),
       text.size(1000), text.size(3.2e6), text.size(32e6), text.size(999.9e6), text.size(5e15) })
   end)
 
@@ -15,7 +16,8 @@ describe("the command's words", function()
 
   it("make names of files of prompts in any language", function()
     for prompt, name in pairs {
-      ["A fox, in the snow!"] = "a-fox-in-the-snow.mp4", ["../../etc/passwd"] = "etc-passwd.mp4", ["..."] = "video.mp4",
+      ["A fox, in the snow!"] = "a-fox-in-the-snow.mp4", ["../../etc/passwd"] = "etc-passwd.mp4",
+        ["..."] = "video.mp4",
       [""] = "video.mp4", ["Ein Fuchs über Köln"] = "ein-fuchs-über-köln.mp4", ["狐"] = "狐.mp4",
       ["new\nline\0zero"] = "new-line-zero.mp4", ["a" .. ("b"):rep(100)] = "a" .. ("b"):rep(39) .. ".mp4",
     } do
@@ -44,9 +46,11 @@ describe("the exit status", function()
 
   it("of an error depends on what it means for the job", function()
     for status, errors in pairs {
-      [1] = { { kind = "api", status = 422 }, { kind = "failed" }, { kind = "expired" }, { kind = "decode" } },
+      [1] = { { kind = "api", status = 422 }, { kind = "failed" }, { kind = "expired" },
+        { kind = "decode" } },
       [2] = { { kind = "config" }, { kind = "file" } },
-      [3] = { { kind = "deadline" }, { kind = "timeout", ticket = {} }, { kind = "api", code = "not_ready" } },
+      [3] = { { kind = "deadline" }, { kind = "timeout", ticket = {} },
+        { kind = "api", code = "not_ready" } },
       [4] = { { kind = "api", status = 401 }, { kind = "api", status = 403, reason = "auth" } },
       [5] = { { kind = "timeout", ambiguous = true }, { kind = "api", status = 502, ambiguous = true } },
       [6] = { { kind = "dns" }, { kind = "tls" }, { kind = "connect" } },

@@ -32,9 +32,9 @@ local function names_in_table(page, heading)
 end
 
 describe("the README", function()
-  it("has at most 200 lines", function()
+  it("has at most 130 lines", function()
     local _, lines = readme:gsub("\n", "\n")
-    assert.is_true(lines > 0 and lines <= 200, lines .. " lines")
+    assert.is_true(lines > 0 and lines <= 130, lines .. " lines")
   end)
 
   it("names targets of the Makefile and files that exist, as the guides do", function()
