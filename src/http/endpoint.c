@@ -223,7 +223,8 @@ static int keep_options(struct endpoint *endpoint, const struct endpoint_options
   endpoint->limits = options->limits;
   if (keep_proxy(endpoint, options->proxy) != 0 || keep(&endpoint->key, options->api_key) != 0 ||
       keep(&endpoint->ca_file, options->ca_file) != 0 || keep(&endpoint->ca_path, options->ca_path) != 0 ||
-      keep(&endpoint->user_agent, options->user_agent) != 0)
+      keep(&endpoint->user_agent, options->user_agent) != 0 || keep(&endpoint->cert_file, options->cert_file) != 0 ||
+      keep(&endpoint->key_file, options->key_file) != 0 || keep(&endpoint->unix_socket, options->unix_socket) != 0)
     return -1;
   return buffer_add(&endpoint->lines, options->headers.data, options->headers.len);
 }
@@ -236,6 +237,8 @@ struct endpoint *endpoint_new(const struct endpoint_options *options, const char
   if (endpoint == NULL) return NULL;
   endpoint->holders = 1;
   *why = parse_base(endpoint, options->base_url);
+  if (*why == NULL && options->cert_file != NULL && !endpoint->secure)
+    *why = "begins with http://, where no certificate is sent: write https://, or leave cert_file out";
   *config = *why != NULL && *why != out_of_memory;
   if (*why == NULL && keep_options(endpoint, options) == 0 && collect_secrets(endpoint) == 0 &&
       (endpoint->headers = endpoint_make_headers(endpoint, NULL, NULL)) != NULL &&
@@ -265,5 +268,8 @@ void endpoint_drop(struct endpoint *endpoint) {
   free(endpoint->ca_file);
   free(endpoint->ca_path);
   free(endpoint->user_agent);
+  free(endpoint->cert_file);
+  free(endpoint->key_file);
+  free(endpoint->unix_socket);
   free(endpoint);
 }

@@ -137,6 +137,18 @@ static const struct alias aliases[] = {
     {"verify_ssl", "verify", NULL},
     {"insecure", "verify", "verify = false"},
     {"cacert", "ca_file", NULL},
+    {"cert", "cert_file", NULL},
+    {"sslcert", "cert_file", NULL},
+    {"ssl_cert", "cert_file", NULL},
+    {"client_cert", "cert_file", NULL},
+    {"clientCert", "cert_file", NULL},
+    {"sslkey", "key_file", NULL},
+    {"ssl_key", "key_file", NULL},
+    {"client_key", "key_file", NULL},
+    {"private_key", "key_file", NULL},
+    {"socket_path", "unix_socket", NULL},
+    {"socketPath", "unix_socket", NULL},
+    {"uds", "unix_socket", NULL},
     {"debug", "on_event", "on_event = function(event) … end, or set SORA_DEBUG=1"},
     {"logger", "on_event", NULL},
     {"concurrency", "jobs", NULL},
@@ -387,6 +399,9 @@ static const struct option client_options[] = {
     CLIENT(proxy, read_string),
     CLIENT(ca_file, read_string),
     CLIENT(ca_path, read_string),
+    CLIENT(cert_file, read_string),
+    CLIENT(key_file, read_string),
+    CLIENT(unix_socket, read_string),
     CLIENT(verify, read_flag),
     CLIENT(user_agent, read_string),
     {"on_event", read_function, 0},
@@ -487,6 +502,7 @@ static int keep_function(lua_State *L, int index, const char *name, int table, i
 
 void options_read_client(lua_State *L, int index, const char *who, struct client *client, int table) {
   struct endpoint_options *o = &client->options;
+  struct where key = {L, 0, 1, who, "key_file"};
   o->limits.timeout = 60;
   o->limits.connect_timeout = 10;
   o->limits.max_retries = 2;
@@ -495,6 +511,7 @@ void options_read_client(lua_State *L, int index, const char *who, struct client
   o->verify = 1;
   o->user_agent = "sora/" SORA_VERSION;
   read_options(L, index, 1, who, client_options, o, 0);
+  if (o->key_file != NULL && o->cert_file == NULL) bad(&key, "needs its certificate: write cert_file = '…', too");
   client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
 }
