@@ -189,7 +189,7 @@ describe("a client certificate", function()
       local video, err = client:get_video "v"
       assert.is_nil(video)
       assert.equal("tls", err.kind)
-      assert.matches("cert_file is for the server of base_url alone", err.message, 1, true)
+      assert.matches("another server demands a client certificate; cert_file goes to the server of base_url alone", err.message, 1, true)
       assert.same({}, demanding:requests())
     end)
 

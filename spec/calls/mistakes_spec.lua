@@ -69,6 +69,11 @@ local MISTAKES = {
   ["s.new { organization = 'x' }"] = "write headers = { ['OpenAI-Organization'] = … }",
   ["s.new { timeout_ms = 1 }"] = "unknown option 'timeout_ms'; write 'timeout', in seconds",
   ["s.new { default_headers = {} }"] = "unknown option 'default_headers'; write 'headers'",
+  ["s.new { base_url = 'https://h', client_cert = 'c.pem' }"] =
+    "unknown option 'client_cert'; write 'cert_file'",
+  ["s.new { base_url = 'http://h', socketPath = '/x' }"] = "unknown option 'socketPath'; write 'unix_socket'",
+  ["s.new { base_url = 'https://h', key_file = 'k.pem' }"] =
+    "option 'key_file' needs its certificate: write cert_file = '…', too",
   ["s.new { model = 'sora-2' }"] = "it belongs to the params: create_video{ model = … }",
   ["c:wait('v', { poll_interval = 1 })"] = "unknown option 'poll_interval'; write 'interval'",
   ["c:wait('v', { poll_interval_ms = 1 })"] =

@@ -19,6 +19,9 @@ local GOOD = {
   proxy = { "http://127.0.0.1:3128", "127.0.0.1:3128", "http://u:p@127.0.0.1" },
   ca_file = { "/etc/ssl/ca.pem" },
   ca_path = { "/etc/ssl/certs" },
+  cert_file = {}, -- see client_certificate_spec.lua
+  key_file = {},
+  unix_socket = { "/run/api.sock", "api.sock" },
   verify = { true, false },
   user_agent = { "game/1.0 (x)" },
   on_event = { function() end },
@@ -56,6 +59,9 @@ local BAD = {
   proxy = { [""] = "is empty", [{}] = "expected a string, got table", ["http://p\n"] = "control character" },
   ca_file = { [""] = "is empty", [true] = "expected a string, got boolean", ["a\0b"] = "control character" },
   ca_path = { [""] = "is empty", [false] = "expected a string" },
+  cert_file = { [""] = "is empty", [true] = "expected a string, got boolean", ["a\n"] = "control character" },
+  key_file = { [""] = "is empty", [1] = "expected a string, got number", ["k.pem"] = "needs its certificate" },
+  unix_socket = { [""] = "is empty", [{}] = "expected a string, got table", ["a\0b"] = "control character" },
   verify = { [0] = "expected a boolean, got number", ["false"] = "expected a boolean, got string" },
   user_agent = { [""] = "is empty", ["a\r\nb"] = "control character" },
   on_event = { x = "expected a function, got string", [true] = "expected a function, got boolean" },
@@ -102,7 +108,7 @@ describe("a client option", function()
   it("that is unknown is refused, with the nearest name", function()
     local NEAREST = { basse_url = "base_url", apikey = "api_key", ["api-key"] = "api_key",
       time_out = "timeout",
-      Headers = "headers", max_retry = "max_retries", cafile = "ca_file", onevent = "on_event",
+      Headers = "headers", max_retry = "max_retries", cafile = "ca_file", certfile = "cert_file", keyfile = "key_file", unixsocket = "unix_socket", onevent = "on_event",
         useragent = "user_agent",
       verfy = "verify" }
     for name, nearest in pairs(NEAREST) do
@@ -151,7 +157,8 @@ describe("a client option", function()
   end)
 
   it("that must be a string can't be a number", function()
-    for _, name in ipairs{ "base_url", "auth", "proxy", "ca_file", "ca_path", "user_agent" } do
+    for _, name in ipairs{ "base_url", "auth", "proxy", "ca_file", "ca_path", "cert_file", "key_file", "unix_socket",
+      "user_agent" } do
       local ok, problem = pcall(sora.new, with(name, 1))
       assert.is_false(ok, name)
       assert.matches("option '" .. name .. "': expected a string, got number", problem, 1, true)

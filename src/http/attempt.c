@@ -309,8 +309,8 @@ static void explain_private(struct request *r) {
   long code = 0;
   text[0] = '\0';
   if (r->outcome.code == CURLE_SSL_CLIENTCERT && r->cross_origin) {
-    snprintf(text, sizeof text, "%s demands a client certificate: cert_file is for the server of base_url alone (%s)",
-             "a server of another origin", why);
+    snprintf(text, sizeof text,
+             "another server demands a client certificate; cert_file goes to the server of base_url alone (%s)", why);
   } else if (r->outcome.code == CURLE_SSL_CLIENTCERT && cert == NULL) {
     snprintf(text, sizeof text, "the server demands a client certificate: write cert_file = '…' (%s)", why);
   } else if (r->outcome.code == CURLE_SSL_CLIENTCERT) {
@@ -321,7 +321,7 @@ static void explain_private(struct request *r) {
   } else if (r->outcome.code == CURLE_COULDNT_CONNECT && endpoint->unix_socket != NULL && !r->cross_origin) {
     curl_easy_getinfo(r->easy->handle, CURLINFO_OS_ERRNO, &code);
     snprintf(text, sizeof text, "cannot connect to unix_socket '%.400s': %s", endpoint->unix_socket,
-             code != 0 ? strerror((int)code) : why);
+             code != 0 ? strerror((int)code) : "its server accepts no connection");
   }
   if (text[0] != '\0') request_fail(r, failure_of(r->outcome.code)->kind, text);
 }
