@@ -351,7 +351,7 @@ function core.handle_methods:wait(seconds)
   local client = core.owner(self)
   if client then return pump.wait_for(client, self, seconds) end
   if self:done() then return self:result() end
-  return nil, core.error { kind = "closed", message = "the client was closed" } -- it is being collected
+  return nil, core.error { kind = "closed", message = "the client was closed before the call was done" } -- it is being collected
 end
 
 -- Waits for a task, unless it is the one that asks.

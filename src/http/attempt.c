@@ -13,8 +13,8 @@
 
 #define MAX_REDIRECTS 5
 #define NO_MEMORY "out of memory"
-#define LONG_HEADERS "the answer's headers are longer than libcurl reads (100 KiB a line), or memory ran out"
-#define BAD_ADDRESS "the address is not an http(s) URL, or goes from https to http"
+#define LONG_HEADERS "expected header lines of at most 100 KiB, got a longer one, or memory ran out"
+#define BAD_ADDRESS "expected an http(s) URL, got another address, or one that leads from https to http"
 
 static int is_post(const struct request *r) {
   return strcmp(r->verb, "POST") == 0;
@@ -381,7 +381,7 @@ static CURLcode true_code(struct request *r, CURLcode code) {
   /* What breaks after the whole answer has come, while the request was still being sent, changes nothing. */
   if (r->outcome.kind == KIND_NONE && (r->outcome.cut || (code != CURLE_OK && receive_is_whole(r)))) return CURLE_OK;
   if (r->motion.stalled) {
-    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s", r->timeout);
+    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s, the timeout of this call", r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
   /* Its address was read before, so libcurl had no memory to read it again. */

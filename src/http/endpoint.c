@@ -155,7 +155,7 @@ static const char *check_fragment(struct endpoint *endpoint) {
   if (url_part(endpoint->base, CURLUPART_FRAGMENT, 0, &fragment) != 0) return out_of_memory;
   if (fragment == NULL) return NULL;
   curl_free(fragment);
-  return "has a fragment (#…), which is never sent";
+  return "has a fragment (#…), which is never sent: remove it";
 }
 
 /* Returns NULL, or what is wrong with the base URL. */
@@ -167,8 +167,8 @@ static const char *parse_base(struct endpoint *endpoint, const char *text) {
   switch (curl_url_set(endpoint->base, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
     case CURLUE_OK: break;
     case CURLUE_OUT_OF_MEMORY: return out_of_memory;
-    case CURLUE_USER_NOT_ALLOWED: return "holds a user name or password: send those as a header instead";
-    default: return "is not a URL";
+    case CURLUE_USER_NOT_ALLOWED: return "holds a user name or password: send those as headers = { Authorization = … }";
+    default: return "is not a valid URL: write one such as https://gateway.example/v1";
   }
   why = check_fragment(endpoint);
   if (why != NULL) return why;

@@ -45,7 +45,7 @@ int client_push_table(lua_State *L, int index) {
 
 int client_is_usable(lua_State *L, const struct client *client) {
   if (client->endpoint == NULL) {
-    error_return(L, KIND_CLOSED, "the client is closed");
+    error_return(L, KIND_CLOSED, "the client is closed: make another with sora.new");
     return 0;
   }
   if (client->generation != sys_generation()) {

@@ -221,12 +221,24 @@ static int bad(const struct where *at, const char *what) {
   return complain(at, lua_pushfstring(at->L, "option '%s' %s", at->name, what));
 }
 
+/* For a value of the right type: `got` describes it without showing it. */
+static int unexpected(const struct where *at, const char *expected, const char *got) {
+  return complain(at, lua_pushfstring(at->L, "option '%s': expected %s, got %s", at->name, expected, got));
+}
+
 /* --- readers, one for each type ------------------------------------------------ */
 
+/* The text of a number, which no option keeps secret where it expects one. */
+static const char *shown_number(const struct where *at) {
+  lua_pushvalue(at->L, at->value);
+  return lua_tostring(at->L, -1);
+}
+
 static void read_seconds(const struct where *at, void *target) {
+  static const char expected[] = "a positive number of seconds";
   lua_Number n = lua_tonumber(at->L, at->value);
-  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, "a positive number of seconds");
-  if (!(n > 0)) bad(at, "must be a positive number of seconds");
+  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
+  if (!(n > 0)) unexpected(at, expected, shown_number(at));
   *(double *)target = n < MAX_SECONDS ? n : MAX_SECONDS;
 }
 
@@ -234,7 +246,7 @@ static lua_Number whole(const struct where *at, lua_Number least, const char *ex
   lua_Number n = lua_tonumber(at->L, at->value);
   if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
   if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n)
-    bad(at, lua_pushfstring(at->L, "must be %s", expected));
+    unexpected(at, expected, shown_number(at));
   return n;
 }
 
@@ -267,8 +279,10 @@ static void read_string(const struct where *at, void *target) {
   const char *text;
   if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
   text = lua_tolstring(at->L, at->value, &len);
-  if (len == 0) bad(at, "is empty");
-  if (has_control(text, len)) bad(at, "holds a control character (perhaps a newline at its end)");
+  if (len == 0) unexpected(at, "a string", "an empty one");
+  if (has_control(text, len))
+    unexpected(at, "a string without control characters",
+               text[len - 1] == '\n' ? "one with a newline at its end" : "one with such a character");
   *(const char **)target = text;
 }
 
@@ -283,7 +297,7 @@ static void read_auth(const struct where *at, void *target) {
       *(enum auth *)target = (enum auth)i;
       return;
     }
-  bad(at, "must be one of 'bearer', 'api-key', 'x-api-key', 'raw', 'none'");
+  unexpected(at, "'bearer', 'api-key', 'x-api-key', 'raw' or 'none'", "another string");
 }
 
 /* The key itself, or a function: the caller looks for that (the target stays NULL). */
@@ -327,6 +341,18 @@ static const char *take_text(lua_State *L, size_t *len) {
   return lua_tolstring(L, -1, len);
 }
 
+/* Checks the name below the value on top; `is_right` says whether the value has one of the types that `expected`
+ * describes. */
+static void check_pair(const struct where *at, const char *expected, int is_right) {
+  lua_State *L = at->L;
+  int name = lua_gettop(L) - 1, value = name + 1;
+  if (lua_type(L, name) != LUA_TSTRING)
+    unexpected(at, "names that are strings", lua_pushfstring(L, "a %s as a name", luaL_typename(L, name)));
+  if (!is_right)
+    unexpected(at, lua_pushfstring(L, "values that are %s", expected),
+               lua_pushfstring(L, "a %s as the value of '%s'", luaL_typename(L, value), lua_tostring(L, name)));
+}
+
 /* { name = value }, as lines. */
 static void read_headers(const struct where *at, void *target) {
   lua_State *L = at->L;
@@ -336,12 +362,14 @@ static void read_headers(const struct where *at, void *target) {
   while (lua_next(L, at->value)) {
     size_t name_len, value_len;
     const char *name, *value;
-    if (lua_type(L, -2) != LUA_TSTRING || !(lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER))
-      bad(at, "must map names to strings, as in { ['X-Name'] = 'value' }");
+    check_pair(at, "strings, as in { ['X-Name'] = 'value' }",
+               lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER);
     name = lua_tolstring(L, -2, &name_len);
     value = take_text(L, &value_len);
-    if (!is_token(name, name_len)) bad(at, "has a name that is not valid in a header (RFC 9110, 5.1)");
-    if (has_control(value, value_len)) bad(at, lua_pushfstring(L, "has a control character in '%s'", name));
+    if (!is_token(name, name_len))
+      unexpected(at, "names of letters, digits and '-', as in 'X-Name'", "one that no header may have (RFC 9110, 5.1)");
+    if (has_control(value, value_len))
+      unexpected(at, "values without control characters", lua_pushfstring(L, "one in the value of '%s'", name));
     add(at, lines, name, name_len);
     add(at, lines, ": ", 2);
     add(at, lines, value, value_len);
@@ -364,8 +392,8 @@ static void read_query(const struct where *at, void *target) {
     int type = lua_type(L, -1);
     size_t name_len, value_len;
     const char *name, *value;
-    if (lua_type(L, -2) != LUA_TSTRING || !(type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN))
-      bad(at, "must map names to strings, numbers or booleans");
+    check_pair(at, "strings, numbers or booleans, as in { page = 2 }",
+               type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN);
     if (query->len != 0) add(at, query, "&", 1);
     name = lua_tolstring(L, -2, &name_len);
     add_encoded(at, query, name, name_len);
@@ -453,7 +481,7 @@ static void take_copy(struct where *at, int index, const struct option *options)
   lua_pushnil(L);
   while (lua_next(L, index)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      complain(at, lua_pushfstring(L, "option names are strings, got a %s", luaL_typename(L, -2)));
+      complain(at, lua_pushfstring(L, "options: expected names that are strings, as in { timeout = 60 }, got a %s", luaL_typename(L, -2)));
     at->name = lua_tostring(L, -2);
     if (find(options, at->name) == NULL) fail_unknown(at, options);
     lua_pushvalue(L, -2);
