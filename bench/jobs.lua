@@ -110,7 +110,8 @@ end
 local function row(server, jobs, rounds, counted)
   io.stderr:write("Watched jobs: ", jobs, "\n")
   local figures = measure(server, jobs, rounds)
-  local cells = { tables.number(jobs), tables.number(figures.cpu_us), tables.number(figures.changing_us), "–" }
+  local cells = { tables.number(jobs), tables.number(figures.cpu_us),
+    tables.number(figures.changing_us), "–" }
   if counted then
     local instructions, why = count(server, jobs)
     if not instructions then error("callgrind: " .. why, 0) end

@@ -232,7 +232,9 @@ end
 local function sorted_names(params, who)
   local names = {}
   for name in pairs(params) do
-    if type(name) ~= "string" then complain(who, "params: expected names that are strings, got a " .. type(name)) end
+    if type(name) ~= "string" then
+      complain(who, "params: expected names that are strings, got a " .. type(name))
+    end
     names[#names + 1] = name
   end
   table.sort(names)

@@ -106,7 +106,8 @@ function options.check(who, given, rules)
   given = plain(given, rules)
   for name, value in pairs(given) do
     if type(name) ~= "string" then
-      core.complain(who, "options: expected names that are strings, as in { timeout = 60 }, got a " .. type(name))
+      core.complain(who, "options: expected names that are strings, as in { timeout = 60 }, got a "
+        .. type(name))
     end
     local rule = rules[name]
     if not rule then

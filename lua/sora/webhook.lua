@@ -81,19 +81,21 @@ function webhook.verify(headers, body, secret, tolerance, now)
   local key = check(headers, body, secret, tolerance)
   local id, stamp = lookup(headers, "webhook-id"), lookup(headers, "webhook-timestamp")
   local signatures = lookup(headers, "webhook-signature")
-  local lacking = type(id) ~= "string" and "webhook-id" or type(signatures) ~= "string" and "webhook-signature"
+  local lacking = type(id) ~= "string" and "webhook-id"
+    or type(signatures) ~= "string" and "webhook-signature"
     or not tostring(stamp):find("^%d+$") and "webhook-timestamp (whole seconds)"
   if lacking then
     return refuse("webhook_unsigned", "expected the headers of a signed webhook, got none named " .. lacking)
   end
   local signed = ("%s.%s."):format(id, stamp) .. body
   if not holds(signatures, core.hmac_sha256(key, signed)) then
-    return refuse("webhook_forged", "no signature of the webhook matches: is the secret this endpoint's, and the body unchanged?")
+    return refuse("webhook_forged", "no signature of the webhook matches: is the secret this endpoint's, and "
+      .. "the body unchanged?")
   end
   local age, most = (now or os.time()) - tonumber(stamp), tolerance or TOLERANCE
   if math.abs(age) > most then
-    return refuse("webhook_stale", ("expected a webhook of the last %g s, got one from %.0f s %s"):format(most,
-      math.abs(age), age > 0 and "ago" or "in the future"))
+    return refuse("webhook_stale", ("expected a webhook of the last %g s, got one from %.0f s %s"):format(
+      most, math.abs(age), age > 0 and "ago" or "in the future"))
   end
   local event, problem = json.decode(body)
   if not event then return refuse("webhook_unreadable", problem) end

@@ -13,7 +13,8 @@ local VIDEO, redirect = answers.VIDEO, answers.redirect
 describe("a client certificate", function()
   local dir = given.folder()
   local certificates, ours
-  local strict, other, demanding -- the server of base_url; one that asks for a certificate; one that demands it
+  -- The server of base_url, which demands a certificate; others that ask for one, and that demand it.
+  local strict, other, demanding
   local client
 
   setup(function()
@@ -127,8 +128,8 @@ describe("a client certificate", function()
     assert.same({ "tls", false, 1, "CURLE_SSL_CERTPROBLEM" }, { err.kind, err.retryable, err.attempts,
       err.curl })
     assert_hidden(err)
-    assert.matches(("expected a certificate in cert_file '%s' and its own private key in '%s'"):format(ours.cert,
-      wrong), err.message, 1, true)
+    assert.matches(("expected a certificate in cert_file '%s' and its own private key in '%s'"):format(
+      ours.cert, wrong), err.message, 1, true)
     assert.same({}, strict:requests())
   end)
 
@@ -189,7 +190,8 @@ describe("a client certificate", function()
       local video, err = client:get_video "v"
       assert.is_nil(video)
       assert.equal("tls", err.kind)
-      assert.matches("another server demands a client certificate; cert_file goes to the server of base_url alone", err.message, 1, true)
+      assert.matches("another server demands a client certificate; cert_file goes to the server of base_url "
+        .. "alone", err.message, 1, true)
       assert.same({}, demanding:requests())
     end)
 
@@ -220,7 +222,8 @@ describe("a client certificate", function()
     end
 
     it("a file is missing", function()
-      refused({ cert_file = "/nonexistent/c.pem" }, "cannot read cert_file '/nonexistent/c.pem': No such file")
+      refused({ cert_file = "/nonexistent/c.pem" },
+        "cannot read cert_file '/nonexistent/c.pem': No such file")
       refused({ cert_file = ours.cert, key_file = "/nonexistent/k.pem" },
         "cannot read key_file '/nonexistent/k.pem': No such file")
     end)
@@ -239,7 +242,8 @@ describe("a client certificate", function()
     end)
 
     it("no file holds the key", function()
-      refused({ cert_file = ours.cert }, "cert_file '" .. ours.cert .. "' holds no private key", "key_file = '…'")
+      refused({ cert_file = ours.cert }, "cert_file '" .. ours.cert .. "' holds no private key",
+        "key_file = '…'")
     end)
 
     it("the key has a passphrase", function()
@@ -256,7 +260,7 @@ describe("a client certificate", function()
   it("is missing beside key_file, which raises", function()
     local ok, problem = pcall(function() sora.new { base_url = strict.url, key_file = ours.key } end)
     assert.is_false(ok)
-    assert.matches("^spec/calls/client_certificate_spec.lua:%d+: bad argument #1 to 'new' %(option 'key_file' "
-      .. "needs its certificate: write cert_file = '…', too%)", problem)
+    assert.matches("^spec/calls/client_certificate_spec.lua:%d+: bad argument #1 to 'new' %(option "
+      .. "'key_file' needs its certificate: write cert_file = '…', too%)", problem)
   end)
 end)

@@ -106,7 +106,7 @@ local MISTAKES = {
   ["s.new { base_url = 'http://h', headers = { ['X-A:'] = 'b' } }"] =
     "expected names of letters, digits and '-', as in 'X-Name', got one that no header may have",
   ["c:get_video('v', { query = { page = {} } })"] =
-    "expected values that are strings, numbers or booleans, as in { page = 2 }, got a table as the value of 'page'",
+    "strings, numbers or booleans, as in { page = 2 }, got a table as the value of 'page'",
   ["s.verify_webhook({}, '{}', '')"] = "secret: expected a string, got an empty one",
   ["s.verify_webhook({}, '{}', 'k', -1)"] = "tolerance: expected a positive number of seconds, got -1",
   ["s.new 'http://h'"] = "options: expected a table, got string",

@@ -107,11 +107,12 @@ describe("through a Unix socket", function()
   end)
 
   it("a relative path counts from the working directory", function()
+    local here = process.output("pwd"):gsub("\n", "/")
     local code = ([[
       package.path, package.cpath = %q, %q
       local client = assert(require "sora".new { base_url = "http://localhost/v1", unix_socket = "api.sock" })
-      print(client:get_video("v").id)]]):format(package.path:gsub("%.%/", process.output("pwd"):gsub("\n", "") .. "/"),
-        (package.cpath:gsub("%.%/", process.output("pwd"):gsub("\n", "") .. "/")))
+      print(client:get_video("v").id)]]):format((package.path:gsub("%./", here)),
+      (package.cpath:gsub("%./", here)))
     dir:write("call.lua", code)
     local output = process.run(("cd %s && %s %s"):format(process.quote(place), os.getenv "LUA" or "lua5.4",
       process.quote(dir:at "call.lua")))

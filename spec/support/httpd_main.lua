@@ -168,7 +168,7 @@ end
 local function start_tls(conn)
   local context = tls.client_ca and peer.context(tls) or tls_context
   if conn.sock:starttls(context) then return true end
-  if tls.client_ca then released:wait() end -- closing at once may send RST, which destroys the alert that says why
+  if tls.client_ca then released:wait() end -- a close at once may send RST, which destroys the alert
 end
 
 local function converse(conn)

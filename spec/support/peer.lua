@@ -40,8 +40,9 @@ local function slurp(path)
 end
 
 --- Makes the TLS context of a server.
--- @tparam table options the paths `cert` and `key`; a `protocol` such as "TLSv1", any by default; `client_ca`,
--- the path of the CA that signs the certificates of clients, and `optional`: they need not send one
+-- @tparam table options the paths `cert` and `key`; a `protocol` such as "TLSv1", any by default;
+-- `client_ca`, the path of the CA that signs the certificates of clients, and `optional`: they need not send
+-- one
 function peer.context(options)
   local tls = require "openssl.ssl.context"
   local x509 = require "openssl.x509"

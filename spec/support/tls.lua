@@ -60,8 +60,8 @@ end
 --- Makes the certificates, or returns those made before.
 -- @treturn table `ca`, the path of a CA certificate, and a table `{ cert = path, key = path }` for each. The
 -- CA signed `server` (for localhost and 127.0.0.1), `expired`, `not_yet_valid` and `other_name` (for another
--- host), but not `self_signed` and `unknown_ca`. `client` is a table of paths: `cert` and its `key`, `both` in
--- one file, `unknown` (the same, of another CA), and `encrypted`, the key with a passphrase
+-- host), but not `self_signed` and `unknown_ca`. `client` is a table of paths: `cert` and its `key`, `both`
+-- in one file, `unknown` (the same, of another CA), and `encrypted`, the key with a passphrase
 function tls.certificates()
   if cached then return cached end
   local folder, pipe = make_folder()

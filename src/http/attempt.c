@@ -381,7 +381,8 @@ static CURLcode true_code(struct request *r, CURLcode code) {
   /* What breaks after the whole answer has come, while the request was still being sent, changes nothing. */
   if (r->outcome.kind == KIND_NONE && (r->outcome.cut || (code != CURLE_OK && receive_is_whole(r)))) return CURLE_OK;
   if (r->motion.stalled) {
-    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s, the timeout of this call", r->timeout);
+    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s, the timeout of this call",
+             r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
   /* Its address was read before, so libcurl had no memory to read it again. */

@@ -21,7 +21,8 @@
 #define NEVER 1000000L             /* s */
 #define KEPT_HEAD 1024             /* bytes of memory kept after a file's head */
 #define MAX_ENCODING 32            /* bytes of the name of an encoding */
-#define COMPRESSED "the server sent the file compressed, which was not asked for: is Accept-Encoding among your headers?"
+#define COMPRESSED                                                                                                     \
+  "the server sent the file compressed, which was not asked for: is Accept-Encoding among your headers?"
 #define CHANGED "the file changed in the middle of the download"
 
 static int is_success(int status) {
@@ -71,7 +72,8 @@ static int fail(struct request *r, enum failure_kind kind, const char *message) 
 static int fail_above(struct request *r, size_t len, size_t most) {
   char text[128];
   if (len <= most) return 0;
-  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu): raise that option, or ask for less", (unsigned long)most);
+  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu): raise that option, or ask for less",
+           (unsigned long)most);
   return fail(r, KIND_TOO_LARGE, text);
 }
 

@@ -84,7 +84,8 @@ void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, c
 }
 
 void loop_drop(struct loop *loop, struct request *r) {
-  if (r->state != REQUEST_DONE) loop_cancel(loop, r, KIND_CANCELLED, "the download was abandoned: its handle was collected");
+  if (r->state != REQUEST_DONE)
+    loop_cancel(loop, r, KIND_CANCELLED, "the download was abandoned: its handle was collected");
   move(r, NULL);
 }
 

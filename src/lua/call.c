@@ -120,7 +120,8 @@ static int ask_key(lua_State *L, struct call *call, int table) {
     if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f) key = NULL;
   if (key == NULL || len == 0) {
     error_return(L, KIND_CONFIG,
-                 lua_pushfstring(L, "expected the api_key function to return a string without control characters, got %s",
+                 lua_pushfstring(L,
+                                 "expected the api_key function to return a string without control characters, got %s",
                                  lua_type(L, -1) != LUA_TSTRING ? luaL_typename(L, -1)
                                  : len == 0                     ? "an empty one"
                                                                 : "one with such a character"));

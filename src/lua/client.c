@@ -130,9 +130,8 @@ static const char *push_pem_fault(lua_State *L, const char *option, const char *
     return lua_pushfstring(L, "cannot read %s '%s': %s", option, path,
                            errno == EINVAL ? "it is not a regular file" : strerror(errno));
   if ((wanted & PEM_CERTIFICATE) && !(found & PEM_CERTIFICATE))
-    return lua_pushfstring(L,
-                           "%s '%s' holds no certificate: expected a PEM file, with a line -----BEGIN CERTIFICATE-----",
-                           option, path);
+    return lua_pushfstring(
+        L, "%s '%s' holds no certificate: expected a PEM file, with a line -----BEGIN CERTIFICATE-----", option, path);
   if ((wanted & PEM_KEY) && !(found & PEM_KEY))
     return lua_pushfstring(L, "%s '%s' holds no private key: %s", option, path,
                            wanted & PEM_CERTIFICATE ? "name the key's own file with key_file = '…'"

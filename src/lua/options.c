@@ -245,8 +245,7 @@ static void read_seconds(const struct where *at, void *target) {
 static lua_Number whole(const struct where *at, lua_Number least, const char *expected) {
   lua_Number n = lua_tonumber(at->L, at->value);
   if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
-  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n)
-    unexpected(at, expected, shown_number(at));
+  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n) unexpected(at, expected, shown_number(at));
   return n;
 }
 
@@ -481,7 +480,8 @@ static void take_copy(struct where *at, int index, const struct option *options)
   lua_pushnil(L);
   while (lua_next(L, index)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      complain(at, lua_pushfstring(L, "options: expected names that are strings, as in { timeout = 60 }, got a %s", luaL_typename(L, -2)));
+      complain(at, lua_pushfstring(L, "options: expected names that are strings, as in { timeout = 60 }, got a %s",
+                                   luaL_typename(L, -2)));
     at->name = lua_tostring(L, -2);
     if (find(options, at->name) == NULL) fail_unknown(at, options);
     lua_pushvalue(L, -2);
