@@ -120,6 +120,17 @@ describe("a client certificate", function()
     end)
   end)
 
+  it("that a server refuses over TLS 1.2 is the same error", function()
+    local server = certificates.server
+    local old = httpd.start { tls = { cert = server.cert, key = server.key, client_ca = certificates.ca,
+      protocol = "TLSv1_2" } }
+    finally(function() old:stop() end)
+    local _, err = use({ cert_file = ours.unknown, key_file = ours.key }, old):get_video "v"
+    assert.same({ "tls", "CURLE_SSL_CLIENTCERT" }, { err.kind, err.curl })
+    old:route("*", "^", VIDEO)
+    assert.same({ id = "v" }, (use({ cert_file = ours.both }, old):get_video "v"))
+  end)
+
   it("with the key of another certificate is an error that names both files", function()
     local wrong = certificates.server.key
     with_certificate { key_file = wrong }

@@ -126,6 +126,7 @@ static struct client *push_client(lua_State *L) {
  * passphrase, or both, as `wanted` says. */
 static const char *push_pem_fault(lua_State *L, const char *option, const char *path, int wanted) {
   int found = pem_read(path);
+  if (found < 0 && errno == ENOMEM) raise_memory(L);
   if (found < 0)
     return lua_pushfstring(L, "cannot read %s '%s': %s", option, path,
                            errno == EINVAL ? "it is not a regular file" : strerror(errno));
