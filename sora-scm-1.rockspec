@@ -54,6 +54,7 @@ build = {
         "src/base/json_numbers.c",
         "src/base/media.c",
         "src/base/part_file.c",
+        "src/base/pem.c",
         "src/base/sys.c",
         "src/base/sys_hmac.c",
         "src/base/sys_posix.c",

@@ -17,7 +17,7 @@ local LONGEST = 300    -- s; the time limit of one process
 local JOB = [[{"created_at":1764649117,"id":"$id","model":"sora-2","object":"video","progress":$progress,]]
   .. [["seconds":"10","size":"720x1280","status":"in_progress"}]]
 
--- While the file `news` exists, almost every response differs from the one before.
+-- While the file `changing` exists, almost every response differs from the one before.
 local CONFIG = [[
 worker_processes 1;
 @AFFINITY@daemon off;
@@ -42,7 +42,7 @@ http {
     location ~ ^/v1/videos/(?<id>.+)$ {
       access_log @DIR@/polls poll;
       set $progress 45;
-      if (-f @DIR@/news) { set $progress $changing; }
+      if (-f @DIR@/changing) { set $progress $changing; }
       return 200 '@JOB@';
     }
     location = /status { access_log off; stub_status; }
@@ -110,7 +110,8 @@ end
 local function row(server, jobs, rounds, counted)
   io.stderr:write("Watched jobs: ", jobs, "\n")
   local figures = measure(server, jobs, rounds)
-  local cells = { tables.number(jobs), tables.number(figures.cpu_us), tables.number(figures.news_us), "–" }
+  local cells = { tables.number(jobs), tables.number(figures.cpu_us),
+    tables.number(figures.changing_us), "–" }
   if counted then
     local instructions, why = count(server, jobs)
     if not instructions then error("callgrind: " .. why, 0) end

@@ -23,6 +23,9 @@
 ---@field proxy? string a URL, as libcurl's `CURLOPT_PROXY` takes it
 ---@field ca_file? string the file of certificates to trust
 ---@field ca_path? string the folder of certificates to trust
+---@field cert_file? string the client certificate (PEM), sent to the server of `base_url` alone
+---@field key_file? string its private key, without a passphrase, unless `cert_file` holds that too
+---@field unix_socket? string the path of a Unix socket that leads to the server of `base_url`
 ---@field verify? boolean `false` trusts any certificate (`true`)
 ---@field user_agent? string what the client calls itself (`"sora/…"`)
 ---@field on_event? fun(event: sora.Event) called with each request, retry and response

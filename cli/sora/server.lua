@@ -66,15 +66,35 @@ local RULES = {
   log = { check.type "function", "a function" },
 }
 
+local SECRET = { api_key = true, webhook_secret = true }
+
 local function is_loopback(host)
   return host == "localhost" or host == "::1" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
 end
 
+local function known_options()
+  local names = {}
+  for name in pairs(RULES) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+-- The value of an option, for a message; of a secret or a table only its type.
+local function shown(name, value)
+  local kind = type(value)
+  if value == "" then return "an empty string" end
+  if SECRET[name] or kind ~= "number" and kind ~= "string" then return kind end
+  return kind == "string" and ("%q"):format(value) or tostring(value)
+end
+
 -- Returns what is wrong with the options; nil when all are valid.
 local function find_problem(options)
-  local name, reason = check.fields(RULES, options)
-  if name then
-    return ("option %s %s"):format(name, reason)
+  if type(options) ~= "table" then return "options: expected a table, got " .. type(options) end
+  local name = check.fields(RULES, options)
+  if name and not RULES[name] then
+    return ("unknown option '%s'; known options: %s"):format(name, known_options())
+  elseif name then
+    return ("option '%s': expected %s, got %s"):format(name, RULES[name][2], shown(name, options[name]))
   end
   local host = options.host
   if host and not options.allow_remote and not is_loopback(host) then

@@ -202,7 +202,7 @@ local steps = {}
 -- Lets the batch see that something is done.
 local function waker(self)
   return function()
-    self.stirring = true
+    self.progressed = true
     if self.turn.wake then self.turn.wake() end
   end
 end
@@ -337,7 +337,7 @@ end
 -- Takes the results that are there. Returns whether there were any.
 local function collect(self)
   local any = false
-  self.stirring = false
+  self.progressed = false
   for i = #self.active, 1, -1 do
     local item = self.active[i]
     if item.handle and item.handle:done() then
@@ -371,7 +371,7 @@ end
 
 -- Whether an item may go on. Asks the handles, too: a callback that memory is out for has told nothing.
 local function can_proceed(self)
-  if self.stirring then return true end
+  if self.progressed then return true end
   for _, item in ipairs(self.active) do
     if item.handle and item.handle:done() then return true end
   end
@@ -429,7 +429,7 @@ function batch.run(client, list, opts)
   end
   pump.check_can_wait(client)
   local self = { client = client, items = items, opts = opts, jobs = opts.jobs or 8, active = {}, next = 1,
-    known = {}, lost = {}, paid = 0, made = 0, stirring = false }
+    known = {}, lost = {}, paid = 0, made = 0, progressed = false }
   self.turn = { handle = setmetatable({ batch = self }, Turn) }
   take_tickets(self, tickets)
   fill(self)

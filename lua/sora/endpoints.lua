@@ -232,7 +232,9 @@ end
 local function sorted_names(params, who)
   local names = {}
   for name in pairs(params) do
-    if type(name) ~= "string" then complain(who, "params: names are strings, got a " .. type(name)) end
+    if type(name) ~= "string" then
+      complain(who, "params: expected names that are strings, got a " .. type(name))
+    end
     names[#names + 1] = name
   end
   table.sort(names)
@@ -451,7 +453,7 @@ function describe.list_videos(client, params, opts)
   local query = {}
   for name, value in pairs(params) do
     if type(name) ~= "string" then
-      complain("list_videos", "params: names are strings, got a " .. type(name))
+      complain("list_videos", "params: expected names that are strings, got a " .. type(name))
     end
     if name == "limit" and not (type(value) == "number" and value > 0 and value % 1 == 0) then
       complain("list_videos", "limit: expected a whole number, 1 or more, got " .. tostring(value))

@@ -117,7 +117,8 @@ local function write(client, line)
   local written
   if text then written, problem = append(client, text) end
   if written then return true end
-  return nil, file_error(client, problem == nil and "append gave " .. tostring(written) or problem)
+  if problem == nil then problem = "expected its append to return true, got " .. tostring(written) end
+  return nil, file_error(client, problem)
 end
 
 local function report(client, problem)
@@ -448,7 +449,8 @@ function journal.forget(client, key, id)
   local ticket = find(tickets, key, id)
   if not ticket then
     return nil, core.error { kind = "config", code = "not_journaled", message =
-      ("the journal has no job '%s' of %s"):format(tostring(id or key), client.base_url) }
+      ("the journal has no job '%s' of %s; client:journaled() lists all"):format(tostring(id or key),
+      client.base_url) }
   end
   if ticket.over then return true end
   return write(client, { event = "forgotten", key = key or ticket.key, id = not key and id or nil })

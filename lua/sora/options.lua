@@ -105,7 +105,10 @@ end
 function options.check(who, given, rules)
   given = plain(given, rules)
   for name, value in pairs(given) do
-    if type(name) ~= "string" then core.complain(who, "option names are strings, got a " .. type(name)) end
+    if type(name) ~= "string" then
+      core.complain(who, "options: expected names that are strings, as in { timeout = 60 }, got a "
+        .. type(name))
+    end
     local rule = rules[name]
     if not rule then
       core.complain(who, ("unknown option '%s'%s"):format(name, options.suggest(name, rules)))

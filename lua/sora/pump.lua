@@ -352,7 +352,8 @@ function core.handle_methods:wait(seconds)
   local client = core.owner(self)
   if client then return pump.wait_for(client, self, seconds) end
   if self:done() then return self:result() end
-  return nil, core.error { kind = "closed", message = "the client was closed" } -- it is being collected
+  -- It is being collected.
+  return nil, core.error { kind = "closed", message = "the client was closed before the call was done" }
 end
 
 -- Waits for a task, unless it is the one that asks.

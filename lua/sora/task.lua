@@ -163,7 +163,8 @@ function Handle:done()
   local own = self.task[1]
   if own and not self.state.results and is_awake(own) then resume(own) end
   if not (self.state.results or self.task[1]) then -- the client was collected, and the task with it
-    self.state.results = { n = 2, nil, core.error { kind = "closed", message = "the client was closed" } }
+    self.state.results = { n = 2, nil, core.error { kind = "closed",
+      message = "the client was closed before the call was done" } }
   end
   return self.state.results ~= false
 end

@@ -52,14 +52,17 @@ local function check(headers, body, secret, tolerance)
   end
   options.expect("verify_webhook", "body", body, "string", "the bytes as they came")
   if type(secret) ~= "string" or secret == "" then
-    core.complain("verify_webhook", "secret: expected a string, got " .. type(secret))
+    core.complain("verify_webhook", "secret: expected a string, got "
+      .. (secret == "" and "an empty one" or type(secret)))
   end
   if tolerance ~= nil and not (type(tolerance) == "number" and tolerance > 0) then
     core.complain("verify_webhook", "tolerance: expected a positive number of seconds, got "
-      .. type(tolerance))
+      .. (type(tolerance) == "number" and tostring(tolerance) or type(tolerance)))
   end
   local key = key_of(secret)
-  if not key or key == "" then core.complain("verify_webhook", "secret: expected base64 after 'whsec_'") end
+  if not key or key == "" then
+    core.complain("verify_webhook", "secret: expected base64 after 'whsec_', as the server shows it")
+  end
   return key
 end
 
@@ -78,15 +81,21 @@ function webhook.verify(headers, body, secret, tolerance, now)
   local key = check(headers, body, secret, tolerance)
   local id, stamp = lookup(headers, "webhook-id"), lookup(headers, "webhook-timestamp")
   local signatures = lookup(headers, "webhook-signature")
-  if type(id) ~= "string" or type(signatures) ~= "string" or not tostring(stamp):find("^%d+$") then
-    return refuse("webhook_unsigned", "the request lacks webhook-id, webhook-timestamp or webhook-signature")
+  local lacking = type(id) ~= "string" and "webhook-id"
+    or type(signatures) ~= "string" and "webhook-signature"
+    or not tostring(stamp):find("^%d+$") and "webhook-timestamp (whole seconds)"
+  if lacking then
+    return refuse("webhook_unsigned", "expected the headers of a signed webhook, got none named " .. lacking)
   end
   local signed = ("%s.%s."):format(id, stamp) .. body
   if not holds(signatures, core.hmac_sha256(key, signed)) then
-    return refuse("webhook_forged", "no signature of the webhook matches the secret")
+    return refuse("webhook_forged", "no signature of the webhook matches: is the secret this endpoint's, and "
+      .. "the body unchanged?")
   end
-  if math.abs((now or os.time()) - tonumber(stamp)) > (tolerance or TOLERANCE) then
-    return refuse("webhook_stale", "the webhook's timestamp is too old or in the future")
+  local age, most = (now or os.time()) - tonumber(stamp), tolerance or TOLERANCE
+  if math.abs(age) > most then
+    return refuse("webhook_stale", ("expected a webhook of the last %g s, got one from %.0f s %s"):format(
+      most, math.abs(age), age > 0 and "ago" or "in the future"))
   end
   local event, problem = json.decode(body)
   if not event then return refuse("webhook_unreadable", problem) end

@@ -6,7 +6,7 @@
 #include "check.h"
 
 #define MOST 300
-#define ROOM(len) ((len) / 4 * 3 + 3)
+#define DECODED(len) ((len) / 4 * 3 + 3)
 #define GUARD 0x5A
 
 static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -36,17 +36,17 @@ static size_t encode(const unsigned char *bytes, size_t len, const char *alphabe
 /* Decodes from and to memory of exactly the documented sizes, so that a sanitizer detects any access beyond them.
  * Without a sanitizer, the guard byte detects a write beyond the end. */
 static long decode(const char *text, size_t len, char *out) {
-  char *room = malloc(ROOM(len) + 1), *exact = malloc(len > 0 ? len : 1);
+  char *target = malloc(DECODED(len) + 1), *exact = malloc(len > 0 ? len : 1);
   long written;
-  if (room == NULL || exact == NULL) exit(EXIT_FAILURE);
+  if (target == NULL || exact == NULL) exit(EXIT_FAILURE);
   memcpy(exact, text, len);
-  room[ROOM(len)] = GUARD;
-  written = base64_decode(exact, len, room);
-  CHECK(room[ROOM(len)] == GUARD);
-  CHECK(written <= (long)ROOM(len));
-  if (written > 0) memcpy(out, room, (size_t)written);
+  target[DECODED(len)] = GUARD;
+  written = base64_decode(exact, len, target);
+  CHECK(target[DECODED(len)] == GUARD);
+  CHECK(written <= (long)DECODED(len));
+  if (written > 0) memcpy(out, target, (size_t)written);
   free(exact);
-  free(room);
+  free(target);
   return written;
 }
 

@@ -84,9 +84,9 @@ static void cutting(void) {
   for (size = 1; size <= 12; size++) {
     memset(out, '#', sizeof out);
     CHECK(headers_copy(&b, "name", out, size));
-    CHECK_CASE(strlen(out) == (size <= 10 ? size - 1 : 10), "room for %u", (unsigned)size);
-    CHECK_CASE(memcmp(out, "0123456789", strlen(out)) == 0, "room for %u", (unsigned)size);
-    CHECK_CASE(out[size < 11 ? size : 11] == '#', "room for %u", (unsigned)size);
+    CHECK_CASE(strlen(out) == (size <= 10 ? size - 1 : 10), "a buffer of %u", (unsigned)size);
+    CHECK_CASE(memcmp(out, "0123456789", strlen(out)) == 0, "a buffer of %u", (unsigned)size);
+    CHECK_CASE(out[size < 11 ? size : 11] == '#', "a buffer of %u", (unsigned)size);
   }
   CHECK(headers_copy(&b, "empty", out, sizeof out) && out[0] == '\0');
   free(b.data);

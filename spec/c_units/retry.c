@@ -106,7 +106,7 @@ static void how_long(void) {
   CHECK(retry_delay(&f) == 8);
 }
 
-static void wished(void) {
+static void of_retry_after(void) {
   struct retry_facts f = facts(429, 0, 1, 0, 0);
   f.random = 0.9;
   f.retry_after = 0;
@@ -170,7 +170,7 @@ int main(void) {
   no_answer();
   how_often();
   how_long();
-  wished();
+  of_retry_after();
   read_wishes();
   return summary();
 }

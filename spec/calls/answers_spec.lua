@@ -34,7 +34,7 @@ describe("an answer", function()
       local answer = { raw = OK .. head .. "Content-Length: 10\r\n\r\n" .. BODY }
       local err = failure(answer)
       assert.same({ "too_large", false }, { err.kind, err.retryable }, tostring(err))
-      assert.matches("^the answer's headers are l", err.message)
+      assert.matches("^expected [^,]*header", err.message)
       srv:reply(answer)
       local _, problem = client:create_video { prompt = "p" }
       assert.same({ "too_large", true }, { problem.kind, problem.ambiguous })
@@ -54,7 +54,7 @@ describe("an answer", function()
     it("is no HTTP where there is no status line", function()
       local err = failure { raw = "HTTP/1.1 200 " .. ("x"):rep(110 * 1024) .. "\r\n\r\n" }
       assert.equal("transport", err.kind)
-      assert.matches("^the answer's headers are l", err.message)
+      assert.matches("^expected [^,]*header", err.message)
     end)
 
     it("is read while they are shorter", function()
@@ -207,7 +207,7 @@ describe("an answer", function()
         srv:reply{ body = body }
         local video, err = client:get_video("v")
         assert.is_nil(video)
-        assert.same({ "decode", "the answer is a JSON array, not an object" }, { err.kind, err.message })
+        assert.same({ "decode", "expected a JSON object, got an array" }, { err.kind, err.message })
       end
       srv:reply({ body = '[{"id":"v","status":"queued"}]' }, { body = '[{"id":"v","status":"queued"}]' })
       local _, err = client:create_video{ prompt = "p" }

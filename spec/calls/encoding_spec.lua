@@ -92,7 +92,8 @@ describe("a compressed answer", function()
     srv:reset()
     srv:route("*", "^", packed("gzip", gzip.pack(BODY)))
     local video, err = client:get_video("v")
-    assert.same({ nil, "too_large", ("the answer is larger than max_response_bytes (%d)"):format(#BODY - 1) },
+    assert.same({ nil, "too_large", ("the answer is larger than max_response_bytes (%d): raise that "
+      .. "option, or ask for less"):format(#BODY - 1) },
       { video, err.kind, err.message })
     video, err = client:create_video { prompt = "p" }
     assert.same({ nil, "too_large", true }, { video, err.kind, err.ambiguous })

@@ -89,7 +89,7 @@ describe("an id", function()
   end
 
   it("that is empty, '.' or '..' raises, and nothing is sent", function()
-    assert_refused("is empty", "")
+    assert_refused("expected an id, got an empty string", "")
     assert_refused("expected an id, got '.' or '..'", ".")
     assert_refused("expected an id, got '.' or '..'", "..")
   end)
@@ -104,7 +104,8 @@ describe("an id", function()
   it("that is empty names the caller's line", function()
     local ok, problem = pcall(function() client:get_video("") end)
     assert.is_false(ok)
-    assert.matches("^spec/calls/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: is empty%)$", problem)
+    assert.matches("^spec/calls/ids_spec.lua:%d+: bad argument #1 to 'get_video' %(id: expected an id, "
+      .. "got an empty string%)$", problem)
   end)
 
   it("that is a large integer has all its digits", function()
@@ -270,7 +271,8 @@ describe("wait_all", function()
   end)
 
   it("raises for a bad item, and names it", function()
-    assert.error_matches(function() client:wait_all { "a", "" } end, "ids%[2%]: is empty")
+    assert.error_matches(function() client:wait_all { "a", "" } end,
+      "ids%[2%]: expected an id, got an empty string")
     assert.error_matches(function() client:wait_all { "a", "b", {} } end,
       "ids%[3%]: expected an id, or a job")
     assert.error_matches(function() client:wait_all { a = "b" } end,

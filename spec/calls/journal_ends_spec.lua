@@ -275,7 +275,8 @@ describe("the journal", function()
     it("nothing that the journal does not know, and says so", function()
       local forgotten, err = client:forget "none"
       assert.same({ nil, "config", "not_journaled" }, { forgotten, err.kind, err.code })
-      assert.equal(("the journal has no job 'none' of %s/v1"):format(srv.url), err.message)
+      assert.equal(("the journal has no job 'none' of %s/v1; client:journaled() lists all"):format(srv.url),
+        err.message)
       forgotten, err = client:forget { key = "other" }
       assert.same({ nil, "not_journaled" }, { forgotten, err.code })
       for _, what in ipairs { "", true } do

@@ -69,6 +69,11 @@ local MISTAKES = {
   ["s.new { organization = 'x' }"] = "write headers = { ['OpenAI-Organization'] = … }",
   ["s.new { timeout_ms = 1 }"] = "unknown option 'timeout_ms'; write 'timeout', in seconds",
   ["s.new { default_headers = {} }"] = "unknown option 'default_headers'; write 'headers'",
+  ["s.new { base_url = 'https://h', client_cert = 'c.pem' }"] =
+    "unknown option 'client_cert'; write 'cert_file'",
+  ["s.new { base_url = 'http://h', socketPath = '/x' }"] = "unknown option 'socketPath'; write 'unix_socket'",
+  ["s.new { base_url = 'https://h', key_file = 'k.pem' }"] =
+    "option 'key_file' needs its certificate: write cert_file = '…', too",
   ["s.new { model = 'sora-2' }"] = "it belongs to the params: create_video{ model = … }",
   ["c:wait('v', { poll_interval = 1 })"] = "unknown option 'poll_interval'; write 'interval'",
   ["c:wait('v', { poll_interval_ms = 1 })"] =
@@ -84,6 +89,26 @@ local MISTAKES = {
 
   -- Options and params.
   ["s.new { base_ulr = 'x' }"] = "unknown option 'base_ulr'; did you mean 'base_url'?",
+  ["s.new { base_url = 'http://h', timeout = 0 }"] =
+    "option 'timeout': expected a positive number of seconds, got 0",
+  ["s.new { base_url = 'http://h', max_retries = -1 }"] =
+    "option 'max_retries': expected a whole number, 0 or more, got -1",
+  ["s.new { base_url = 'http://h', api_key = '' }"] =
+    "option 'api_key': expected a string, got an empty one",
+  ["s.new { base_url = 'http://h', api_key = 'sk-1\\n' }"] =
+    "expected a string without control characters, got one with a newline at its end",
+  ["s.new { base_url = 'http://h', auth = 'Bearer' }"] =
+    "option 'auth': expected 'bearer', 'api-key', 'x-api-key', 'raw' or 'none', got another string",
+  ["s.new { base_url = 'http://h', headers = { 'X-A: b' } }"] =
+    "option 'headers': expected names that are strings, got a number as a name",
+  ["s.new { base_url = 'http://h', headers = { ['X-A'] = true } }"] =
+    "as in { ['X-Name'] = 'value' }, got a boolean as the value of 'X-A'",
+  ["s.new { base_url = 'http://h', headers = { ['X-A:'] = 'b' } }"] =
+    "expected names of letters, digits and '-', as in 'X-Name', got one that no header may have",
+  ["c:get_video('v', { query = { page = {} } })"] =
+    "strings, numbers or booleans, as in { page = 2 }, got a table as the value of 'page'",
+  ["s.verify_webhook({}, '{}', '')"] = "secret: expected a string, got an empty one",
+  ["s.verify_webhook({}, '{}', 'k', -1)"] = "tolerance: expected a positive number of seconds, got -1",
   ["s.new 'http://h'"] = "options: expected a table, got string",
   ["s.new { base_url = 'http://h', timeout = '5' }"] =
     "'timeout': expected a positive number of seconds, got string",
@@ -98,7 +123,7 @@ local MISTAKES = {
   ["c:create_video { prompt = 'x', input_reference = 'fox.png' }"] = "write { path = 'fox.png' }",
   ["c:remix_video('v', {})"] = "params: 'prompt' is missing",
   ["c:get_video()"] = "id: expected a string, got nil",
-  ["c:get_video('')"] = "id: is empty",
+  ["c:get_video('')"] = "id: expected an id, got an empty string",
   ["c:wait({})"] =
     "expected an id, or a job, view, ticket or result that has one; got a table without an id",
   ["c:wait_all({ 'a', nil, 'b' })"] = "ids[2]: expected an id, got nil; a list must have no holes",

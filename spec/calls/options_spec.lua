@@ -19,45 +19,57 @@ local GOOD = {
   proxy = { "http://127.0.0.1:3128", "127.0.0.1:3128", "http://u:p@127.0.0.1" },
   ca_file = { "/etc/ssl/ca.pem" },
   ca_path = { "/etc/ssl/certs" },
+  cert_file = {}, -- see client_certificate_spec.lua
+  key_file = {},
+  unix_socket = { "/run/api.sock", "api.sock" },
   verify = { true, false },
   user_agent = { "game/1.0 (x)" },
   on_event = { function() end },
 }
 
+local EMPTY = "expected a string, got an empty one"
+local CONTROL = "expected a string without control characters, got one with "
+local TIMEOUT = "option 'timeout': expected a positive number of seconds, got 0"
+local NO_NAME = "expected names of letters, digits and '-', as in 'X-Name', got one that no header may have"
+
 -- option → value → what the complaint says of it
 local BAD = {
-  base_url = { [""] = "is empty", ["http://h/\n"] = "control character",
+  base_url = { [""] = EMPTY, ["http://h/\n"] = CONTROL,
     [true] = "expected a string, got boolean" },
-  api_key = { [1] = "expected a string or a function, got number", [""] = "is empty",
-    [SECRET .. "\n"] = "holds a control character (perhaps a newline at its end)", [SECRET
-      .. "\0x"] = "control character",
-    [SECRET .. "\r\nX-Evil: 1"] = "control character", [SECRET .. "\127"] = "control character",
+  api_key = { [1] = "expected a string or a function, got number", [""] = EMPTY,
+    [SECRET .. "\n"] = CONTROL .. "a newline at its end", [SECRET
+      .. "\0x"] = CONTROL,
+    [SECRET .. "\r\nX-Evil: 1"] = CONTROL, [SECRET .. "\127"] = CONTROL,
     [false] = "expected a string or a function, got boolean" },
-  auth = { basic = "must be one of 'bearer', 'api-key', 'x-api-key', 'raw', 'none'", [""] = "must be one of",
-    Bearer = "must be one of", [{}] = "expected a string, got table" },
+  auth = { basic = "expected 'bearer', 'api-key', 'x-api-key', 'raw' or 'none', got another",
+    [""] = "expected 'bearer'",
+    Bearer = "expected 'bearer'", [{}] = "expected a string, got table" },
   headers = { x = "expected a table of names and values, got string",
-    [{ "X-A: b" }] = "must map names to strings",
-    [{ ["X-A"] = true }] = "must map names to strings", [{ ["X A"] = "b" }] = "not valid in a header",
-    [{ ["X-A:"] = "b" }] = "not valid in a header", [{ [""] = "b" }] = "not valid in a header",
-      [{ ["X-A\n"] = "b" }] = "not valid in a header",
-    [{ ["X-\195\188"] = "b" }] = "not valid in a header", [{ ["X-A"] = SECRET
-      .. "\r\nX-B: c" }] = "control character in 'X-A'",
-    [{ ["X-A"] = SECRET .. "\0" }] = "control character in 'X-A'" },
-  timeout = { [0] = "must be a positive number of seconds", [-1] = "must be a positive number",
+    [{ "X-A: b" }] = "expected names that are strings, got a number as a name",
+    [{ ["X-A"] = true }] = "got a boolean as the value of 'X-A'", [{ ["X A"] = "b" }] = NO_NAME,
+    [{ ["X-A:"] = "b" }] = NO_NAME, [{ [""] = "b" }] = NO_NAME,
+      [{ ["X-A\n"] = "b" }] = NO_NAME,
+    [{ ["X-\195\188"] = "b" }] = NO_NAME, [{ ["X-A"] = SECRET
+      .. "\r\nX-B: c" }] = "got one in the value of 'X-A'",
+    [{ ["X-A"] = SECRET .. "\0" }] = "got one in the value of 'X-A'" },
+  timeout = { [0] = "expected a positive number of seconds, got 0", [-1] = "got -1",
     ["60"] = "expected a positive number of seconds, got string" },
-  connect_timeout = { [0] = "must be a positive number of seconds", [{}] = "got table" },
-  max_retries = { [-1] = "must be a whole number, 0 or more", [1.5] = "must be a whole number",
-    [2147483648] = "must be",
+  connect_timeout = { [0] = "expected a positive number of seconds, got 0", [{}] = "got table" },
+  max_retries = { [-1] = "expected a whole number, 0 or more, got -1", [1.5] = "got 1.5",
+    [2147483648] = "expected a whole number",
     ["2"] = "expected a whole number, 0 or more, got string" },
-  max_response_bytes = { [0] = "must be a whole number of bytes", [2147483648] = "below 2^31",
-    [1 / 0] = "must be",
+  max_response_bytes = { [0] = "expected a whole number of bytes", [2147483648] = "below 2^31",
+    [1 / 0] = "got inf",
     x = "got string" },
-  max_connections = { [0] = "must be a whole number, 1 or more", [0.5] = "must be" },
-  proxy = { [""] = "is empty", [{}] = "expected a string, got table", ["http://p\n"] = "control character" },
-  ca_file = { [""] = "is empty", [true] = "expected a string, got boolean", ["a\0b"] = "control character" },
-  ca_path = { [""] = "is empty", [false] = "expected a string" },
+  max_connections = { [0] = "expected a whole number, 1 or more, got 0", [0.5] = "got 0.5" },
+  proxy = { [""] = EMPTY, [{}] = "expected a string, got table", ["http://p\n"] = CONTROL },
+  ca_file = { [""] = EMPTY, [true] = "expected a string, got boolean", ["a\0b"] = CONTROL },
+  ca_path = { [""] = EMPTY, [false] = "expected a string" },
+  cert_file = { [""] = EMPTY, [true] = "expected a string, got boolean", ["a\n"] = CONTROL },
+  key_file = { [""] = EMPTY, [1] = "expected a string, got number", ["k.pem"] = "needs its certificate" },
+  unix_socket = { [""] = EMPTY, [{}] = "expected a string, got table", ["a\0b"] = CONTROL },
   verify = { [0] = "expected a boolean, got number", ["false"] = "expected a boolean, got string" },
-  user_agent = { [""] = "is empty", ["a\r\nb"] = "control character" },
+  user_agent = { [""] = EMPTY, ["a\r\nb"] = CONTROL },
   on_event = { x = "expected a function, got string", [true] = "expected a function, got boolean" },
 }
 
@@ -94,15 +106,16 @@ describe("a client option", function()
   it("that is NaN is refused where a number is expected", function()
     for _, name in ipairs{ "timeout", "connect_timeout", "max_retries", "max_response_bytes",
       "max_connections" } do
-      assert.error_matches(function() sora.new(with(name, 0 / 0)) end, "option '" .. name .. "' must be", 1,
-        true)
+      assert.error_matches(function() sora.new(with(name, 0 / 0)) end,
+        "option '" .. name .. "': expected a", 1, true)
     end
   end)
 
   it("that is unknown is refused, with the nearest name", function()
     local NEAREST = { basse_url = "base_url", apikey = "api_key", ["api-key"] = "api_key",
       time_out = "timeout",
-      Headers = "headers", max_retry = "max_retries", cafile = "ca_file", onevent = "on_event",
+      Headers = "headers", max_retry = "max_retries", cafile = "ca_file",
+      certfile = "cert_file", keyfile = "key_file", unixsocket = "unix_socket", onevent = "on_event",
         useragent = "user_agent",
       verfy = "verify" }
     for name, nearest in pairs(NEAREST) do
@@ -118,7 +131,7 @@ describe("a client option", function()
 
   it("has a name that is a string", function()
     assert.error_matches(function() sora.new(with(1, "http://h")) end,
-      "option names are strings, got a number", 1, true)
+      "options: expected names that are strings, as in { timeout = 60 }, got a number", 1, true)
   end)
 
   it("is given in a table", function()
@@ -151,7 +164,8 @@ describe("a client option", function()
   end)
 
   it("that must be a string can't be a number", function()
-    for _, name in ipairs{ "base_url", "auth", "proxy", "ca_file", "ca_path", "user_agent" } do
+    for _, name in ipairs{ "base_url", "auth", "proxy", "ca_file", "ca_path", "cert_file", "key_file",
+      "unix_socket", "user_agent" } do
       local ok, problem = pcall(sora.new, with(name, 1))
       assert.is_false(ok, name)
       assert.matches("option '" .. name .. "': expected a string, got number", problem, 1, true)
@@ -163,7 +177,7 @@ describe("a client option", function()
       true)
     assert.error_matches(function() sora.configure{ baseurl = "http://h/v1" } end, "did you mean 'base_url'?",
       1, true)
-    assert.error_matches(function() sora.new{ timeout = 0 } end, "option 'timeout' must be", 1, true)
+    assert.error_matches(function() sora.new{ timeout = 0 } end, TIMEOUT, 1, true)
   end)
 
   it("is not changed by the client", function()
@@ -184,16 +198,17 @@ describe("an option of a call", function()
   local GOOD_OPTS = { {}, { timeout = 1 }, { max_retries = 0 }, { headers = { A = "b" } },
     { query = { a = "b", c = 1 } },
     { response = true }, { response = false }, { idempotency_key = "k" } }
-  local BAD_OPTS = { { { timeout = 0 }, "option 'timeout' must be" }, { { max_retries = -1 },
-    "option 'max_retries' must be" },
+  local BAD_OPTS = { { { timeout = 0 }, TIMEOUT }, { { max_retries = -1 },
+    "option 'max_retries': expected a whole number, 0 or more, got -1" },
     { { headers = "x" }, "option 'headers': expected a table" }, { { query = "a=b" },
       "option 'query': expected a table" },
-    { { query = { a = {} } }, "option 'query' must map" }, { { query = { "a" } }, "option 'query' must map" },
+    { { query = { a = {} } }, "option 'query': expected values that are" },
+    { { query = { "a" } }, "option 'query': expected names that are strings" },
     { { response = 1 }, "option 'response': expected a boolean" }, { { idempotency_key = "" },
-      "option 'idempotency_key' is empty" },
-    { { idempotency_key = "a\r\nb" }, "option 'idempotency_key' holds a control character" },
+      "option 'idempotency_key': expected a string, got an empty one" },
+    { { idempotency_key = "a\r\nb" }, "option 'idempotency_key': " .. CONTROL .. "such a character" },
     { { time_out = 1 }, "unknown option 'time_out'; did you mean 'timeout'?" }, { { 1 },
-      "option names are strings" },
+      "options: expected names that are strings" },
     { "x", "options: expected a table, got string" }, { true, "options: expected a table, got boolean" } }
   -- No tail calls: LuaJIT can't name what is called by one.
   local CALLS = {

@@ -78,7 +78,8 @@ describe("a request", function()
     end)
 
     it("refuses another method", function()
-      assert.error_matches(function() call("PUT") end, "method must be 'GET', 'POST' or 'DELETE'", 1, true)
+      assert.error_matches(function() call("PUT") end, "expected the method 'GET', 'POST' or 'DELETE'", 1,
+        true)
       assert.same({}, srv:requests())
     end)
   end)

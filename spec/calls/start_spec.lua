@@ -364,7 +364,7 @@ describe("start", function()
     end)
 
     local MISUSES = {
-      ["an empty id"] = { "id: is empty", "get_video", "" },
+      ["an empty id"] = { "id: expected an id, got an empty string", "get_video", "" },
       ["no id"] = { "id: expected a string, got nil", "get_video" },
       ["an on_done that is no function"] = { "option 'on_done': expected a function, got number",
         "get_video", "v", { on_done = 5 } },

@@ -85,6 +85,18 @@ describe("a webhook", function()
     assert.equal("webhook_unsigned", select(2, verify(headers{ ["webhook-timestamp"] = "now" })).code)
   end)
 
+  it("that is refused says what was expected", function()
+    local function message(...) return select(2, verify(...)).message end
+    assert.equal("expected a webhook of the last 300 s, got one from 301 s ago",
+      message(headers(), BODY, SECRET, nil, NOW + 301))
+    assert.equal("expected a webhook of the last 60 s, got one from 61 s in the future",
+      message(headers(), BODY, SECRET, 60, NOW - 61))
+    assert.equal("expected the headers of a signed webhook, got none named webhook-id",
+      message(headers { ["Webhook-Id"] = false }))
+    assert.equal("expected the headers of a signed webhook, got none named webhook-timestamp (whole seconds)",
+      message(headers { ["webhook-timestamp"] = "now" }))
+  end)
+
   -- Whoever sends it need not know the secret.
   it("with a header of any length is refused at once", function()
     local long = ("a"):rep(60000)

@@ -225,11 +225,11 @@ describe("the development server", function()
     it("says what is wrong with its command line", function()
       for _, case in ipairs {
         { { "--port", "x" }, "'x' is not a number" },
-        { { "--port", "70000" }, "option port must be a port number" },
-        { { "--fail-rate", "2" }, "option fail_rate must be a number from 0 to 1" },
+        { { "--port", "70000" }, "option 'port': expected a port number" },
+        { { "--fail-rate", "2" }, "option 'fail_rate': expected a number from 0 to 1" },
         { { "--nonsense" }, "unknown option '--nonsense'" },
-        { { "--mode", "bomb" }, "option mode must be one of: sync-film, base-resp" },
-        { { "--webhook", "x" }, "option webhook must be an http or https URL" },
+        { { "--mode", "bomb" }, "option 'mode': expected one of: sync-film, base-resp" },
+        { { "--webhook", "x" }, "option 'webhook': expected an http or https URL" },
       } do
         local line, errors, status = fail((table.unpack or unpack)(case[1]))
         assert.is_nil(line)
@@ -348,17 +348,20 @@ describe("the development server", function()
 
     it("raises on options that make no sense", function()
       local cases = {
-        { { prot = 1 }, "option prot is not known" },
-        { { port = -1 }, "option port must be a port number" },
-        { { duration = "6" }, "option duration must be a number of seconds" },
-        { { not_ready = 200 }, "option not_ready must be an HTTP status from 400 to 599" },
-        { { auth = "basic" }, 'option auth must be "bearer", "raw", "api-key" or "x-api-key"' },
-        { { base_path = "v1" }, 'option base_path must be a path such as "/v1"' },
+        { { prot = 1 }, "unknown option 'prot'; known options: allow_remote, api_key" },
+        { { port = -1 }, "option 'port': expected a port number, got -1" },
+        { { duration = "6" }, "option 'duration': expected a number of seconds" },
+        { { not_ready = 200 }, "option 'not_ready': expected an HTTP status from 400 to 599" },
+        { { auth = "basic" },
+          'option \'auth\': expected "bearer", "raw", "api-key" or "x-api-key", got "basic"' },
+        { { base_path = "v1" }, 'option \'base_path\': expected a path such as "/v1", got "v1"' },
+        { { webhook_secret = 1 }, "option 'webhook_secret': expected a string, got number" },
+        { { api_key = "" }, "option 'api_key': expected a string, got an empty string" },
         { { host = "192.0.2.1" },
           "192.0.2.1 is not a loopback address; allow_remote = true binds it all the same" },
       }
       for _, case in ipairs(cases) do
-        assert.has_error(function() server.new(case[1]) end, "sora.server.new: " .. case[2])
+        assert.error_matches(function() server.new(case[1]) end, "sora.server.new: " .. case[2], 1, true)
       end
     end)
   end)

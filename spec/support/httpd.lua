@@ -117,13 +117,16 @@ end
 -- Servers ------------------------------------------------------------------------
 
 --- Starts a server on a port that the system chooses.
--- @tparam[opt] table options `tls = { cert = path, key = path }` makes it speak TLS
+-- @tparam[opt] table options `tls = { cert = path, key = path, client_ca = path, optional = boolean }` makes
+-- it speak TLS; with `client_ca` it demands a client certificate, or asks for one if `optional`.
+-- `unix` is the path of a socket to listen on in place of a port
 -- @return a server with the fields `port` and `url`
 function httpd.start(options)
-  local tls = options and options.tls
-  local process = remote.start(MAIN, tls and tls.cert, tls and tls.key)
-  local base = tls and "https://localhost:%d" or "http://127.0.0.1:%d"
-  return setmetatable({ remote = process, port = process.port, url = base:format(process.port) }, server)
+  options = options or {}
+  local process = remote.start(MAIN, cjson.encode { tls = options.tls, unix = options.unix })
+  local base = options.tls and "https://localhost:%d" or "http://127.0.0.1:%d"
+  local url = options.unix and "http://localhost" or base:format(process.port)
+  return setmetatable({ remote = process, port = process.port, url = url }, server)
 end
 
 --- Appends answers to the script. The n-th request without a matching route, counted over all connections,
@@ -153,7 +156,7 @@ end
 --- Lists all complete requests, in the order of their last byte. Each has `n`, `connection` (the serial
 -- number of the TCP connection), `method`, `target` (as sent), `version`, `headers` (lower-case name → value,
 -- repeated ones joined by ", "), `raw_head` (exact bytes), `body` (without chunk framing), `at` (monotonic
--- seconds).
+-- seconds), `certificate` (the name in the client's, if it sent one).
 function server:requests()
   return whole_numbers(self.remote:call("requests"))
 end

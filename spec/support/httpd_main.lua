@@ -1,4 +1,5 @@
---- The process behind httpd.lua: `lua5.4 httpd_main.lua CONTROL_PORT [CERTIFICATE KEY]`.
+--- The process behind httpd.lua: `lua5.4 httpd_main.lua CONTROL_PORT OPTIONS`, where OPTIONS is JSON:
+-- `tls`, as peer.context takes it, and `unix`, the path of a socket to listen on in place of a port.
 -- Owns the listening socket, the script of answers and the log of requests. It connects to the control port,
 -- sends the port that it listens on, and then answers each line of JSON with one line of JSON. It always runs
 -- in Lua 5.4, whichever Lua runs the specs.
@@ -20,7 +21,7 @@ local prepare, read_line = peer.prepare, peer.read_line
 
 local loop = cqueues.new()
 local arrived, released = condition.new(), condition.new()
-local tls_context
+local tls, tls_context
 local connections = {} -- the open ones: connection → true
 local state -- everything that `reset` clears
 
@@ -162,8 +163,16 @@ local function give(conn, request, answer)
     and (request.version ~= "1.0" or wanted == "keep-alive")
 end
 
+-- Makes a connection speak TLS. Where client certificates count, each has a context of its own: OpenSSL
+-- resumes no session then, which would need what luaossl can't set (the session id context).
+local function start_tls(conn)
+  local context = tls.client_ca and peer.context(tls) or tls_context
+  if conn.sock:starttls(context) then return true end
+  if tls.client_ca then released:wait() end -- a close at once may send RST, which destroys the alert
+end
+
 local function converse(conn)
-  if tls_context and not conn.sock:starttls(tls_context) then return end
+  if tls and not start_tls(conn) then return end
   repeat
     local request, not_http = read_request(conn)
     if not_http then
@@ -171,6 +180,7 @@ local function converse(conn)
     end
     if not request or conn.dropped then return end
     request.n = #state.log + 1
+    request.certificate = peer.certificate(conn.sock)
     state.log[request.n] = request
     arrived:signal()
   until not give(conn, request, choose_answer(request))
@@ -241,13 +251,17 @@ local function obey(control, listener)
   os.exit(0)
 end
 
-local function main(control_port, cert_path, key_path)
+local function main(control_port, text)
   forget()
-  tls_context = cert_path and peer.context(cert_path, key_path)
-  local listener = assert(socket.listen("127.0.0.1", 0))
+  local options = assert(cjson.decode(text))
+  tls = options.tls
+  tls_context = tls and peer.context(tls)
+  local listener = assert(socket.listen(options.unix and { path = options.unix, unlink = true }
+    or { host = "127.0.0.1", port = 0 }))
+  assert(listener:listen())
   local control = prepare(socket.connect("127.0.0.1", control_port))
   local _, _, port = listener:localname()
-  assert(control:write(cjson.encode{ value = port }, "\n"), "nobody listens on the control port")
+  assert(control:write(cjson.encode{ value = port or 0 }, "\n"), "nobody listens on the control port")
   loop:wrap(obey, control, listener)
   loop:wrap(accept_all, listener)
   assert(loop:loop())

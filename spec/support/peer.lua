@@ -40,15 +40,30 @@ local function slurp(path)
 end
 
 --- Makes the TLS context of a server.
--- @tparam string cert_path
--- @tparam string key_path
--- @tparam ?string protocol such as "TLSv1"; any by default
-function peer.context(cert_path, key_path, protocol)
-  local context = require("openssl.ssl.context").new(protocol or "TLS", true)
-  if protocol == "TLSv1" then context:setCipherList "ALL:@SECLEVEL=0" end
-  context:setCertificate(require("openssl.x509").new(slurp(cert_path)))
-  context:setPrivateKey(require("openssl.pkey").new(slurp(key_path)))
+-- @tparam table options the paths `cert` and `key`; a `protocol` such as "TLSv1", any by default;
+-- `client_ca`, the path of the CA that signs the certificates of clients, and `optional`: they need not send
+-- one
+function peer.context(options)
+  local tls = require "openssl.ssl.context"
+  local x509 = require "openssl.x509"
+  local context = tls.new(options.protocol or "TLS", true)
+  if options.protocol == "TLSv1" then context:setCipherList "ALL:@SECLEVEL=0" end
+  context:setCertificate(x509.new(slurp(options.cert)))
+  context:setPrivateKey(require("openssl.pkey").new(slurp(options.key)))
+  if options.client_ca then
+    local store = require("openssl.x509.store").new()
+    store:add(x509.new(slurp(options.client_ca)))
+    context:setStore(store)
+    context:setVerify(tls.VERIFY_PEER + (options.optional and 0 or tls.VERIFY_FAIL_IF_NO_PEER_CERT))
+  end
   return context
+end
+
+--- The common name in the certificate that the other side sent; nil if it sent none.
+function peer.certificate(sock)
+  local ssl = sock:checktls()
+  local certificate = ssl and ssl:getPeerCertificate()
+  return certificate and tostring(certificate:getSubject()):match "CN=([^/,]*)"
 end
 
 --- Runs commands, each a line of JSON with the field `command`, until "stop" or the end of the connection.

@@ -32,8 +32,15 @@ sign server DNS:localhost,IP:127.0.0.1 -days 2
 sign other_name DNS:other.example -days 2
 sign expired DNS:localhost,IP:127.0.0.1 -days -1 ||
   sign expired DNS:localhost,IP:127.0.0.1 -not_before 20200101000000Z -not_after 20200102000000Z
+openssl ecparam -name prime256v1 -genkey -noout -out client-key.pem
+openssl req -new -key client-key.pem -subj /CN=client -out client.csr
+openssl x509 -req -in client.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out client.pem -days 2
+cat client.pem client-key.pem > client-both.pem
+openssl pkey -in client-key.pem -aes128 -passout pass:spec -out client-encrypted.pem
 openssl ecparam -name prime256v1 -genkey -noout -out other-ca-key.pem
 openssl req -x509 -new -key other-ca-key.pem -subj "/CN=Other CA" -days 2 -out other-ca.pem
+openssl x509 -req -in client.csr -CA other-ca.pem -CAkey other-ca-key.pem -CAcreateserial \
+  -out client-unknown.pem -days 2
 openssl x509 -req -in server.csr -CA other-ca.pem -CAkey other-ca-key.pem -CAcreateserial \
   -extfile server.ext -out unknown_ca.pem -days 2
 printf "%s\n" "[ca]" default_ca=d "[d]" database=index serial=serial new_certs_dir=. default_md=sha256 \
@@ -53,7 +60,8 @@ end
 --- Makes the certificates, or returns those made before.
 -- @treturn table `ca`, the path of a CA certificate, and a table `{ cert = path, key = path }` for each. The
 -- CA signed `server` (for localhost and 127.0.0.1), `expired`, `not_yet_valid` and `other_name` (for another
--- host), but not `self_signed` and `unknown_ca`
+-- host), but not `self_signed` and `unknown_ca`. `client` is a table of paths: `cert` and its `key`, `both`
+-- in one file, `unknown` (the same, of another CA), and `encrypted`, the key with a passphrase
 function tls.certificates()
   if cached then return cached end
   local folder, pipe = make_folder()
@@ -65,6 +73,9 @@ function tls.certificates()
   for _, name in ipairs{ "server", "expired", "not_yet_valid", "other_name", "self_signed", "unknown_ca" } do
     cached[name] = { cert = folder .. "/" .. name .. ".pem", key = folder .. "/key.pem" }
   end
+  cached.client = { cert = folder .. "/client.pem", key = folder .. "/client-key.pem",
+    both = folder .. "/client-both.pem", unknown = folder .. "/client-unknown.pem",
+    encrypted = folder .. "/client-encrypted.pem" }
   return cached
 end
 

@@ -25,6 +25,7 @@ units.list = {
   json_numbers = { sources = sources("src/base/json_numbers.c", "src/base/buffer.c") },
   media = { sources = sources("src/base/media.c") },
   part_file = { sources = sources("src/base/part_file.c", SYS), posix = true },
+  pem = { sources = sources("src/base/pem.c", SYS), posix = true },
   poller = { sources = sources(POLLERS, SYS), variants = { "-DSORA_USE_POLL" } },
   redact = { sources = sources("src/http/redact.c", "src/base/buffer.c", "src/http/headers.c") },
   retry = { sources = sources("src/http/retry.c") },

@@ -211,7 +211,7 @@ end
 local function main(control_port, how, forward_port, cert_path, key_path, protocol)
   count_anew()
   resets, target = how == "resets", math.tointeger(tonumber(forward_port))
-  tls_context = cert_path and peer.context(cert_path, key_path, protocol)
+  tls_context = cert_path and peer.context { cert = cert_path, key = key_path, protocol = protocol }
   local control = prepare(socket.connect("127.0.0.1", control_port))
   listen()
   assert(control:write(cjson.encode { value = port }, "\n"), "nobody listens on the control port")

@@ -259,7 +259,7 @@ describe("the options of a wait", function()
     local message = misuse{ on_done = print } -- only watch has it: to name it as the nearest would be no help
     assert.matches("'on_done'", message)
     assert.is_nil(message:find("did you mean 'on_done'", 1, true), message)
-    assert.matches("option names are strings, got a?%s?number", misuse{ "interval" })
+    assert.matches("expected names that are strings, as in .-, got a number", misuse{ "interval" })
   end)
 end)
 

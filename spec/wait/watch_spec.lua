@@ -508,7 +508,7 @@ describe("a watched job", function()
   end)
 
   it("gives nil and closed on a closed client, and raises for misuse", function()
-    for _, misuse in ipairs { { "", FAST, "id: is empty" },
+    for _, misuse in ipairs { { "", FAST, "id: expected an id, got an empty string" },
       { "v", { intervall = 1 }, "did you mean 'interval'" },
       { "v", { on_done = 5 }, "option 'on_done': expected a function" }, { nil, FAST, "id: " },
       { "v", { max_rate = 0 }, "option 'max_rate': expected a positive number" } } do

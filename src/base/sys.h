@@ -164,6 +164,9 @@ int sys_socket_close(sys_socket fd);
 /* Ends a connection on which bytes wait that nobody has asked for, and drops them: reading from it gives the end. */
 void sys_socket_reject_input(sys_socket fd);
 
+/* Bytes of the longest path that a Unix domain socket can have. */
+size_t sys_socket_longest_path(void);
+
 /* Whether the last call failed because the process or the system has no descriptor left. */
 int sys_out_of_descriptors(void);
 

@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -398,6 +399,10 @@ void sys_socket_reject_input(sys_socket fd) {
   if (recv(fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return;
   shutdown(fd, SHUT_RDWR);
   while (left-- > 0 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+}
+
+size_t sys_socket_longest_path(void) {
+  return sizeof((struct sockaddr_un *)0)->sun_path - 1;
 }
 
 int sys_out_of_descriptors(void) {

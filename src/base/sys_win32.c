@@ -479,6 +479,11 @@ void sys_socket_reject_input(sys_socket fd) {
   while (left-- > 0 && recv(fd, bytes, sizeof bytes, 0) > 0) continue;
 }
 
+/* UNIX_PATH_MAX of <afunix.h>, which older headers lack. */
+size_t sys_socket_longest_path(void) {
+  return 107;
+}
+
 int sys_out_of_descriptors(void) {
   return WSAGetLastError() == WSAEMFILE;
 }

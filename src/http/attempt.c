@@ -13,8 +13,8 @@
 
 #define MAX_REDIRECTS 5
 #define NO_MEMORY "out of memory"
-#define LONG_HEADERS "the answer's headers are longer than libcurl reads (100 KiB a line), or memory ran out"
-#define BAD_ADDRESS "the address is not an http(s) URL, or goes from https to http"
+#define LONG_HEADERS "expected header lines of at most 100 KiB, got a longer one, or memory ran out"
+#define BAD_ADDRESS "expected an http(s) URL, got another address, or one that leads from https to http"
 
 static int is_post(const struct request *r) {
   return strcmp(r->verb, "POST") == 0;
@@ -114,6 +114,7 @@ static CURLcode set_options(struct request *r) {
   EASY_SET(CURLOPT_PRIVATE, r);
   if (code == CURLE_OK) code = receive_set_options(r);
   if (code == CURLE_OK) code = set_headers(r);
+  if (code == CURLE_OK) code = easy_set_private(r->pool, r->easy, !r->cross_origin);
   return code == CURLE_OK ? set_body(r) : code;
 }
 
@@ -300,6 +301,31 @@ static int has_long_headers(const struct request *r) {
   return r->outcome.code == CURLE_OUT_OF_MEMORY && has_memory();
 }
 
+/* What a client certificate or the Unix socket has to do with a failure; fails the request with that. */
+static void explain_private(struct request *r) {
+  const struct endpoint *endpoint = r->endpoint;
+  const char *cert = endpoint->cert_file, *key = endpoint->key_file, *why = r->easy->error;
+  char text[1024];
+  long code = 0;
+  text[0] = '\0';
+  if (r->outcome.code == CURLE_SSL_CLIENTCERT && r->cross_origin) {
+    snprintf(text, sizeof text,
+             "another server demands a client certificate; cert_file goes to the server of base_url alone (%s)", why);
+  } else if (r->outcome.code == CURLE_SSL_CLIENTCERT && cert == NULL) {
+    snprintf(text, sizeof text, "the server demands a client certificate: write cert_file = '…' (%s)", why);
+  } else if (r->outcome.code == CURLE_SSL_CLIENTCERT) {
+    snprintf(text, sizeof text, "the server refused the certificate of cert_file '%.400s' (%s)", cert, why);
+  } else if (r->outcome.code == CURLE_SSL_CERTPROBLEM && cert != NULL && !r->cross_origin) {
+    snprintf(text, sizeof text, "expected a certificate in cert_file '%.300s' and its own private key in '%.300s' (%s)",
+             cert, key != NULL ? key : cert, why);
+  } else if (r->outcome.code == CURLE_COULDNT_CONNECT && endpoint->unix_socket != NULL && !r->cross_origin) {
+    curl_easy_getinfo(r->easy->handle, CURLINFO_OS_ERRNO, &code);
+    snprintf(text, sizeof text, "cannot connect to unix_socket '%.400s': %s", endpoint->unix_socket,
+             code != 0 ? strerror((int)code) : "its server accepts no connection");
+  }
+  if (text[0] != '\0') request_fail(r, failure_of(r->outcome.code)->kind, text);
+}
+
 static void read_transport(struct request *r, struct retry_facts *facts) {
   const struct failure *failure = failure_of(r->outcome.code);
   facts->unsent = never_left(r, failure);
@@ -310,6 +336,7 @@ static void read_transport(struct request *r, struct retry_facts *facts) {
     facts->transient = 1;
     start_over(&r->file, facts);
   }
+  if (r->outcome.kind == KIND_NONE) explain_private(r);
   if (r->outcome.kind == KIND_NONE)
     request_fail(r, failure->kind, r->easy->error[0] != '\0' ? r->easy->error : curl_easy_strerror(r->outcome.code));
 }
@@ -340,12 +367,22 @@ static int is_short(const struct request *r) {
          (f->skip > 0 || f->received < f->total || f->received < f->end);
 }
 
+/* Whether a server ended the TLS handshake because of the client certificate. With TLS 1.3 it does so when libcurl has
+ * sent the request already, which the server then never reads. */
+static int is_certificate_alert(const struct request *r, CURLcode code) {
+  const char *why = r->easy->error;
+  if (code != CURLE_RECV_ERROR && code != CURLE_SEND_ERROR && code != CURLE_SSL_CONNECT_ERROR) return 0;
+  if (r->outcome.header_bytes != 0 || strstr(why, " alert ") == NULL) return 0;
+  return strstr(why, "ertificate") != NULL || strstr(why, "unknown ca") != NULL || strstr(why, "access denied") != NULL;
+}
+
 /* What libcurl said of the transfer, or what it could not know. */
 static CURLcode true_code(struct request *r, CURLcode code) {
   /* What breaks after the whole answer has come, while the request was still being sent, changes nothing. */
   if (r->outcome.kind == KIND_NONE && (r->outcome.cut || (code != CURLE_OK && receive_is_whole(r)))) return CURLE_OK;
   if (r->motion.stalled) {
-    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s", r->timeout);
+    snprintf(r->easy->error, sizeof r->easy->error, "nothing was sent or received for %g s, the timeout of this call",
+             r->timeout);
     return CURLE_OPERATION_TIMEDOUT;
   }
   /* Its address was read before, so libcurl had no memory to read it again. */
@@ -353,6 +390,7 @@ static CURLcode true_code(struct request *r, CURLcode code) {
     r->easy->error[0] = '\0';
     return CURLE_OUT_OF_MEMORY;
   }
+  if (is_certificate_alert(r, code)) return CURLE_SSL_CLIENTCERT;
   if (code != CURLE_OK) return code;
   /* To libcurl a connection that is closed among the headers ends them. */
   return is_short(r) || !r->outcome.headers_complete ? CURLE_PARTIAL_FILE : CURLE_OK;

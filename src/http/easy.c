@@ -49,6 +49,10 @@ static int uses_dirty_connections(void) {
   return version >= 0x075800 && version < 0x080000;
 }
 
+int easy_has_unix_sockets(void) {
+  return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_UNIX_SOCKETS) != 0;
+}
+
 /* --- a handle ------------------------------------------------------------ */
 
 /* Opens a socket that child processes don't inherit. */
@@ -99,6 +103,22 @@ static CURLcode set_tls(CURL *handle, const struct endpoint *endpoint) {
   if (endpoint->verify) return code;
   EASY_SET(CURLOPT_SSL_VERIFYPEER, 0L);
   EASY_SET(CURLOPT_SSL_VERIFYHOST, 0L);
+  return code;
+}
+
+/* libcurl would speak to a proxy through the Unix socket; the proxy is for the other origins. */
+CURLcode easy_set_private(const struct easy_pool *pool, struct easy *easy, int own_origin) {
+  const struct endpoint *endpoint = pool->endpoint;
+  CURL *handle = easy->handle;
+  CURLcode code = CURLE_OK;
+  if (endpoint->cert_file != NULL) {
+    EASY_SET(CURLOPT_SSLCERT, own_origin ? endpoint->cert_file : NULL);
+    EASY_SET(CURLOPT_SSLKEY, own_origin ? endpoint->key_file : NULL);
+  }
+  if (endpoint->unix_socket != NULL) {
+    EASY_SET(CURLOPT_UNIX_SOCKET_PATH, own_origin ? endpoint->unix_socket : NULL);
+    EASY_SET(CURLOPT_PROXY, own_origin ? "" : endpoint->proxy);
+  }
   return code;
 }
 

@@ -51,6 +51,12 @@ void easy_give(struct easy_pool *pool, struct easy *easy);
 /* Makes a handle ready for a second transfer to its present URL: a redirect. 0, or -1: memory is out. */
 int easy_renew(struct easy_pool *pool, struct easy *easy);
 
+/* Sets what only the base URL's own origin may see, or takes it away: the client certificate and the Unix socket. */
+CURLcode easy_set_private(const struct easy_pool *pool, struct easy *easy, int own_origin);
+
+/* Whether this libcurl can connect to Unix domain sockets. */
+int easy_has_unix_sockets(void);
+
 /* Notes that a socket is idle, or in use. */
 void easy_set_idle(struct easy_pool *pool, curl_socket_t fd, int idle);
 

@@ -155,7 +155,7 @@ static const char *check_fragment(struct endpoint *endpoint) {
   if (url_part(endpoint->base, CURLUPART_FRAGMENT, 0, &fragment) != 0) return out_of_memory;
   if (fragment == NULL) return NULL;
   curl_free(fragment);
-  return "has a fragment (#…), which is never sent";
+  return "has a fragment (#…), which is never sent: remove it";
 }
 
 /* Returns NULL, or what is wrong with the base URL. */
@@ -167,8 +167,8 @@ static const char *parse_base(struct endpoint *endpoint, const char *text) {
   switch (curl_url_set(endpoint->base, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
     case CURLUE_OK: break;
     case CURLUE_OUT_OF_MEMORY: return out_of_memory;
-    case CURLUE_USER_NOT_ALLOWED: return "holds a user name or password: send those as a header instead";
-    default: return "is not a URL";
+    case CURLUE_USER_NOT_ALLOWED: return "holds a user name or password: send those as headers = { Authorization = … }";
+    default: return "is not a valid URL: write one such as https://gateway.example/v1";
   }
   why = check_fragment(endpoint);
   if (why != NULL) return why;
@@ -223,7 +223,8 @@ static int keep_options(struct endpoint *endpoint, const struct endpoint_options
   endpoint->limits = options->limits;
   if (keep_proxy(endpoint, options->proxy) != 0 || keep(&endpoint->key, options->api_key) != 0 ||
       keep(&endpoint->ca_file, options->ca_file) != 0 || keep(&endpoint->ca_path, options->ca_path) != 0 ||
-      keep(&endpoint->user_agent, options->user_agent) != 0)
+      keep(&endpoint->user_agent, options->user_agent) != 0 || keep(&endpoint->cert_file, options->cert_file) != 0 ||
+      keep(&endpoint->key_file, options->key_file) != 0 || keep(&endpoint->unix_socket, options->unix_socket) != 0)
     return -1;
   return buffer_add(&endpoint->lines, options->headers.data, options->headers.len);
 }
@@ -236,6 +237,8 @@ struct endpoint *endpoint_new(const struct endpoint_options *options, const char
   if (endpoint == NULL) return NULL;
   endpoint->holders = 1;
   *why = parse_base(endpoint, options->base_url);
+  if (*why == NULL && options->cert_file != NULL && !endpoint->secure)
+    *why = "begins with http://, where no certificate is sent: write https://, or leave cert_file out";
   *config = *why != NULL && *why != out_of_memory;
   if (*why == NULL && keep_options(endpoint, options) == 0 && collect_secrets(endpoint) == 0 &&
       (endpoint->headers = endpoint_make_headers(endpoint, NULL, NULL)) != NULL &&
@@ -265,5 +268,8 @@ void endpoint_drop(struct endpoint *endpoint) {
   free(endpoint->ca_file);
   free(endpoint->ca_path);
   free(endpoint->user_agent);
+  free(endpoint->cert_file);
+  free(endpoint->key_file);
+  free(endpoint->unix_socket);
   free(endpoint);
 }

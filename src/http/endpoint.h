@@ -27,6 +27,7 @@ struct endpoint_options {
   struct buffer headers; /* lines "Name: value\r\n" */
   struct limits limits;
   const char *proxy, *ca_file, *ca_path, *user_agent;
+  const char *cert_file, *key_file, *unix_socket;
   int verify;
 };
 
@@ -41,6 +42,7 @@ struct endpoint {
   enum auth auth;
   struct limits limits;
   char *proxy, *ca_file, *ca_path, *user_agent;
+  char *cert_file, *key_file, *unix_socket; /* for the base URL's own origin alone */
   int verify;
   struct buffer lines;               /* the client's own headers */
   struct buffer secrets;             /* each with its '\0': what must never be shown */

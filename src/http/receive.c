@@ -21,7 +21,8 @@
 #define NEVER 1000000L             /* s */
 #define KEPT_HEAD 1024             /* bytes of memory kept after a file's head */
 #define MAX_ENCODING 32            /* bytes of the name of an encoding */
-#define COMPRESSED "the server sent the file compressed, though it was not asked to"
+#define COMPRESSED                                                                                                     \
+  "the server sent the file compressed, which was not asked for: is Accept-Encoding among your headers?"
 #define CHANGED "the file changed in the middle of the download"
 
 static int is_success(int status) {
@@ -51,7 +52,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
   size_t len = size * count;
   r->outcome.header_bytes += len;
   if (r->outcome.header_bytes > MAX_HEADERS) {
-    request_fail(r, KIND_TOO_LARGE, "the answer's headers are larger than 256 KiB");
+    request_fail(r, KIND_TOO_LARGE, "expected at most 256 KiB of headers, got more");
     return 0;
   }
   if (len > 5 && headers_same(line, "HTTP/", 5) && is_block_due(&r->outcome)) {
@@ -69,9 +70,10 @@ static int fail(struct request *r, enum failure_kind kind, const char *message) 
 
 /* Fails if the answer is larger than `most` bytes. 0 or -1. */
 static int fail_above(struct request *r, size_t len, size_t most) {
-  char text[80];
+  char text[128];
   if (len <= most) return 0;
-  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu)", (unsigned long)most);
+  snprintf(text, sizeof text, "the answer is larger than max_response_bytes (%lu): raise that option, or ask for less",
+           (unsigned long)most);
   return fail(r, KIND_TOO_LARGE, text);
 }
 
@@ -203,7 +205,7 @@ static int start_part(struct request *r, const struct buffer *validator) {
   int known = read_range(r, &start, &f->end, &total);
   if (known && !f->ranged && start == 0 && f->end == total) return start_whole(r, validator, total);
   if (!known || !f->ranged || start != f->received)
-    return fail(r, KIND_API, "the server sent another part of the file than the one that was asked for");
+    return fail(r, KIND_API, "the server sent a different part of the file than the one requested");
   if (validator->len != 0 && !is_same(validator, &f->validator)) return fail_changed(r, CHANGED); /* If-Range ignored */
   if (total < 0) total = f->total;
   if (total < 0) return fail_changed(r, "the server sent a part of a file without the file's length");
@@ -251,7 +253,9 @@ static int start_file(struct request *r) {
   } else if (result == 0 && (r->outcome.status == 200 || r->takes_film)) {
     result = start_whole(r, &validator, read_length(r));
   } else if (result == 0) {
-    result = fail(r, KIND_API, "the server answered a download with a status other than 200 or 206");
+    char text[64];
+    snprintf(text, sizeof text, "expected status 200 or 206 for a download, got %d", r->outcome.status);
+    result = fail(r, KIND_API, text);
   }
   buffer_free(&f->validator);
   f->validator = validator;

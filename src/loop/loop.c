@@ -84,7 +84,8 @@ void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, c
 }
 
 void loop_drop(struct loop *loop, struct request *r) {
-  if (r->state != REQUEST_DONE) loop_cancel(loop, r, KIND_CANCELLED, "the download was abandoned: its handle was collected");
+  if (r->state != REQUEST_DONE)
+    loop_cancel(loop, r, KIND_CANCELLED, "the download was abandoned: its handle was collected");
   move(r, NULL);
 }
 
@@ -266,10 +267,10 @@ static void close_all(struct loop *loop, struct list *list, int forked) {
     if (forked) { /* the parent's transfer still uses the handle */
       r->easy = NULL;
       if (r->file.target != NULL) part_file_close(r->file.target);
-      request_fail(r, KIND_FORKED, "the client belongs to another process");
+      request_fail(r, KIND_FORKED, "the client belongs to another process: call sora.new in each process");
       r->state = REQUEST_DONE;
     } else if (r->state != REQUEST_DONE) {
-      loop_cancel(loop, r, KIND_CLOSED, "the client was closed");
+      loop_cancel(loop, r, KIND_CLOSED, "the client was closed before the call was done");
     }
     move(r, NULL);
   }

@@ -50,7 +50,8 @@ static const char *read_id(lua_State *L, int index, size_t *len) {
   }
   id = lua_tolstring(L, index, len);
   if (*len != 0 && !is_dots(id, *len)) return id;
-  lua_pushstring(L, *len == 0 ? "id: is empty" : "id: expected an id, got '.' or '..', which mean a folder");
+  lua_pushstring(L, *len == 0 ? "id: expected an id, got an empty string"
+                              : "id: expected an id, got '.' or '..', which mean a folder");
   return NULL;
 }
 
@@ -194,7 +195,7 @@ static const char *method_of(lua_State *L) {
   const char *given = spec_string(L, "method", &len);
   for (i = 0; given != NULL && i < sizeof methods / sizeof methods[0]; i++)
     if (strcmp(given, methods[i]) == 0) return methods[i];
-  luaL_argerror(L, 2, "method must be 'GET', 'POST' or 'DELETE'");
+  luaL_argerror(L, 2, "expected the method 'GET', 'POST' or 'DELETE'");
   return NULL;
 }
 

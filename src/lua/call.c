@@ -119,7 +119,12 @@ static int ask_key(lua_State *L, struct call *call, int table) {
   for (i = 0; key != NULL && i < len; i++)
     if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f) key = NULL;
   if (key == NULL || len == 0) {
-    error_return(L, KIND_CONFIG, "the api_key function must return a string with no control characters");
+    error_return(L, KIND_CONFIG,
+                 lua_pushfstring(L,
+                                 "expected the api_key function to return a string without control characters, got %s",
+                                 lua_type(L, -1) != LUA_TSTRING ? luaL_typename(L, -1)
+                                 : len == 0                     ? "an empty one"
+                                                                : "one with such a character"));
     return 0;
   }
   if (redact_add(&call->request.secrets, key, len) != 0) raise_memory(L);
@@ -163,7 +168,7 @@ int call_run(lua_State *L, struct client *client, int table, struct call *call) 
   if (client->endpoint != NULL) {
     loop_add(&client->loop, &call->request);
   } else { /* a finalizer has closed it since */
-    request_fail(&call->request, KIND_CLOSED, "the client was closed");
+    request_fail(&call->request, KIND_CLOSED, "the client was closed before the call was done");
   }
   raised = wait_until(L, client, table, call, 0);
   if (raised) return interrupt(L, client, call);

@@ -2,9 +2,13 @@
  *
  * Invariant: close, __gc and __close are one function, which may be called at any time and any number of times; a
  * client is used only in the process that made it. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/pem.h"
 #include "base/sys.h"
+#include "http/easy.h"
 #include "lua/binding.h"
 
 #define CLIENT_TYPE "sora.client"
@@ -41,7 +45,7 @@ int client_push_table(lua_State *L, int index) {
 
 int client_is_usable(lua_State *L, const struct client *client) {
   if (client->endpoint == NULL) {
-    error_return(L, KIND_CLOSED, "the client is closed");
+    error_return(L, KIND_CLOSED, "the client is closed: make another with sora.new");
     return 0;
   }
   if (client->generation != sys_generation()) {
@@ -118,6 +122,43 @@ static struct client *push_client(lua_State *L) {
   return client;
 }
 
+/* Pushes what is wrong with the file of an option and returns that; NULL: it holds a certificate, a key that needs no
+ * passphrase, or both, as `wanted` says. */
+static const char *push_pem_fault(lua_State *L, const char *option, const char *path, int wanted) {
+  int found = pem_read(path);
+  if (found < 0 && errno == ENOMEM) raise_memory(L);
+  if (found < 0)
+    return lua_pushfstring(L, "cannot read %s '%s': %s", option, path,
+                           errno == EINVAL ? "it is not a regular file" : strerror(errno));
+  if ((wanted & PEM_CERTIFICATE) && !(found & PEM_CERTIFICATE))
+    return lua_pushfstring(
+        L, "%s '%s' holds no certificate: expected a PEM file, with a line -----BEGIN CERTIFICATE-----", option, path);
+  if ((wanted & PEM_KEY) && !(found & PEM_KEY))
+    return lua_pushfstring(L, "%s '%s' holds no private key: %s", option, path,
+                           wanted & PEM_CERTIFICATE ? "name the key's own file with key_file = '…'"
+                                                    : "expected a PEM file, with a line -----BEGIN PRIVATE KEY-----");
+  if ((wanted & PEM_KEY) && (found & PEM_ENCRYPTED))
+    return lua_pushfstring(L,
+                           "the private key in %s '%s' has a passphrase, which nobody can be asked for: write it "
+                           "without one (openssl pkey -in … -out …)",
+                           option, path);
+  return NULL;
+}
+
+/* Pushes what is wrong with the options of the client certificate and the socket and returns that, or NULL. */
+static const char *push_fault(lua_State *L, const struct endpoint_options *o) {
+  const char *why = NULL;
+  if (o->cert_file != NULL)
+    why = push_pem_fault(L, "cert_file", o->cert_file, PEM_CERTIFICATE | (o->key_file == NULL ? PEM_KEY : 0));
+  if (why == NULL && o->key_file != NULL) why = push_pem_fault(L, "key_file", o->key_file, PEM_KEY);
+  if (why != NULL || o->unix_socket == NULL) return why;
+  if (!easy_has_unix_sockets()) return "unix_socket: this libcurl was built without Unix domain sockets";
+  if (strlen(o->unix_socket) > sys_socket_longest_path())
+    return lua_pushfstring(L, "unix_socket '%s' is too long: expected a path of at most %d bytes, got %d",
+                           o->unix_socket, (int)sys_socket_longest_path(), (int)strlen(o->unix_socket));
+  return NULL;
+}
+
 /* core.new(options, who): a client, or nil, err. */
 static int new_client(lua_State *L) {
   struct client *client;
@@ -133,6 +174,8 @@ static int new_client(lua_State *L) {
         L, KIND_CONFIG,
         "base_url is missing: set SORA_BASE_URL and SORA_API_KEY (or OPENAI_BASE_URL and OPENAI_API_KEY) "
         "in the environment, or call sora.configure{ base_url = ..., api_key = ... }");
+  why = push_fault(L, &client->options);
+  if (why != NULL) return error_return(L, KIND_CONFIG, why);
   set_path(L, client, "/videos/{id}");
   client->endpoint = endpoint_new(&client->options, &why, &config);
   buffer_free(&client->options.headers);

@@ -51,7 +51,7 @@ static void push_listener(lua_State *L, int opts) {
 /* Gives a call to the loop. */
 static void run(struct client *client, struct call *call) {
   if (client->endpoint == NULL) { /* a finalizer has closed it since */
-    request_fail(&call->request, KIND_CLOSED, "the client was closed");
+    request_fail(&call->request, KIND_CLOSED, "the client was closed before the call was done");
     call->request.state = REQUEST_DONE;
     return;
   }

@@ -132,10 +132,9 @@ int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scrat
     return 1;
   }
   if (lua_isnil(L, -2) && lua_isstring(L, -1)) {
-    lua_pushfstring(L, "the answer is no JSON: %s", lua_tostring(L, -1));
+    lua_pushfstring(L, "expected JSON, got a text that is none (%s)", lua_tostring(L, -1));
   } else {
-    lua_pushfstring(L, "the answer is no JSON object but a %s",
-                    lua_islightuserdata(L, -2) ? "null" : luaL_typename(L, -2));
+    lua_pushfstring(L, "expected a JSON object, got a %s", lua_islightuserdata(L, -2) ? "null" : luaL_typename(L, -2));
   }
   lua_replace(L, -3);
   lua_pop(L, 1);

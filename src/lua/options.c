@@ -137,6 +137,18 @@ static const struct alias aliases[] = {
     {"verify_ssl", "verify", NULL},
     {"insecure", "verify", "verify = false"},
     {"cacert", "ca_file", NULL},
+    {"cert", "cert_file", NULL},
+    {"sslcert", "cert_file", NULL},
+    {"ssl_cert", "cert_file", NULL},
+    {"client_cert", "cert_file", NULL},
+    {"clientCert", "cert_file", NULL},
+    {"sslkey", "key_file", NULL},
+    {"ssl_key", "key_file", NULL},
+    {"client_key", "key_file", NULL},
+    {"private_key", "key_file", NULL},
+    {"socket_path", "unix_socket", NULL},
+    {"socketPath", "unix_socket", NULL},
+    {"uds", "unix_socket", NULL},
     {"debug", "on_event", "on_event = function(event) … end, or set SORA_DEBUG=1"},
     {"logger", "on_event", NULL},
     {"concurrency", "jobs", NULL},
@@ -209,20 +221,31 @@ static int bad(const struct where *at, const char *what) {
   return complain(at, lua_pushfstring(at->L, "option '%s' %s", at->name, what));
 }
 
+/* For a value of the right type: `got` describes it without showing it. */
+static int unexpected(const struct where *at, const char *expected, const char *got) {
+  return complain(at, lua_pushfstring(at->L, "option '%s': expected %s, got %s", at->name, expected, got));
+}
+
 /* --- readers, one for each type ------------------------------------------------ */
 
+/* The text of a number, which no option keeps secret where it expects one. */
+static const char *shown_number(const struct where *at) {
+  lua_pushvalue(at->L, at->value);
+  return lua_tostring(at->L, -1);
+}
+
 static void read_seconds(const struct where *at, void *target) {
+  static const char expected[] = "a positive number of seconds";
   lua_Number n = lua_tonumber(at->L, at->value);
-  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, "a positive number of seconds");
-  if (!(n > 0)) bad(at, "must be a positive number of seconds");
+  if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
+  if (!(n > 0)) unexpected(at, expected, shown_number(at));
   *(double *)target = n < MAX_SECONDS ? n : MAX_SECONDS;
 }
 
 static lua_Number whole(const struct where *at, lua_Number least, const char *expected) {
   lua_Number n = lua_tonumber(at->L, at->value);
   if (lua_type(at->L, at->value) != LUA_TNUMBER) wrong(at, expected);
-  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n)
-    bad(at, lua_pushfstring(at->L, "must be %s", expected));
+  if (!(n >= least && n <= 2147483647.0) || n != (lua_Number)(int)n) unexpected(at, expected, shown_number(at));
   return n;
 }
 
@@ -255,8 +278,10 @@ static void read_string(const struct where *at, void *target) {
   const char *text;
   if (lua_type(at->L, at->value) != LUA_TSTRING) wrong(at, "a string");
   text = lua_tolstring(at->L, at->value, &len);
-  if (len == 0) bad(at, "is empty");
-  if (has_control(text, len)) bad(at, "holds a control character (perhaps a newline at its end)");
+  if (len == 0) unexpected(at, "a string", "an empty one");
+  if (has_control(text, len))
+    unexpected(at, "a string without control characters",
+               text[len - 1] == '\n' ? "one with a newline at its end" : "one with such a character");
   *(const char **)target = text;
 }
 
@@ -271,7 +296,7 @@ static void read_auth(const struct where *at, void *target) {
       *(enum auth *)target = (enum auth)i;
       return;
     }
-  bad(at, "must be one of 'bearer', 'api-key', 'x-api-key', 'raw', 'none'");
+  unexpected(at, "'bearer', 'api-key', 'x-api-key', 'raw' or 'none'", "another string");
 }
 
 /* The key itself, or a function: the caller looks for that (the target stays NULL). */
@@ -315,6 +340,18 @@ static const char *take_text(lua_State *L, size_t *len) {
   return lua_tolstring(L, -1, len);
 }
 
+/* Checks the name below the value on top; `is_right` says whether the value has one of the types that `expected`
+ * describes. */
+static void check_pair(const struct where *at, const char *expected, int is_right) {
+  lua_State *L = at->L;
+  int name = lua_gettop(L) - 1, value = name + 1;
+  if (lua_type(L, name) != LUA_TSTRING)
+    unexpected(at, "names that are strings", lua_pushfstring(L, "a %s as a name", luaL_typename(L, name)));
+  if (!is_right)
+    unexpected(at, lua_pushfstring(L, "values that are %s", expected),
+               lua_pushfstring(L, "a %s as the value of '%s'", luaL_typename(L, value), lua_tostring(L, name)));
+}
+
 /* { name = value }, as lines. */
 static void read_headers(const struct where *at, void *target) {
   lua_State *L = at->L;
@@ -324,12 +361,14 @@ static void read_headers(const struct where *at, void *target) {
   while (lua_next(L, at->value)) {
     size_t name_len, value_len;
     const char *name, *value;
-    if (lua_type(L, -2) != LUA_TSTRING || !(lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER))
-      bad(at, "must map names to strings, as in { ['X-Name'] = 'value' }");
+    check_pair(at, "strings, as in { ['X-Name'] = 'value' }",
+               lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER);
     name = lua_tolstring(L, -2, &name_len);
     value = take_text(L, &value_len);
-    if (!is_token(name, name_len)) bad(at, "has a name that is not valid in a header (RFC 9110, 5.1)");
-    if (has_control(value, value_len)) bad(at, lua_pushfstring(L, "has a control character in '%s'", name));
+    if (!is_token(name, name_len))
+      unexpected(at, "names of letters, digits and '-', as in 'X-Name'", "one that no header may have (RFC 9110, 5.1)");
+    if (has_control(value, value_len))
+      unexpected(at, "values without control characters", lua_pushfstring(L, "one in the value of '%s'", name));
     add(at, lines, name, name_len);
     add(at, lines, ": ", 2);
     add(at, lines, value, value_len);
@@ -352,8 +391,8 @@ static void read_query(const struct where *at, void *target) {
     int type = lua_type(L, -1);
     size_t name_len, value_len;
     const char *name, *value;
-    if (lua_type(L, -2) != LUA_TSTRING || !(type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN))
-      bad(at, "must map names to strings, numbers or booleans");
+    check_pair(at, "strings, numbers or booleans, as in { page = 2 }",
+               type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN);
     if (query->len != 0) add(at, query, "&", 1);
     name = lua_tolstring(L, -2, &name_len);
     add_encoded(at, query, name, name_len);
@@ -387,6 +426,9 @@ static const struct option client_options[] = {
     CLIENT(proxy, read_string),
     CLIENT(ca_file, read_string),
     CLIENT(ca_path, read_string),
+    CLIENT(cert_file, read_string),
+    CLIENT(key_file, read_string),
+    CLIENT(unix_socket, read_string),
     CLIENT(verify, read_flag),
     CLIENT(user_agent, read_string),
     {"on_event", read_function, 0},
@@ -438,7 +480,8 @@ static void take_copy(struct where *at, int index, const struct option *options)
   lua_pushnil(L);
   while (lua_next(L, index)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      complain(at, lua_pushfstring(L, "option names are strings, got a %s", luaL_typename(L, -2)));
+      complain(at, lua_pushfstring(L, "options: expected names that are strings, as in { timeout = 60 }, got a %s",
+                                   luaL_typename(L, -2)));
     at->name = lua_tostring(L, -2);
     if (find(options, at->name) == NULL) fail_unknown(at, options);
     lua_pushvalue(L, -2);
@@ -487,6 +530,7 @@ static int keep_function(lua_State *L, int index, const char *name, int table, i
 
 void options_read_client(lua_State *L, int index, const char *who, struct client *client, int table) {
   struct endpoint_options *o = &client->options;
+  struct where key = {L, 0, 1, who, "key_file"};
   o->limits.timeout = 60;
   o->limits.connect_timeout = 10;
   o->limits.max_retries = 2;
@@ -495,6 +539,7 @@ void options_read_client(lua_State *L, int index, const char *who, struct client
   o->verify = 1;
   o->user_agent = "sora/" SORA_VERSION;
   read_options(L, index, 1, who, client_options, o, 0);
+  if (o->key_file != NULL && o->cert_file == NULL) bad(&key, "needs its certificate: write cert_file = '…', too");
   client->asks_key = keep_function(L, index, "api_key", table, FIELD_KEY);
   client->listened = keep_function(L, index, "on_event", table, FIELD_EVENT);
 }

@@ -108,18 +108,18 @@ static int push_json(lua_State *L, struct call *call) {
   struct request *r = &call->request;
   const struct buffer *body = &r->outcome.body;
   if (is_blank(body)) {
-    if (!may_be_empty(call)) return fail(r, KIND_DECODE, "the answer is empty");
+    if (!may_be_empty(call)) return fail(r, KIND_DECODE, "expected a JSON object, got an empty answer");
     lua_newtable(L);
     return 1;
   }
   if (!json_decode(L, body->data, body->len, &call->scratch)) {
     fail_text(L, call);
   } else if (is_array(body) && !call->lists) {
-    fail(r, KIND_DECODE, "the answer is a JSON array, not an object");
+    fail(r, KIND_DECODE, "expected a JSON object, got an array");
   } else if (has_string(L, "id") && has_string(L, "status")) {
     return 1; /* a job, which is never a refusal */
   } else if (is_empty(L)) {
-    fail(r, KIND_DECODE, "the answer is an empty object");
+    fail(r, KIND_DECODE, "expected a job, got an empty JSON object");
   } else if (is_refusal(L)) {
     fail(r, KIND_API, "");
   } else if (!call->creates || is_job(L, call)) {
@@ -139,7 +139,7 @@ static void set_type(lua_State *L, const struct request *r) {
 /* Fails a download whose answer has no bytes; what an earlier attempt has left of the file does not count. */
 static int fail_empty(struct request *r) {
   if (r->outcome.status == 202) return fail(r, KIND_API, "the server answered 202: the file is not there yet");
-  return fail(r, KIND_DECODE, "the file is empty");
+  return fail(r, KIND_DECODE, "expected a file, got an empty answer");
 }
 
 /* Pushes { bytes =, content_type = } for a file that has come, and returns 1; 0: the request has failed after all. */
@@ -187,7 +187,7 @@ static int push_download(lua_State *L, struct call *call) {
     } else {
       has_answer = push_json(L, call);
       if (has_answer && r->takes_film) return 1;
-      if (has_answer) fail(r, KIND_API, "the server answered JSON in place of the file");
+      if (has_answer) fail(r, KIND_API, "expected a file, got JSON");
     }
   }
   lua_settop(L, top + has_answer);

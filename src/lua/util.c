@@ -23,7 +23,7 @@ static int hmac_sha256(lua_State *L) {
   size_t key_len, len;
   const char *key = luaL_checklstring(L, 1, &key_len), *data = luaL_checklstring(L, 2, &len);
   if (sys_hmac_sha256(key, key_len, data, len, digest) != 0)
-    return luaL_error(L, "the system's library has no HMAC-SHA256");
+    return luaL_error(L, "the system's cryptography library has no HMAC-SHA256, which webhooks need");
   lua_pushlstring(L, (const char *)digest, sizeof digest);
   return 1;
 }
