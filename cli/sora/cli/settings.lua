@@ -19,11 +19,13 @@ settings.names = {
   auth = "how the key is sent: bearer, api-key, x-api-key, raw or none",
   key_command = "a command whose output is the key, such as 'pass show sora'",
   proxy = "the URL of a proxy", ca_file = "a file of certificates to trust",
+  cert_file = "a client certificate", key_file = "its key",
+    unix_socket = "a Unix socket that leads to the server",
   model = "the model that `sora make` asks for", seconds = "the length that it asks for",
   size = "the size that it asks for, such as 1280x720",
 }
 
-local CLIENT = { "dialect", "auth", "proxy", "ca_file" }
+local CLIENT = { "dialect", "auth", "proxy", "ca_file", "cert_file", "key_file", "unix_socket" }
 local DEFAULTS = { "model", "seconds", "size" }
 
 local function getenv(name)
