@@ -61,6 +61,7 @@ charts() {
     "26,000 calls, 10,000 at a time: seconds" >"$out/flight.svg"
 }
 
-for picture in ${*:-terminal charts page love neovim}; do
+[ $# -gt 0 ] || set -- terminal charts
+for picture; do
   "$picture"
 done

@@ -2,9 +2,8 @@
 -- prints the `text` block right below it. The examples run in a clone as the comment at their head says.
 --
 -- A lua block is a program; a sh block runs in the root of a clone, and its errors count as output. A lua
--- block whose first line names a file
--- (-- videos.lua) is for the nginx block of its page; -- main.lua is a game for LÖVE. All programs run at the
--- same time, because most of it is waiting.
+-- block whose first line names a file (-- videos.lua) is for the nginx block of its page; -- main.lua is a
+-- game for LÖVE. All programs run at the same time, because most of it is waiting.
 local curl = require "spec.support.curl"
 local facts = require "spec.support.facts"
 local folder = require "spec.support.folder"
