@@ -55,9 +55,17 @@ void sys_leave_c_locale(void *before) {
 
 /* --- the terminal ------------------------------------------------------------------------------------------------- */
 
+#ifndef ENABLE_VIRTUAL_TERMINAL_PROCESSING
+#define ENABLE_VIRTUAL_TERMINAL_PROCESSING 4
+#endif
+
+/* A console that does not take the escape sequences of terminals (before Windows 10) counts as none. */
 int sys_terminal_columns(int fd) {
+  HANDLE console = (HANDLE)_get_osfhandle(fd);
   CONSOLE_SCREEN_BUFFER_INFO info;
-  if (!GetConsoleScreenBufferInfo((HANDLE)_get_osfhandle(fd), &info)) return 0;
+  DWORD mode;
+  if (!GetConsoleScreenBufferInfo(console, &info) || !GetConsoleMode(console, &mode)) return 0;
+  if (!SetConsoleMode(console, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING)) return 0;
   return info.srWindow.Right - info.srWindow.Left + 1;
 }
 

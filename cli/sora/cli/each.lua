@@ -9,7 +9,9 @@ local text = require "sora.cli.text"
 -- Asks on the terminal; without one, --yes must be given.
 local function confirm(session, verb, ids)
   if session.args.yes then return end
-  if not core.columns(0) then exit.usage(("%s without asking needs --yes"):format(verb)) end
+  if not core.echo(true) then -- standard input is no terminal
+    exit.usage(("%s without asking needs --yes"):format(verb))
+  end
   io.stderr:write(("%s %s at the server? [y/N] "):format(verb, #ids == 1 and text.shown(ids[1])
     or text.count(#ids, "job")))
   local answer = io.read "*l" or ""

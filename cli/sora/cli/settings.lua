@@ -46,9 +46,12 @@ local function name_of_profile(args, config)
   return args.profile or type(config.profile) == "string" and config.profile or "default"
 end
 
+local ON_WINDOWS = package.config:sub(1, 1) == "\\"
+local WITH_STATUS = ON_WINDOWS and "%s && echo exit 0" or "(%s\n)\necho \"exit $?\""
+
 -- Runs a command and returns its output and exit status, which pipes of Lua 5.1 do not tell.
 local function output_of(command)
-  local pipe, problem = io.popen("(" .. command .. "\n)\necho \"exit $?\"", "r")
+  local pipe, problem = io.popen(WITH_STATUS:format(command), "r")
   if not pipe then exit.fail(exit.USAGE, "key_command: " .. problem) end
   local output = pipe:read "*a"
   pipe:close()

@@ -15,10 +15,9 @@ end
 
 -- Reads a line; on a terminal nothing that is typed is shown, whatever ends the reading.
 local function read_key(name, origin)
-  local terminal = core.columns(0) ~= nil
+  local terminal = core.echo(false)
   if not terminal then return io.read "*l" end
   io.stderr:write(("Key for %s (profile %s): "):format(origin, name))
-  core.echo(false)
   local good, line = pcall(io.read, "*l")
   core.echo(true)
   io.stderr:write "\n"
