@@ -179,8 +179,14 @@ describe("sora key", function()
   end)
 
   it("set shows what is typed again, also after Ctrl-C", function()
-    local text = sh:terminal({ "key", "set" }, { dialog = { { "): ", "\3" } } })
-    assert.matches("Key for", text, 1, true)
+    local text, status = sh:terminal({ "key", "set" },
+      { dialog = { { "): ", "sk-typ\3" } }, after = "stty -a" })
+    assert.equal(0, status)
+    assert.not_matches("sk-typ", text, 1, true)
+    assert.matches("status 130", text, 1, true)
+    assert.matches(" echo ", text, 1, true)
+    assert.matches("\nisig ", text, 1, true)
+    assert.matches("eol = <undef>", text, 1, true)
     assert.is_nil(sh.files:read "config/sora/keys.json")
   end)
 

@@ -62,13 +62,16 @@ end
 
 --- Runs the command on a real terminal.
 -- @tparam {string,...} arguments
--- @tparam ?table opts `columns` (80), `env`, `dialog`: a list of { text to wait for, what is typed then }
+-- @tparam ?table opts `columns` (80), `env`, `dialog`: a list of { text to wait for, what is typed then },
+-- `after`: a
+-- shell command that runs on the terminal afterwards, when the status has been printed
 -- @treturn string all that the terminal got
 -- @treturn integer exit status
 function Shell:terminal(arguments, opts)
   opts = opts or {}
   local line = ("stty cols %d rows 24; %s"):format(opts.columns or 80,
     process.command(words_of(self, sora(arguments), opts.env)))
+  if opts.after then line = line .. "; echo status $?; " .. opts.after end
   local program = process.start { "env", "SHELL=/bin/sh", "script", "-qec", line, "/dev/null" }
   local text = ""
   for _, step in ipairs(opts.dialog or {}) do

@@ -30,7 +30,7 @@
 
 #define MAX_LINKS 40            /* symbolic links in a row, as the kernel has it */
 #define MAX_LINK 4096           /* bytes of one */
-#define DEFAULT_COLUMNS 80       /* of a terminal that does not tell */
+#define DEFAULT_COLUMNS 80      /* of a terminal that does not tell */
 #define MAX_REPLACED 100        /* times that a file is renamed while it is being opened */
 #define RESERVED_DESCRIPTORS 32 /* left for files, the resolver and the rest of the process */
 
@@ -71,14 +71,20 @@ int sys_terminal_columns(int fd) {
   return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
 }
 
+/* While nothing is shown, Ctrl-C ends the line instead of the process, which would leave the terminal as it is then. */
 int sys_terminal_echo(int on) {
+  static struct termios before;
+  static int hidden;
   struct termios state;
   if (tcgetattr(STDIN_FILENO, &state) != 0) return -1;
-  if (on)
-    state.c_lflag |= (tcflag_t)ECHO;
-  else
-    state.c_lflag &= ~(tcflag_t)ECHO;
-  return tcsetattr(STDIN_FILENO, TCSAFLUSH, &state);
+  if (on == !hidden) return 0;
+  if (!on) {
+    before = state;
+    state.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    state.c_cc[VEOL] = state.c_cc[VINTR];
+  }
+  hidden = !on;
+  return tcsetattr(STDIN_FILENO, TCSAFLUSH, on ? &before : &state);
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */

@@ -73,7 +73,8 @@ int sys_terminal_echo(int on) {
   HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
   DWORD mode;
   if (!GetConsoleMode(input, &mode)) return -1;
-  mode = on ? mode | ENABLE_ECHO_INPUT : mode & ~(DWORD)ENABLE_ECHO_INPUT;
+  mode = on ? mode | ENABLE_ECHO_INPUT | ENABLE_PROCESSED_INPUT
+            : mode & ~(DWORD)(ENABLE_ECHO_INPUT | ENABLE_PROCESSED_INPUT);
   return SetConsoleMode(input, mode) ? 0 : -1;
 }
 

@@ -13,12 +13,23 @@ function key.define(command)
   command:argument "name":argname "PROFILE":args "?":description "The profile (the default one)."
 end
 
+-- Reads a line of what is typed while it is hidden.
+local function read_hidden()
+  local line = {}
+  while true do
+    local character = io.read(1)
+    if character == "\3" then error("interrupted!", 0) end -- Ctrl-C
+    if not character or character == "\n" then return table.concat(line) end
+    line[#line + 1] = character
+  end
+end
+
 -- Reads a line; on a terminal nothing that is typed is shown, whatever ends the reading.
 local function read_key(name, origin)
   local terminal = core.echo(false)
   if not terminal then return io.read "*l" end
   io.stderr:write(("Key for %s (profile %s): "):format(origin, name))
-  local good, line = pcall(io.read, "*l")
+  local good, line = pcall(read_hidden)
   core.echo(true)
   io.stderr:write "\n"
   if not good then error(line, 0) end
