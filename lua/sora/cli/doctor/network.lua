@@ -1,0 +1,337 @@
+--- Checks whether the server can be reached: name, connection, certificate, proxy, redirects, and the clock.
+--
+-- Owns the reading of libcurl's errors. Invariant: whatever else is tried after a failure (another scheme, no
+-- proxy, an unchecked certificate) goes without the key.
+-- @module sora.cli.doctor.network
+-- @local
+
+local address = require "sora.cli.doctor.address"
+local core = require "sora.core"
+local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
+local repair = require "sora.cli.doctor.repair"
+local text = require "sora.cli.text"
+
+local network = {}
+
+local MOST_SKEW = 300 -- s between the clocks
+
+local function getenv(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+-- Clock ------------------------------------------------------------------------------
+
+local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10,
+  Nov = 11, Dec = 12 }
+
+-- Returns the seconds since 1970 of "Sun, 06 Nov 1994 08:49:37 GMT"; nil if it is no such date.
+local function parse_date(value)
+  local day, name, year, hour, min, sec = tostring(value):match
+    "^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
+  local month = name and MONTHS[name]
+  if not month then return nil end
+  local y = month <= 2 and year - 1 or year + 0
+  local years = math.floor(y / 400)
+  local of_era = y - years * 400
+  local of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+  local days = years * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
+  return ((days * 24 + hour) * 60 + min) * 60 + sec
+end
+
+-- Returns by how many seconds this computer's clock is ahead of an answer's; nil if that has no date.
+local function skew_of(answer)
+  local date = parse_date(answer.headers.date)
+  return date and os.time() - date - (tonumber(answer.headers.age) or 0)
+end
+
+local function set_clock()
+  if package.config:sub(1, 1) == "\\" then return "w32tm /resync" end
+  if core.file_kind "/usr/sbin/sntp" or core.file_kind "/usr/bin/sntp" then return "sudo sntp -sS pool.ntp.org" end
+  return "sudo timedatectl set-ntp true"
+end
+
+local function in_words(skew)
+  return text.duration(math.abs(skew)) .. (skew > 0 and " ahead of" or " behind")
+end
+
+local function clock_problem(skew, minor)
+  return { status = exit.USAGE, minor = minor, repair = { set_clock() },
+    text = ("The clock of this computer is %s the server's."):format(in_words(skew)) }
+end
+
+--- Compares the clock with that of an answer.
+function network.check_clock(report, answer)
+  local skew = skew_of(answer)
+  if not skew then return report:unsure("clock", "the server's answer has no date to compare with") end
+  if math.abs(skew) <= MOST_SKEW then return report:ok("clock", "agrees with the server's") end
+  report:bad("clock", in_words(skew) .. " the server's", clock_problem(skew, true))
+end
+
+-- Proxy ------------------------------------------------------------------------------
+
+-- Returns the proxy that libcurl would ask, and where it is set; it reads HTTP_PROXY in small letters alone.
+local function find_proxy(server)
+  if server.found.client.proxy then return server.found.client.proxy, "the profile" end
+  local names = server.parts.scheme == "https" and { "https_proxy", "HTTPS_PROXY" } or { "http_proxy" }
+  names[#names + 1], names[#names + 2] = "all_proxy", "ALL_PROXY"
+  for _, name in ipairs(names) do
+    if getenv(name) then return getenv(name), name end
+  end
+end
+
+-- Tells whether no_proxy names the host, as libcurl reads it.
+local function is_excepted(server)
+  if server.found.client.proxy then return false end
+  local host = "." .. server.parts.host
+  for name in (getenv "no_proxy" or getenv "NO_PROXY" or ""):lower():gmatch "[^%s,]+" do
+    name = name:gsub("^%.", "")
+    if name == "*" or host:sub(-#name - 1) == "." .. name then return true end
+  end
+  return false
+end
+
+--- Says which proxy is used, and keeps it in `server.proxy`.
+function network.check_proxy(report, server)
+  local url, from = find_proxy(server)
+  if not url then
+    if getenv "HTTP_PROXY" and server.parts.scheme == "http" then
+      report:unsure("proxy", "HTTP_PROXY is not read; the variable is http_proxy, in small letters")
+    end
+    return
+  end
+  local shown = ("%s, from %s"):format(address.shown(url), from)
+  if is_excepted(server) then return report:ok("proxy", shown .. "; not used, because no_proxy names the host") end
+  server.proxy, server.proxy_from = url, from
+  report:ok("proxy", shown)
+end
+
+-- Removes the proxy for this host.
+local function without_proxy(server)
+  if server.proxy_from == "the profile" then return { repair.command(server, "config unset proxy") } end
+  local others = getenv "no_proxy" or getenv "NO_PROXY"
+  return { repair.export("no_proxy", (others and others .. "," or "") .. server.parts.host:gsub("[%[%]]", "")) }
+end
+
+-- Tells whether the failure is the proxy's: the server answers without it.
+local function blame_proxy(report, server, what)
+  local direct = server.probe:get(server.base .. server.paths.list, { proxy = "", auth = "none" })
+  if direct.failed then
+    report:unsure("proxy", "without it the server does not answer either: " .. direct.err.message)
+    return direct
+  end
+  report:bad("proxy", what .. "; without it the server answers", { status = exit.NETWORK,
+    text = ("The proxy %s (from %s) fails, and the server answers without it."):format(address.shown(server.proxy),
+      server.proxy_from), repair = without_proxy(server) })
+  return nil
+end
+
+-- What failed --------------------------------------------------------------------------
+
+local function fail(report, message, sentence, commands)
+  report:bad("network", message, { status = exit.NETWORK, text = sentence, repair = commands })
+  return false
+end
+
+-- The same address with the other scheme, if the server answers there. A certificate that is not trusted is an
+-- answer, too.
+local function try_scheme(server)
+  local parts = server.parts
+  local scheme = parts.scheme == "https" and "http" or "https"
+  local origin = scheme .. "://" .. parts.authority
+  local answer = server.probe:get(server.base .. server.paths.list, { origin = origin, auth = "none" })
+  local err = answer.err
+  if answer.failed and not (err.kind == "tls" and err.curl == "CURLE_PEER_FAILED_VERIFICATION") then return nil end
+  -- A server of TLS says in plain HTTP that it wants TLS.
+  if scheme == "http" and answer.status == 400 then return nil end
+  return address.join { scheme = scheme, authority = parts.authority, path = parts.path, query = parts.query }
+end
+
+local BUNDLES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem", "/usr/local/etc/openssl/cert.pem" }
+local BUNDLE_VARIABLES = { "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS" }
+
+-- Returns a file on this computer that has the server's CA.
+local function find_bundle(server)
+  local paths = {}
+  for _, name in ipairs(BUNDLE_VARIABLES) do paths[#paths + 1] = getenv(name) end
+  for _, path in ipairs(BUNDLES) do paths[#paths + 1] = path end
+  for _, path in ipairs(paths) do
+    if core.file_kind(path) == "file" then
+      local answer = server.probe:get(server.base .. server.paths.list, { ca_file = path, auth = "none" })
+      if not answer.failed then return files.absolute(path) end
+    end
+  end
+end
+
+local function openssl(server, words)
+  return ("openssl s_client -connect %s:%d -servername %s </dev/null 2>/dev/null | openssl x509 %s"):format(
+    server.parts.host, server.parts.port, server.parts.host, words)
+end
+
+local function explain_ca(report, server, message)
+  local bundle = find_bundle(server)
+  if bundle then
+    return fail(report, message, ("The server's certificate is signed by a CA that only %s has."):format(bundle),
+      repair.set(server, { ca_file = bundle }))
+  elseif message:find "self%-?.?signed certificate$" then
+    return fail(report, message, "The server's certificate is signed by itself; if the server is yours, trust it:",
+      repair.join({ openssl(server, "> gateway.pem") }, repair.set(server, { ca_file = files.absolute "gateway.pem" })))
+  end
+  return fail(report, message, "The server's certificate is signed by a CA that this computer does not know; "
+    .. "ask its operator for the CA's certificate.", repair.set(server, { ca_file = "/path/to/ca.pem" }))
+end
+
+-- The certificate was refused. An answer without checking it, and without the key, tells the time there.
+local function explain_certificate(report, server, message)
+  local dated = message:find "expired" or message:find "not yet valid"
+  if dated then
+    local answer = server.probe:get(server.base .. server.paths.list, { verify = false, auth = "none" })
+    local skew = skew_of(answer)
+    if skew and math.abs(skew) > MOST_SKEW then
+      report:add("network", "bad", message)
+      report:bad("clock", in_words(skew) .. " the server's", clock_problem(skew))
+      return false
+    end
+    local why = message:find "expired" and "has expired" or "is not yet valid"
+    return fail(report, message .. "; this computer's clock is right",
+      ("The server's certificate %s; its operator must renew it. Its dates:"):format(why),
+      { openssl(server, "-noout -dates") })
+  elseif message:find "subject name" or message:find "does not match" then
+    return fail(report, message, ("The server's certificate is not for the name %s; its names:")
+      :format(server.parts.host), { openssl(server, "-noout -ext subjectAltName") })
+  end
+  return explain_ca(report, server, message)
+end
+
+local function explain_tls(report, server, err)
+  if err.curl == "CURLE_SSL_CACERT_BADFILE" then
+    return fail(report, err.message, "The file of trusted certificates cannot be read.",
+      { repair.command(server, "config unset ca_file") })
+  elseif err.curl == "CURLE_PEER_FAILED_VERIFICATION" then
+    return explain_certificate(report, server, err.message)
+  end
+  local other = try_scheme(server)
+  if other then
+    return fail(report, err.message, "The server speaks plain http there, not https.",
+      repair.set(server, { base_url = other }))
+  end
+  return fail(report, err.message, "Server and client found no way to speak TLS with each other.",
+    { repair.export("SORA_DEBUG", "1") .. "; sora doctor" })
+end
+
+local EXPLAIN = {}
+
+function EXPLAIN.dns(report, server, err)
+  if err.curl == "CURLE_COULDNT_RESOLVE_PROXY" then
+    return fail(report, err.message, ("There is no host of the name of the proxy (from %s).")
+      :format(server.proxy_from or "the environment"), without_proxy(server))
+  end
+  return fail(report, err.message, ("There is no host '%s', or this computer has no network.")
+    :format(text.shown(server.parts.host)), repair.set(server, { base_url = repair.EXAMPLE }))
+end
+
+function EXPLAIN.connect(report, server, err)
+  local parts, other = server.parts, try_scheme(server)
+  if other then
+    return fail(report, err.message, ("Nothing listens there; the server is at %s."):format(address.shown(other)),
+      repair.set(server, { base_url = other }))
+  end
+  local sentence = ("Nothing listens at %s, port %d: start the server, or set its right address."):format(parts.host,
+    parts.port)
+  local example = address.is_local(parts.host) and "http://127.0.0.1:PORT/v1" or repair.EXAMPLE
+  return fail(report, err.message, sentence, repair.set(server, { base_url = example }))
+end
+
+EXPLAIN.tls = explain_tls
+
+function EXPLAIN.timeout(report, server, err)
+  local other = not err.message:find "^Operation" and try_scheme(server)
+  if other then
+    return fail(report, err.message, ("There is no answer; the server is at %s."):format(address.shown(other)),
+      repair.set(server, { base_url = other }))
+  end
+  return fail(report, err.message, ("%s, port %d, does not answer: a firewall, a VPN, a wrong port, or a server that "
+    .. "is down. To see how far it gets:"):format(server.parts.host, server.parts.port),
+    { "curl -v --max-time 20 " .. repair.quote(address.shown(server.found.base_url)) })
+end
+
+function EXPLAIN.transport(report, server, err)
+  local other = try_scheme(server)
+  if other then
+    return fail(report, err.message, ("The server speaks %s there, not %s."):format(other:match "^%a+",
+      server.parts.scheme), repair.set(server, { base_url = other }))
+  end
+  return fail(report, err.message, ("%s, port %d, does not speak HTTP, or breaks connections off."):format(
+    server.parts.host, server.parts.port), repair.set(server, { base_url = repair.EXAMPLE }))
+end
+
+function EXPLAIN.config(report, _, err)
+  return fail(report, err.message, "A setting is invalid.", { "sora config list" })
+end
+
+-- Redirects --------------------------------------------------------------------------
+
+-- A redirect to another origin gets no key, and a POST is not repeated there.
+local function check_redirect(report, server, answer, target)
+  local to = address.split(answer.url)
+  if not to or to.scheme == server.parts.scheme and to.host == server.parts.host and to.port == server.parts.port then
+    return true
+  end
+  local path = target:gsub("%?.*", "")
+  local base = to.path:sub(-#path) == path and to.path:sub(1, -#path - 1) or nil
+  local shown = address.shown(to.scheme .. "://" .. to.authority)
+  report:bad("network", "it redirects to " .. shown, { status = exit.USAGE,
+    text = ("The server redirects to %s, where the key is not sent; set that address."):format(shown),
+    repair = repair.set(server, { base_url = address.join { scheme = to.scheme, authority = to.authority,
+      path = base or server.parts.path, query = server.parts.query } }) })
+  return false
+end
+
+-- A server of TLS that answers plain HTTP, or a proxy that refuses.
+local function check_front(report, server, answer)
+  if answer.status == 407 and server.proxy then
+    fail(report, "the proxy wants a user name and a password", "The proxy refuses: it wants a user name and a password.",
+      { repair.export(server.proxy_from == "the profile" and "https_proxy" or server.proxy_from,
+        "http://USER:PASSWORD@" .. server.proxy:gsub("^%a+://", ""):gsub("^.*@", "")) })
+    return false
+  end
+  if server.parts.scheme == "http" and answer.status == 400 then
+    local other = try_scheme(server)
+    if other then return EXPLAIN.transport(report, server, { message = answer.err.message }) end
+  end
+  return true
+end
+
+--- Sends the first request.
+-- @tparam table report
+-- @tparam table server
+-- @treturn ?table the answer to the list; nil: the server cannot be reached
+function network.reach(report, server)
+  local target = server.base .. server.paths.list
+  local answer = server.probe:get(target)
+  if answer.failed and answer.err.kind == "timeout" and answer.err.message:find "^Operation" then
+    answer = server.probe:get(server.base .. server.job) -- a list may be slow
+  end
+  if answer.failed then
+    local err = answer.err
+    if server.proxy then
+      local direct = blame_proxy(report, server, err.message)
+      if not direct then return nil end
+    end
+    EXPLAIN[err.kind](report, server, err)
+    return nil
+  end
+  if not check_front(report, server, answer) then return nil end
+  report:ok("network", ("%s answers in %.2f s%s"):format(text.shown(server.parts.host), answer.seconds or 0,
+    server.parts.scheme == "https" and ", with a valid certificate" or ""))
+  if not check_redirect(report, server, answer, server.paths.list) then return nil end
+  if server.parts.scheme == "http" and not address.is_local(server.parts.host) and server.found.key then
+    report:unsure("network", "over plain http others on the way can read the key")
+  end
+  network.check_clock(report, answer)
+  return answer
+end
+
+return network

@@ -1,0 +1,89 @@
+--- The requests of `sora doctor`: single GETs, each with a time limit, and all of them together, too.
+--
+-- Owns the clients. Invariant: every request is a GET; the key goes to the origin of the base URL alone, and not
+-- over a connection whose certificate was not checked.
+-- @module sora.cli.doctor.probe
+-- @local
+
+local core = require "sora.core"
+local options = require "sora.options"
+local pump = require "sora.pump"
+local settings = require "sora.cli.settings"
+local sora = require "sora"
+
+local probe = {}
+
+local Probe = {}
+Probe.__index = Probe
+
+local ALL = 60 -- s; requests that were not sent until then are left out
+
+-- Kinds of errors without an answer over HTTP.
+local NETWORK = { dns = true, connect = true, tls = true, timeout = true, transport = true, config = true }
+
+--- Makes a prober of a server.
+-- @tparam table found from `settings.find`; its key is a string or nil
+-- @tparam string origin
+-- @tparam ?string query of the base URL
+-- @tparam number timeout of one request
+-- @tparam ?function on_event gets every event of the clients
+function probe.new(found, origin, query, timeout, on_event)
+  local preset = options.dialects[found.client.dialect] or {}
+  return setmetatable({ found = found, origin = origin, query = query, timeout = timeout, on_event = on_event,
+    auth = found.key and (found.client.auth or preset.auth or "bearer") or "none", clients = {}, 
+    ends = core.now() + math.max(ALL, timeout) }, Probe)
+end
+
+local function name_of(how)
+  local parts = {}
+  for _, name in ipairs(options.names(how)) do parts[#parts + 1] = name .. "=" .. tostring(how[name]) end
+  return table.concat(parts, " ")
+end
+
+-- Makes the client for a way to ask: `auth`, `proxy`, `verify`, `ca_file`, `origin`.
+function Probe:make(how)
+  local found, origin = self.found, how.origin or self.origin
+  local trusted = settings.origin(origin) == settings.origin(self.origin) and how.verify ~= false
+  local auth = trusted and found.key and (how.auth or self.auth) or "none"
+  return sora.new { base_url = origin .. (self.query and "?" .. self.query or ""), max_retries = 0,
+    timeout = self.timeout, connect_timeout = self.timeout,
+    api_key = auth ~= "none" and found.key or nil, auth = auth,
+    proxy = how.proxy or found.client.proxy, ca_file = how.ca_file or found.client.ca_file, verify = how.verify,
+    on_event = function(event)
+      if event.event == "request" then self.last_url = event.url end
+      if self.on_event then self.on_event(event) end
+    end }
+end
+
+--- Sends a GET.
+-- @tparam string target a path, perhaps with a query
+-- @tparam ?table how `auth`, `proxy` ("" for none), `verify`, `ca_file`, `origin`: other than configured
+-- @treturn table { value or err, status, headers, url (the last one, after redirects), seconds, failed: there is
+-- no answer over HTTP, skipped: too much time is over }
+function Probe:get(target, how)
+  how = how or {}
+  if core.now() > self.ends then
+    return { failed = true, skipped = true, headers = {}, err = { kind = "timeout", message = "there was no time left" } }
+  end
+  local name = name_of(how)
+  local client, err = self.clients[name], nil
+  if not client then
+    client, err = self:make(how)
+    if not client then return { err = err, failed = true, headers = {} } end
+    self.clients[name] = client
+  end
+  local path, query = target:match "^([^?]*)%??(.*)$"
+  local value, problem, response = pump.call(client,
+    { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil }, { response = true })
+  response = response or {}
+  return { value = value, err = problem, status = response.status ~= 0 and response.status or nil,
+    headers = response.headers or {}, seconds = response.seconds, url = self.last_url,
+    failed = problem ~= nil and NETWORK[problem.kind] == true }
+end
+
+function Probe:close()
+  for _, client in pairs(self.clients) do client:close() end
+  self.clients = {}
+end
+
+return probe
