@@ -64,7 +64,7 @@ end
 -- Prints what is wrong, in a sentence, and the commands that repair it; these are never broken.
 local function print_problem(session, found)
   local problem = found.problem
-  if not problem then return session.screen:result(paint(session, "green", "Nothing is wrong.")) end
+  if not problem then return session.screen:result(paint(session, "green", "Nothing is wrong, as far as a GET can tell.")) end
   session.screen:result((session.screen.quiet and "" or "\n") .. paint(session, "red", wrap(text.shown(problem.text), 0)))
   for _, command in ipairs(problem.repair) do session.screen:result("  " .. text.shown(command)) end
 end

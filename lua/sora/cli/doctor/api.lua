@@ -53,7 +53,7 @@ end
 
 -- What an answer says, without its own address and without numbers such as a request's id.
 local function gist(answer, target)
-  local body = answer.err and (answer.err.body or answer.err.message) or "JSON"
+  local body = (answer.err and (answer.err.body or answer.err.message) or "JSON"):gsub("\\/", "/")
   for path in (target .. "\n" .. target:gsub("^/v%d+", "")):gmatch "[^\n]+" do
     local at = body:find(path, 1, true)
     while at do
@@ -90,17 +90,20 @@ local HEADERS = { bearer = "Authorization: Bearer …", raw = "Authorization: �
   ["x-api-key"] = "x-api-key: …" }
 
 local function explain_no_key(report, server, answer)
-  local stray = server.stray_key
-  local commands = repair.key(server)
+  local stray = server.stray -- SORA or OPENAI: its key is set without its base URL
   report:bad("access", "no key is sent, and the server wants one: " .. describe(answer), { status = exit.KEY,
-    text = stray and ("The server wants a key; %s is set, but it is only used with %s."):format(stray,
-      (stray:gsub("KEY$", "URL"):gsub("API_URL", "BASE_URL")))
+    text = stray and ("The server wants a key; %s_API_KEY is only used with %s_BASE_URL."):format(stray, stray)
       or "The server wants a key, and none is configured for it.",
-    repair = stray and { repair.export((stray:gsub("API_KEY$", "BASE_URL")), server.found.base_url) } or commands })
+    repair = stray and repair.adopt_key(server, stray) or repair.key(server) })
 end
 
 local function explain_refusal(report, server, answer)
   if not server.found.key then return explain_no_key(report, server, answer) end
+  if server.redirects then
+    return report:bad("access", "refused after a redirect: " .. describe(answer), { status = exit.USAGE,
+      text = "The server redirects, perhaps to another one, where the key is not sent; set the address that this shows:",
+      repair = { "curl -sI " .. repair.quote(address.shown(server.found.base_url) .. server.paths.list) } })
+  end
   local without = server.probe:get(server.base .. server.job, { auth = "none" })
   if answer.status == 403 and not is_json(answer) and without.status == 403 and not is_json(without) then
     return report:bad("access", "a web page refuses, with and without the key: " .. describe(answer), {
@@ -111,7 +114,7 @@ local function explain_refusal(report, server, answer)
   if way then
     return report:bad("access", ("the key is refused as '%s', and taken as '%s'"):format(HEADERS[server.probe.auth],
       HEADERS[way]), { status = exit.KEY, repair = repair.set(server, { auth = way }),
-      text = ("The key is right, but this server wants it as %s (auth %s)."):format(HEADERS[way], way) })
+      text = ("The server takes the key as '%s' only."):format(HEADERS[way]) })
   end
   report:bad("access", "the key is refused, however it is sent: " .. describe(answer), { status = exit.KEY,
     text = ("The server refuses the key from %s; set the right one."):format(server.found.key_from),
@@ -176,12 +179,17 @@ local function layouts_of(current)
   return layouts
 end
 
+-- A list says that the paths below it are there, too.
+local function is_below_list(paths)
+  return paths.get == paths.list .. "/{id}"
+end
+
 -- Tells whether a video API answers below a path.
 local function answers_at(server, base, layout)
   local control = server.probe:get(base .. NOWHERE)
   local job, list = base .. api.job(layout.paths), base .. layout.paths.list
   if speaks(server.probe:get(job), job, control, base .. NOWHERE) then return true end
-  return layout.dialect == "openai" and is_list(server.probe:get(list)) and not is_list(control)
+  return is_below_list(layout.paths) and is_list(server.probe:get(list)) and not is_list(control)
 end
 
 local function find_path(server)
@@ -226,8 +234,8 @@ end
 local function check_path(report, server, list, job)
   local control = server.probe:get(server.base .. NOWHERE)
   local function is_there(answer, target) return speaks(answer, target, control, server.base .. NOWHERE) end
-  if is_list(list) and not is_list(control) or is_there(job, server.base .. server.job)
-    or is_there(list, server.base .. server.paths.list) then
+  if is_there(job, server.base .. server.job) or is_below_list(server.paths)
+    and (is_list(list) and not is_list(control) or is_there(list, server.base .. server.paths.list)) then
     report:ok("path", server.base .. server.paths.get .. " is there")
     return true
   end

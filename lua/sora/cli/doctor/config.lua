@@ -157,7 +157,7 @@ local function check_sources(report, server)
   for _, prefix in ipairs { "SORA", "OPENAI" } do
     if getenv(prefix .. "_API_KEY") and not getenv(prefix .. "_BASE_URL") then
       report:unsure("key", ("%s_API_KEY is set without %s_BASE_URL, so it is not used"):format(prefix, prefix))
-      server.stray_key = server.stray_key or prefix .. "_API_KEY"
+      server.stray = server.stray or prefix
     end
   end
 end
@@ -232,7 +232,8 @@ function config.check_server(report, server)
   if not found.base_url then
     check_sources(report, server)
     report:bad("server", "no server is configured", { status = exit.USAGE, text = "No server is configured.",
-      repair = { repair.command(server, "config set base_url " .. repair.EXAMPLE), repair.command(server, "key set") } })
+      repair = server.stray and { repair.export(server.stray .. "_BASE_URL", repair.EXAMPLE) }
+        or { repair.command(server, "config set base_url " .. repair.EXAMPLE), repair.command(server, "key set") } })
     return false
   end
   report:ok("server", ("%s, from %s%s"):format(text.shown(address.shown(found.base_url)), found.from,

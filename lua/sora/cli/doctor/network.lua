@@ -273,20 +273,19 @@ end
 
 -- Redirects --------------------------------------------------------------------------
 
--- A redirect to another origin gets no key, and a POST is not repeated there.
-local function check_redirect(report, server, answer, target)
-  local to = address.split(answer.url)
-  if not to or to.scheme == server.parts.scheme and to.host == server.parts.host and to.port == server.parts.port then
-    return true
+-- Not every POST is repeated behind a redirect, and a key is not sent to another origin.
+local function check_redirect(report, server, answer)
+  if not answer.redirected then return true end
+  local other = server.parts.scheme == "http" and try_scheme(server)
+  if other then
+    report:bad("network", "it redirects", { status = exit.USAGE, repair = repair.set(server, { base_url = other }),
+      text = ("The server redirects; it is at %s, and the key is not sent there on the way."):format(
+        address.shown(other)) })
+    return false
   end
-  local path = target:gsub("%?.*", "")
-  local base = to.path:sub(-#path) == path and to.path:sub(1, -#path - 1) or nil
-  local shown = address.shown(to.scheme .. "://" .. to.authority)
-  report:bad("network", "it redirects to " .. shown, { status = exit.USAGE,
-    text = ("The server redirects to %s, where the key is not sent; set that address."):format(shown),
-    repair = repair.set(server, { base_url = address.join { scheme = to.scheme, authority = to.authority,
-      path = base or server.parts.path, query = server.parts.query } }) })
-  return false
+  server.redirects = true
+  report:unsure("network", "it redirects, and a request that makes a video may not be redirected; set the last address")
+  return true
 end
 
 -- A server of TLS that answers plain HTTP, or a proxy that refuses.
@@ -326,7 +325,7 @@ function network.reach(report, server)
   if not check_front(report, server, answer) then return nil end
   report:ok("network", ("%s answers in %.2f s%s"):format(text.shown(server.parts.host), answer.seconds or 0,
     server.parts.scheme == "https" and ", with a valid certificate" or ""))
-  if not check_redirect(report, server, answer, server.paths.list) then return nil end
+  if not check_redirect(report, server, answer) then return nil end
   if server.parts.scheme == "http" and not address.is_local(server.parts.host) and server.found.key then
     report:unsure("network", "over plain http others on the way can read the key")
   end

@@ -30,7 +30,7 @@ local NETWORK = { dns = true, connect = true, tls = true, timeout = true, transp
 function probe.new(found, origin, query, timeout, on_event)
   local preset = options.dialects[found.client.dialect] or {}
   return setmetatable({ found = found, origin = origin, query = query, timeout = timeout, on_event = on_event,
-    auth = found.key and (found.client.auth or preset.auth or "bearer") or "none", clients = {}, 
+    auth = found.key and (found.client.auth or preset.auth or "bearer") or "none", clients = {}, sent = 0,
     ends = core.now() + math.max(ALL, timeout) }, Probe)
 end
 
@@ -50,7 +50,7 @@ function Probe:make(how)
     api_key = auth ~= "none" and found.key or nil, auth = auth,
     proxy = how.proxy or found.client.proxy, ca_file = how.ca_file or found.client.ca_file, verify = how.verify,
     on_event = function(event)
-      if event.event == "request" then self.last_url = event.url end
+      if event.event == "request" then self.sent = self.sent + 1 end
       if self.on_event then self.on_event(event) end
     end }
 end
@@ -58,8 +58,8 @@ end
 --- Sends a GET.
 -- @tparam string target a path, perhaps with a query
 -- @tparam ?table how `auth`, `proxy` ("" for none), `verify`, `ca_file`, `origin`: other than configured
--- @treturn table { value or err, status, headers, url (the last one, after redirects), seconds, failed: there is
--- no answer over HTTP, skipped: too much time is over }
+-- @treturn table { value or err, status, headers, redirected, seconds, failed: there is no answer over HTTP,
+-- skipped: too much time is over }
 function Probe:get(target, how)
   how = how or {}
   if core.now() > self.ends then
@@ -73,11 +73,12 @@ function Probe:get(target, how)
     self.clients[name] = client
   end
   local path, query = target:match "^([^?]*)%??(.*)$"
+  self.sent = 0
   local value, problem, response = pump.call(client,
     { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil }, { response = true })
   response = response or {}
   return { value = value, err = problem, status = response.status ~= 0 and response.status or nil,
-    headers = response.headers or {}, seconds = response.seconds, url = self.last_url,
+    headers = response.headers or {}, seconds = response.seconds, redirected = self.sent > 1,
     failed = problem ~= nil and NETWORK[problem.kind] == true }
 end
 

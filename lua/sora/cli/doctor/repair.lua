@@ -52,6 +52,11 @@ local function set_all(server, changes)
   return commands
 end
 
+-- Stores the key of an environment variable.
+local function store_key(server, variable)
+  return ('printf %%s "$%s" | %s'):format(variable, repair.command(server, "key set"))
+end
+
 -- Only profiles hold more than a base URL and a key, so the server gets one.
 local function move_to_profile(server, changes)
   local found = server.found
@@ -60,7 +65,7 @@ local function move_to_profile(server, changes)
   if server.default_is_taken then to = { profile = (server.parts.host:gsub("[^%w]+", "-")) } end
   local commands = set_all(to, all)
   if server.prefix and found.key then
-    commands[#commands + 1] = ('printf %%s "$%s" | %s'):format(found.key_from, repair.command(to, "key set"))
+    commands[#commands + 1] = store_key(to, found.key_from)
   elseif found.key then
     commands[#commands + 1] = repair.command(to, "key set")
   end
@@ -87,6 +92,12 @@ function repair.set(server, changes)
     commands[#commands + 1] = repair.command(server, "key set") -- a key belongs to an origin
   end
   return commands
+end
+
+--- Returns the commands that use a key of the environment, which no base URL of the environment goes with.
+function repair.adopt_key(server, prefix)
+  if server.is_flag or server.prefix then return { repair.export(prefix .. "_BASE_URL", server.found.base_url) } end
+  return { store_key(server, prefix .. "_API_KEY") }
 end
 
 --- Returns the commands that give a server another key.
