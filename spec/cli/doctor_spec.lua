@@ -1,4 +1,5 @@
--- sora doctor: finds what is wrong with a configuration, and prints the commands that repair it. Each spec runs
+-- sora doctor: finds what is wrong with a configuration, and prints the commands that repair it. Each spec
+-- runs
 -- these commands and asks again.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
@@ -60,7 +61,8 @@ describe("sora doctor", function()
     assert.equal(status == 0, found.ok)
     found.by_check = {}
     for _, check in ipairs(found.checks) do
-      if found.by_check[check.check] == nil or check.verdict == "bad" then found.by_check[check.check] = check end
+      local other = found.by_check[check.check]
+      if not other or check.verdict == "bad" then found.by_check[check.check] = check end
     end
     return found
   end
@@ -85,7 +87,8 @@ describe("sora doctor", function()
 
   local JOB_404 = { status = 404, json = { error = { message = "Video not found", code = "not_found" } } }
   local LIST = { json = { object = "list", data = { answers.DONE.json } } }
-  local NOT_FOUND = { status = 404, body = "404 page not found", headers = { ["Content-Type"] = "text/plain" } }
+  local NOT_FOUND = { status = 404, body = "404 page not found",
+    headers = { ["Content-Type"] = "text/plain" } }
 
   -- A server of the format below a path, whose other paths answer as text.
   local function api(server, base)
@@ -104,7 +107,8 @@ describe("sora doctor", function()
       for _, check in ipairs { "server", "key", "network", "clock", "access", "path", "lists" } do
         assert.equal("ok", found.by_check[check].verdict, check)
       end
-      assert.matches("from `sora key set`, profile 'default', 19 characters", found.by_check.key.message, 1, true)
+      assert.matches("from `sora key set`, profile 'default', 19 characters", found.by_check.key.message, 1,
+        true)
       assert.matches("the key is taken", found.by_check.access.message)
     end)
 
@@ -148,12 +152,17 @@ describe("sora doctor", function()
     end)
 
     it("that is sent the wrong way, finds the right one", function()
-      for _, way in ipairs { "x-api-key", "api-key", "raw" } do
+      for _, way in ipairs { "x-api-key", "api-key" } do
         local server = serve("--api-key", KEY, "--auth", way)
         configure(server.url, KEY)
         repair(problem(diagnose(), 4, "access", "takes the key as"), "sora config set auth " .. way)
         assert.equal(0, select(3, sh:run { "config", "unset", "auth" }))
       end
+    end)
+
+    it("that auth none holds back, sends it", function()
+      configure(serve("--api-key", KEY).url, KEY, "auth", "none")
+      repair(problem(diagnose(), 4, "access", "takes the key as"), "sora config set auth bearer")
     end)
 
     it("that is missing, asks for it", function()
@@ -179,7 +188,8 @@ describe("sora doctor", function()
       sh.env.SORA_API_KEY = KEY
       local found = diagnose()
       assert.equal("?", found.by_check.key.verdict)
-      repair(problem(found, 4, "access", "only used with SORA_BASE_URL"), 'printf %s "$SORA_API_KEY" | sora key set')
+      repair(problem(found, 4, "access", "only used with SORA_BASE_URL"),
+        'printf %s "$SORA_API_KEY" | sora key set')
     end)
 
     it("with quotes, a blank or 'Bearer' tells of it, not of the server", function()
@@ -205,6 +215,31 @@ describe("sora doctor", function()
         'printf %s "$SORA_API_KEY" | sora key set', "unset SORA_BASE_URL SORA_API_KEY" }, "\n"))
     end)
 
+    it("that is raw beside a default profile gets a profile of its own", function()
+      local server = serve("--api-key", KEY, "--auth", "raw")
+      configure "http://127.0.0.1:9/v1"
+      sh:use(server.url, KEY)
+      local script = problem(diagnose(), 4, "access", "takes the key as")
+      assert.equal(table.concat({ "sora --profile 127-0-0-1 config set base_url " .. server.url,
+        "sora --profile 127-0-0-1 config set auth raw",
+          'printf %s "$SORA_API_KEY" | sora --profile 127-0-0-1 key set',
+        "sora --profile 127-0-0-1 doctor" }, "\n"), script)
+      local out, status = sh:script(script)
+      assert.equal(0, status, out)
+    end)
+
+    it("is found for --base-url, and set again where it was found", function()
+      local server = serve("--api-key", KEY)
+      configure(server.url, "sk-wrong")
+      local script = problem(diagnose("--base-url", server.url), 4, "access", "refuses the key")
+      assert.equal("sora key set", script)
+      repair("printf %s " .. KEY .. " | " .. script)
+      local found = diagnose("--base-url", server.origin)
+      assert.equal("sora --base-url " .. server.url .. " doctor",
+        problem(found, 2, "path", "video API at /v1/videos"))
+      assert.equal(0, select(2, sh:script(found.repair[1])))
+    end)
+
     it("is only tried on the origin of the base URL", function()
       local other = start()
       other:route("*", "^", LIST)
@@ -221,14 +256,16 @@ describe("sora doctor", function()
       local server = serve()
       for _, call in ipairs { "/videos", "/videos/", "/videos/video_123", "/chat/completions" } do
         sh.env.SORA_BASE_URL = server.url .. call
-        repair(problem(diagnose(), 2, "server", "ends in the path of a call"), "export SORA_BASE_URL=" .. server.url)
+        repair(problem(diagnose(), 2, "server", "ends in the path of a call"), "export SORA_BASE_URL="
+          .. server.url)
       end
     end)
 
     it("that has no scheme, quotes, a password or a fragment, writes it right", function()
       local server = serve()
       for _, url in ipairs { server.url:gsub("http://", ""), "http:/" .. server.url:gsub("http://", ""),
-        '"' .. server.url .. '"', server.url .. " ", server.url:gsub("//", "//me:secret-word@"), server.url .. "#top" } do
+        '"' .. server.url .. '"', server.url .. " ", server.url:gsub("//", "//me:secret-word@"), server.url
+          .. "#top" } do
         sh.env.SORA_BASE_URL = url
         local found = diagnose()
         assert.not_matches("secret-word", cjson.encode(found), 1, true)
@@ -247,7 +284,8 @@ describe("sora doctor", function()
       api(srv, "/v1"):route("*", "^/[^v]", { body = "<html><title>Console</title></html>" })
       srv:route("*", "^/videos", { body = "<html><title>Console</title></html>" })
       sh.env.SORA_BASE_URL = srv.url
-      repair(problem(diagnose(), 2, "path", "video API at /v1/videos/{id}"), "export SORA_BASE_URL=" .. srv.url .. "/v1")
+      repair(problem(diagnose(), 2, "path", "video API at /v1/videos/{id}"), "export SORA_BASE_URL="
+        .. srv.url .. "/v1")
     end)
 
     it("that has a /v1 too many, or another path, finds the right one", function()
@@ -260,11 +298,13 @@ describe("sora doctor", function()
     end)
 
     it("whose server has other paths, finds the dialect", function()
-      for dialect, path in pairs { ["newapi-generations"] = "^/v1/video/generations/", ["video-query"] = "/v1/video/query" } do
+      for dialect, path in pairs { ["newapi-generations"] = "^/v1/video/generations/",
+        ["video-query"] = "/v1/video/query" } do
         srv:route("*", "^", NOT_FOUND)
         srv:route("GET", path, JOB_404)
         configure(srv.url .. "/v1", KEY)
-        repair(problem(diagnose(), 2, "path", "video API at /v1/video/"), "sora config set dialect " .. dialect)
+        repair(problem(diagnose(), 2, "path", "video API at /v1/video/"), "sora config set dialect "
+          .. dialect)
         assert.equal(0, select(3, sh:run { "config", "unset", "dialect" }))
       end
     end)
@@ -287,10 +327,18 @@ describe("sora doctor", function()
       problem(diagnose(), 2, "server", "2026%-09%-24")
     end)
 
+    it("below a folder that is called videos is right", function()
+      local server = serve("--base-path", "/videos/v1")
+      sh.env.SORA_BASE_URL = server.url
+      local found = diagnose()
+      assert.equal(0, found.status, found.problem)
+    end)
+
     it("that redirects to https, goes there", function()
       local certificates = tls.certificates()
       local secure = api(start { tls = certificates.server }, "/v1")
-      srv:route("*", "^http://localhost/", { status = 301, headers = { Location = "https://localhost/v1/videos" } })
+      srv:route("*", "^http://localhost/", { status = 301,
+        headers = { Location = "https://localhost/v1/videos" } })
       srv:route("CONNECT", "localhost:443", { status = 200, tunnel = secure.port })
       sh.env.http_proxy, sh.env.https_proxy = srv.url, srv.url -- which gives both servers their usual ports
       configure("http://localhost/v1", nil, "ca_file", certificates.ca)
@@ -332,7 +380,8 @@ describe("sora doctor", function()
       local server = serve("--api-key", KEY)
       configure(server.url, KEY)
       sh.env.http_proxy = httpd.refused_url()
-      repair(problem(diagnose(), 6, "proxy", "proxy .* %(from http_proxy%) fails"), "export no_proxy=127.0.0.1")
+      repair(problem(diagnose(), 6, "proxy", "proxy .* %(from http_proxy%) fails"),
+        "export no_proxy=127.0.0.1")
       sh.env.http_proxy = nil
       configure(server.url, KEY, "proxy", httpd.refused_url())
       repair(problem(diagnose(), 6, "proxy", "from the profile"), "sora config unset proxy")
@@ -342,13 +391,24 @@ describe("sora doctor", function()
       api(srv, "/v1")
       sh.env.SORA_BASE_URL = "http://far.invalid/v1"
       sh.env.http_proxy = srv.url:gsub("//", "//user:pr0xy-word@")
-      local out, _, status = sh:run { "doctor" }
       srv:route("*", "^http://far.invalid/v1/videos/", JOB_404)
       srv:route("*", "http://far.invalid/v1/videos", LIST)
-      out, _, status = sh:run { "doctor" }
+      local out, _, status = sh:run { "doctor" }
       assert.equal(0, status, out)
       assert.matches("proxy +ok +http://…@127.0.0.1", out)
       assert.not_matches("pr0xy%-word", out)
+    end)
+
+    it("tells what a proxy wants, and that nothing answers with or without it", function()
+      srv:route("*", "^", { status = 407, body = "no" })
+      sh.env.SORA_BASE_URL, sh.env.http_proxy = "http://far.invalid/v1", srv.url
+      local wanted = "http_proxy=http://USER:PASSWORD@" .. srv.url:gsub("http://", "")
+      assert.equal("export " .. wanted, problem(diagnose(), 6, "proxy", "wants a user name and a password"))
+      srv:route("*", "^", { status = 502, body = "no" })
+      local found = diagnose() -- a proxy answers for a server that it cannot reach
+      assert.equal(1, found.status)
+      sh.env.http_proxy = httpd.refused_url()
+      problem(diagnose(), 6, "proxy", "Neither the proxy .* answers, nor the server")
     end)
 
     it("tells https from http", function()
@@ -359,7 +419,8 @@ describe("sora doctor", function()
         problem(diagnose(), 6, "network", "speaks https there, not http"))
       local plain = serve()
       sh.env.SORA_BASE_URL = plain.url:gsub("http", "https", 1)
-      repair(problem(diagnose(), 6, "network", "speaks plain http there"), "export SORA_BASE_URL=" .. plain.url)
+      repair(problem(diagnose(), 6, "network", "speaks plain http there"), "export SORA_BASE_URL="
+        .. plain.url)
     end)
   end)
 
@@ -381,7 +442,8 @@ describe("sora doctor", function()
     it("of a CA that another program's variable names, finds it", function()
       configure(secure "server")
       sh.env.REQUESTS_CA_BUNDLE = certificates.ca
-      repair(problem(diagnose(), 6, "network", "signed by a CA that only"), "sora config set ca_file " .. certificates.ca)
+      repair(problem(diagnose(), 6, "network", "signed by a CA that only"), "sora config set ca_file "
+        .. certificates.ca)
     end)
 
     it("that signs itself, fetches it", function()
@@ -410,12 +472,14 @@ describe("sora doctor", function()
     it("file that is missing, takes it out", function()
       local server = serve()
       configure(server.url, nil, "ca_file", "/nonexistent/ca.pem")
-      repair(problem(diagnose(), 2, "settings", "There is no file /nonexistent/ca.pem"), "sora config unset ca_file")
+      repair(problem(diagnose(), 2, "settings", "There is no file /nonexistent/ca.pem"),
+        "sora config unset ca_file")
     end)
   end)
 
   it("compares the clocks", function()
-    for seconds, text in pairs { [-7200] = "2 h 0 min ahead of the server's", [600] = "10 min 0 s behind the server's" } do
+    for seconds, text in pairs { [-7200] = "2 h 0 min ahead of the server's",
+      [600] = "10 min 0 s behind the server's" } do
       srv:route("*", "^", { status = 404, json = { error = "Video not found" },
         headers = { Date = rig.http_date(seconds) } })
       srv:route("*", "/v1/videos", { json = LIST.json, headers = { Date = rig.http_date(seconds) } })
@@ -443,12 +507,30 @@ describe("sora doctor", function()
       repair(script)
     end)
 
+    it("moves a config.json away whose profiles are none", function()
+      sh.files:run "mkdir -p config/sora"
+      sh.files:write("config/sora/config.json", '{ "profiles": { "default": 5 } }')
+      local script = problem(diagnose(), 2, "files", "profile 'default' is not an object")
+      sh:use(serve().url)
+      repair(script)
+    end)
+
+    it("shows no value of a query, which may be a key", function()
+      api(srv, "/v1")
+      sh.env.SORA_BASE_URL = srv.url .. "/v1/videos?api-version=preview&code=secret-word"
+      local found = diagnose()
+      assert.equal(("export SORA_BASE_URL='%s/v1?api-version=preview&code=…'"):format(srv.url),
+        problem(found, 2, "server", "path of a call"))
+      assert.not_matches("secret-word", cjson.encode(found), 1, true)
+    end)
+
     it("finds settings that an editor broke", function()
       sh.files:run "mkdir -p config/sora"
       local server = serve()
       for name, case in pairs { dialect = { "newapi-generation", "config set dialect newapi-generations" },
         auth = { "x-api-kye", "config set auth x-api-key" }, proxy = { 8080, "config unset proxy" } } do
-        sh.files:write("config/sora/config.json", cjson.encode { profiles = { default = { base_url = server.url,
+        sh.files:write("config/sora/config.json",
+          cjson.encode { profiles = { default = { base_url = server.url,
           [name] = case[1] } } })
         assert.equal("sora " .. case[2], problem(diagnose(), 2, "settings", ""))
       end
@@ -460,7 +542,8 @@ describe("sora doctor", function()
       sh.files:run "chmod 644 config/sora/keys.json"
       local found = diagnose()
       assert.equal("ok", found.by_check.lists.verdict) -- everything else is looked at
-      repair(problem(found, 2, "files", "can read the keys"), "chmod 600 " .. sh.files:at "config/sora/keys.json")
+      repair(problem(found, 2, "files", "can read the keys"), "chmod 600 "
+        .. sh.files:at "config/sora/keys.json")
     end)
 
     it("says that the journal cannot be written", function()

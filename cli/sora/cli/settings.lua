@@ -132,7 +132,7 @@ function settings.complete(source, args)
   local client = pick(source, CLIENT)
   client.base_url, client.api_key = source.base_url, source.key
   client.dialect = args.dialect or client.dialect
-  if not source.key then client.auth = client.auth or "none" end
+  if not source.key then client.auth = "none" end -- else the library takes SORA_API_KEY
   return { base_url = source.base_url, from = source.from, key = source.key,
     key_from = source.key and source.key_from, profile = source.profile, settings = source.settings,
     misfit = source.misfit, stored_for = source.stored_for, client = client,

@@ -1,6 +1,6 @@
 --- `sora doctor`: finds out why a server does not work.
 --
--- Owns the order of the checks and how they are shown. Invariant: it sends nothing but GETs, so it costs nothing.
+-- Owns the order of the checks and how they are shown. Invariant: it sends GETs alone, so it costs nothing.
 -- @local
 local address = require "sora.cli.doctor.address"
 local api = require "sora.cli.doctor.api"
@@ -21,9 +21,9 @@ local text = require "sora.cli.text"
 local doctor = { about = "Find out why a server does not work.", usage = "[--all] [--timeout S]" }
 
 function doctor.define(command)
-  command:flag "--all":description "Check every profile, and the servers of SORA_BASE_URL and OPENAI_BASE_URL."
+  command:flag "--all":description "Check all profiles, and the servers of SORA_BASE_URL and OPENAI_BASE_URL."
   command:option "--timeout":argname "S":default "10":convert(params.seconds)
-    :description "Seconds to wait for each answer (10)."
+    :description "Seconds to wait for each answer."
 end
 
 -- Printing ---------------------------------------------------------------------------
@@ -64,15 +64,19 @@ end
 -- Prints what is wrong, in a sentence, and the commands that repair it; these are never broken.
 local function print_problem(session, found)
   local problem = found.problem
-  if not problem then return session.screen:result(paint(session, "green", "Nothing is wrong, as far as a GET can tell.")) end
-  session.screen:result((session.screen.quiet and "" or "\n") .. paint(session, "red", wrap(text.shown(problem.text), 0)))
+  if not problem then
+    return session.screen:result(paint(session, "green", "Nothing is wrong, as far as a GET can tell."))
+  end
+  session.screen:result((session.screen.quiet and "" or "\n")
+    .. paint(session, "red", wrap(text.shown(problem.text), 0)))
   for _, command in ipairs(problem.repair) do session.screen:result("  " .. text.shown(command)) end
 end
 
 local function object_of(found, server)
   local problem = found.problem
-  return { ok = problem == nil, status = problem and problem.status or exit.DONE, problem = problem and problem.text,
-    repair = problem and json.array(problem.repair), checks = json.array(found.checks),
+  return { ok = problem == nil, status = problem and problem.status or exit.DONE,
+    problem = problem and problem.text, repair = problem and json.array(problem.repair),
+    checks = json.array(found.checks),
     base_url = server.found and server.found.base_url and address.shown(server.found.base_url),
     from = server.found and server.found.from }
 end
@@ -89,11 +93,10 @@ local function examine(session, server)
   server.base, server.paths = server.parts.path, paths_of(server.found)
   server.job = api.job(server.paths)
   network.check_proxy(findings, server)
-  server.probe = probe.new(server.found, server.parts.scheme .. "://" .. server.parts.authority, server.parts.query,
-    session.args.timeout, session:event_printer())
+  server.probe = probe.new(server.found, server.parts.scheme .. "://" .. server.parts.authority,
+    server.parts.query, session.args.timeout, session:event_printer())
   local good, raised = pcall(function()
-    local first = network.reach(findings, server)
-    if first then api.check(findings, server, first) end
+    if network.reach(findings, server) then api.check(findings, server) end
   end)
   server.probe:close()
   if not good then error(raised, 0) end
@@ -110,7 +113,7 @@ local function describe(session, found)
   local profile = found.profile or default
   return { found = found, args = session.args, sources = found.sources, profile = profile,
     is_default = profile == default and not session.args.profile, is_flag = found.from == "--base-url",
-    prefix = found.from and found.from:match "^(%u+)_BASE_URL$",
+    default = default, prefix = found.from and found.from:match "^(%u+)_BASE_URL$",
     default_is_taken = type(all.profiles[default]) == "table" and all.profiles[default].base_url ~= nil }
 end
 
@@ -141,11 +144,12 @@ function doctor.run(session)
   local own = report.new(print)
   config.check_versions(own)
   local readable = config.check_files(own)
-  local servers = not readable and {} or session.args.all and all_servers(session) or one_server(session)
-  if #servers == 0 then servers[1] = { findings = own } end
+  local servers = readable and session.args.all and all_servers(session) or {}
+  if readable and #servers == 0 then servers = one_server(session) end
+  if not readable then servers[1] = {} end
   local objects, statuses = {}, {}
   for i, server in ipairs(servers) do
-    if session.args.all and server.found and not session.screen.quiet then
+    if session.args.all and server.found and server.found.from and not session.screen.quiet then
       session.screen:result("\n" .. paint(session, "bold", text.shown(server.found.from)))
     end
     server.findings = report.new(print)

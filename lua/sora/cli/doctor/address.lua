@@ -6,8 +6,8 @@
 local address = {}
 
 -- Ends of addresses that people copy from a document, below the base URL.
-local CALLS = { "/videos", "/videos/.*", "/video/generations.*", "/video/create", "/video/query", "/chat/completions",
-  "/responses", "/models", "/images/.*" }
+local CALLS = { "/videos", "/videos/[^/]+", "/videos/[^/]+/content", "/video/generations", "/video/create",
+  "/video/query", "/chat/completions", "/responses", "/models", "/images/generations" }
 
 --- Splits an http(s) URL.
 -- @tparam string url
@@ -18,8 +18,9 @@ function address.split(url)
   local path, query = rest:match "^([^?]*)%??(.*)$"
   local host = authority:gsub("^.*@", ""):gsub(":%d*$", "")
   scheme = scheme:lower()
-  return { scheme = scheme, authority = authority, host = host:lower(), path = (path:gsub("/+$", "")),
-    port = tonumber(authority:match ":(%d+)$") or (scheme == "https" and 443 or 80), query = query ~= "" and query or nil }
+  return { scheme = scheme, authority = authority, host = host:lower(),
+    port = tonumber(authority:match ":(%d+)$") or (scheme == "https" and 443 or 80),
+    path = (path:gsub("/+$", "")), query = query ~= "" and query or nil }
 end
 
 --- Joins what `split` returned.
@@ -29,7 +30,7 @@ end
 
 --- Returns a URL as it may be shown: without user, password, and values of its query.
 function address.shown(url)
-  local text = tostring(url):gsub("^(%a[%w+.-]*://)[^/?#]*@", "%1…@")
+  local text = tostring(url):gsub("^(%a[%w+.-]*://)[^/?#]*@", "%1…@"):gsub("^[^/?#:]*:[^/?#]*@", "…@")
   return (text:gsub("([?&][^=&]*)=([^&]*)", function(name, value)
     return name:find "version" and name .. "=" .. value or name .. "=…"
   end))
@@ -51,7 +52,9 @@ end
 local function cut_path(path)
   for _, call in ipairs(CALLS) do
     local base = path:match("^(.-)" .. call .. "$")
-    if base then return base, "ends in the path of a call: it must be the part before /videos" end
+    if base and not path:find "/v%d+%w*$" then
+      return base, "ends in the path of a call: it must be the part before /videos"
+    end
   end
   local base, version = path:match "^(.*)(/v%d+)$"
   if version and base:sub(-#version) == version then return base, "has " .. version .. " twice" end
@@ -64,7 +67,7 @@ end
 -- @treturn ?string the URL as it should be; nil if that cannot be told
 -- @treturn ?boolean its password must be sent in another way
 function address.check(url)
-  if type(url) ~= "string" then return "is not a text, but a " .. type(url) end
+  if type(url) ~= "string" then return "is not text, but a " .. type(url) end
   local wrong = {}
   local function note(sentence, fixed)
     wrong[#wrong + 1] = sentence
@@ -75,11 +78,15 @@ function address.check(url)
   if not fixed:lower():find "^https?://[^/]" then
     fixed = note("does not begin with http:// or https://", add_scheme(fixed))
   end
-  if fixed:find "#" then fixed = note("has a fragment (#…), which is never sent", (fixed:gsub("#.*$", ""))) end
+  if fixed:find "#" then
+    fixed = note("has a fragment (#…), which is never sent", (fixed:gsub("#.*$", "")))
+  end
   local parts = address.split(fixed)
-  if not parts then return note("is not a URL") and nil or table.concat(wrong, ", and ") end
+  if not parts then return "is not a URL" end
   local password = parts.authority:find "@" ~= nil
-  if password then parts.authority = note("holds a user name or a password", (parts.authority:gsub("^.*@", ""))) end
+  if password then
+    parts.authority = note("holds a user name or a password", (parts.authority:gsub("^.*@", "")))
+  end
   local path, problem = cut_path(parts.path)
   if problem then parts.path = note(problem, path) end
   if #wrong == 0 then return nil end

@@ -1,7 +1,7 @@
---- Checks what answers at the base URL: whether it takes the key, has the calls of a video API, and lists jobs.
+--- Checks what answers at the base URL: whether it takes the key, is a video API, and lists jobs.
 --
--- Owns the reading of answers. Invariant: an answer counts as one of the API only if a path that surely does not
--- exist is answered differently.
+-- Owns the reading of answers. Invariant: an answer counts as one of the API only if a path that surely does
+-- not exist is answered differently.
 -- @module sora.cli.doctor.api
 -- @local
 
@@ -38,7 +38,8 @@ end
 
 local function is_refused(answer)
   local err = answer.err
-  return err ~= nil and (answer.status == 401 or answer.status == 403 or err.kind == "api" and err.reason == "auth")
+  return err ~= nil and (answer.status == 401 or answer.status == 403 or err.kind == "api"
+    and err.reason == "auth")
 end
 
 local function is_json(answer)
@@ -48,7 +49,8 @@ end
 -- Describes an answer in a few words.
 local function describe(answer)
   if not answer.err then return "HTTP " .. tostring(answer.status) end
-  return ("%s%s"):format(answer.status and "HTTP " .. answer.status .. ": " or "", text.cut(text.shown(answer.err.message), 100))
+  return ("%s%s"):format(answer.status and "HTTP " .. answer.status .. ": " or "",
+    text.cut(text.shown(answer.err.message), 100))
 end
 
 -- What an answer says, without its own address and without numbers such as a request's id.
@@ -87,44 +89,46 @@ local function find_way(server)
 end
 
 local HEADERS = { bearer = "Authorization: Bearer …", raw = "Authorization: …", ["api-key"] = "api-key: …",
-  ["x-api-key"] = "x-api-key: …" }
+  ["x-api-key"] = "x-api-key: …", none = "nothing at all" }
 
 local function explain_no_key(report, server, answer)
-  local stray = server.stray -- SORA or OPENAI: its key is set without its base URL
   report:bad("access", "no key is sent, and the server wants one: " .. describe(answer), { status = exit.KEY,
-    text = stray and ("The server wants a key; %s_API_KEY is only used with %s_BASE_URL."):format(stray, stray)
+    text = server.stray and "The server wants a key; SORA_API_KEY is only used with SORA_BASE_URL."
       or "The server wants a key, and none is configured for it.",
-    repair = stray and repair.adopt_key(server, stray) or repair.key(server) })
+    repair = server.stray and repair.adopt_key(server) or repair.key(server) })
 end
 
 local function explain_refusal(report, server, answer)
   if not server.found.key then return explain_no_key(report, server, answer) end
   if server.redirects then
     return report:bad("access", "refused after a redirect: " .. describe(answer), { status = exit.USAGE,
-      text = "The server redirects, perhaps to another one, where the key is not sent; set the address that this shows:",
+      text = "The server redirects, perhaps to another one, where the key is not sent; set the address that "
+        .. "this shows:",
       repair = { "curl -sI " .. repair.quote(address.shown(server.found.base_url) .. server.paths.list) } })
   end
   local without = server.probe:get(server.base .. server.job, { auth = "none" })
   if answer.status == 403 and not is_json(answer) and without.status == 403 and not is_json(without) then
     return report:bad("access", "a web page refuses, with and without the key: " .. describe(answer), {
-      status = exit.REFUSED, text = "Something before the server refuses this computer: a firewall, a country, or a VPN. "
-        .. "To read its page:", repair = { "curl " .. repair.quote(address.shown(server.found.base_url)) } })
+      status = exit.REFUSED, repair = { "curl " .. repair.quote(address.shown(server.found.base_url)) },
+      text = "Something before the server refuses this computer, such as a firewall. To read its page:" })
   end
   local way = find_way(server)
   if way then
-    return report:bad("access", ("the key is refused as '%s', and taken as '%s'"):format(HEADERS[server.probe.auth],
-      HEADERS[way]), { status = exit.KEY, repair = repair.set(server, { auth = way }),
-      text = ("The server takes the key as '%s' only."):format(HEADERS[way]) })
+    local now, right = HEADERS[server.probe.auth], HEADERS[way]
+    return report:bad("access", ("the key is refused as '%s', and taken as '%s'"):format(now, right), {
+      status = exit.KEY, text = ("The server takes the key as '%s' only."):format(right),
+      repair = repair.set(server, { auth = way }) })
   end
   report:bad("access", "the key is refused, however it is sent: " .. describe(answer), { status = exit.KEY,
     text = ("The server refuses the key from %s; set the right one."):format(server.found.key_from),
     repair = repair.key(server) })
 end
 
-local function check_trouble(report, list, job)
+local function check_trouble(report, server, list, job)
   if not (list.status and job.status and list.status >= 500 and job.status >= 500) then return false end
   report:bad("access", "the server is in trouble: " .. describe(job), { status = exit.of(job.err),
-    text = ("The server is in trouble (HTTP %d), whatever is asked; try again later."):format(job.status),
+    text = ("The server%s is in trouble (HTTP %d), whatever is asked; try again later."):format(
+      server.proxy and ", or the proxy before it," or "", job.status),
     repair = { "sora doctor" } })
   return true
 end
@@ -135,11 +139,11 @@ local function check_access(report, server, list, job)
     explain_refusal(report, server, is_refused(job) and job or list)
     return false
   end
-  if check_trouble(report, list, job) then return false end
+  if check_trouble(report, server, list, job) then return false end
   if not server.found.key then
     report:ok("access", "the server wants no key")
   elseif is_refused(server.probe:get(server.base .. server.job, { auth = "none" })) then
-    report:ok("access", ("the key is taken, as '%s'"):format(HEADERS[server.probe.auth] or server.probe.auth))
+    report:ok("access", ("the key is taken, as '%s'"):format(HEADERS[server.probe.auth]))
   else
     report:unsure("access", "the server answers without a key, too, so the key was not tested")
   end
@@ -206,8 +210,8 @@ end
 local function changes_to(server, base, layout)
   local client, changes = server.found.client, {}
   if base ~= server.base then
-    changes.base_url = address.join { scheme = server.parts.scheme, authority = server.parts.authority, path = base,
-      query = server.parts.query }
+    changes.base_url = address.join { scheme = server.parts.scheme, authority = server.parts.authority,
+      path = base, query = server.parts.query }
   end
   if layout.dialect ~= (client.dialect or "openai") then
     changes.dialect = layout.dialect
@@ -226,9 +230,13 @@ local function explain_path(report, server, job)
       status = exit.USAGE, text = ("The server has its video API at %s."):format(other),
       repair = repair.set(server, changes_to(server, base, layout)) })
   end
+  if server.probe:is_over() then
+    report:unsure("path", "the server answers slowly, so not every other path was tried")
+  end
+  local sentence = "%s answers, but no video API was found there; its documentation has the base URL."
   report:bad("path", ("%s is answered as if there were no video API: %s"):format(shown, describe(job)), {
-    status = exit.USAGE, text = ("%s answers, but no video API was found there; its document must say the base URL.")
-      :format(server.parts.host), repair = repair.set(server, { base_url = repair.EXAMPLE }) })
+    status = exit.USAGE, text = sentence:format(server.parts.host),
+    repair = repair.set(server, { base_url = repair.EXAMPLE }) })
 end
 
 local function check_path(report, server, list, job)
@@ -245,17 +253,15 @@ end
 
 local function check_lists(report, list)
   if is_list(list) then return report:ok("lists", "`sora list --remote` works") end
-  report:unsure("lists", "the server lists no jobs (" .. describe(list) .. "), so `sora list --remote` does not work, "
-    .. "and a job whose answer was lost cannot be found again")
+  report:unsure("lists", ("the server lists no jobs (%s), so `sora list --remote` does not work, and a job "
+    .. "whose answer was lost cannot be found again"):format(describe(list)))
 end
 
 --- Checks the server's API.
 -- @tparam table report
 -- @tparam table server
--- @tparam table first the answer of `network.reach`
-function api.check(report, server, first)
-  local job = server.probe:get(server.base .. server.job)
-  local list = server.paths.list and server.probe:get(server.base .. server.paths.list) or first
+function api.check(report, server)
+  local list, job = server.list, server.probe:get(server.base .. server.job)
   if job.failed then
     return report:bad("access", "the second request failed: " .. job.err.message, { status = exit.NETWORK,
       text = "The server answers now and then only; try again.", repair = { "sora doctor" } })

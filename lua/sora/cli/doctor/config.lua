@@ -37,15 +37,16 @@ local function check_file(report, path, read)
   if good then return true end
   local message = message_of(raised)
   report:bad("files", message, { status = exit.USAGE, text = message .. ".",
-    repair = message:find "not a JSON object" and { ("mv %s %s"):format(repair.quote(path), repair.quote(path .. ".broken")) }
-      or { "ls -ld " .. repair.quote(path) } })
+    repair = { message:find "is not a" and ("mv %s %s"):format(repair.quote(path),
+      repair.quote(path .. ".broken")) or "ls -ld " .. repair.quote(path) } })
   return false
 end
 
 local function check_folder(report, variable)
   local value = getenv(variable)
   if value and value:sub(1, 1) ~= "/" and package.config:sub(1, 1) == "/" then
-    report:unsure("files", ("%s is not an absolute path, so it is not used: %s"):format(variable, text.shown(value)))
+    report:unsure("files", ("%s is not an absolute path, so it is not used: %s"):format(variable,
+      text.shown(value)))
   end
 end
 
@@ -56,8 +57,10 @@ local function check_writable(report)
   local path = folder .. "/doctor"
   local file, problem = io.open(path, "w")
   if not file then
-    return report:bad("files", "settings cannot be changed: " .. text.shown(problem), { status = exit.USAGE, minor = true,
-      text = "The folder of the settings cannot be written to.", repair = { "ls -ld " .. repair.quote(folder) } })
+    return report:bad("files", "settings cannot be changed: " .. text.shown(problem),
+      { status = exit.USAGE, minor = true,
+      text = "The folder of the settings cannot be written to.",
+        repair = { "ls -ld " .. repair.quote(folder) } })
   end
   file:close()
   os.remove(path)
@@ -65,7 +68,8 @@ end
 
 local function check_open_keys(report)
   if not files.keys_are_open() then return end
-  report:bad("files", "other users of this computer can read " .. files.keys_path(), { status = exit.USAGE, minor = true,
+  report:bad("files", "other users of this computer can read " .. files.keys_path(),
+    { status = exit.USAGE, minor = true,
     text = "Other users of this computer can read the keys.",
     repair = { "chmod 600 " .. repair.quote(files.keys_path()) } })
 end
@@ -85,8 +89,9 @@ local function check_journal(report)
   local folder = files.state_folder()
   report:bad("journal", text.shown(problem), { status = exit.USAGE,
     text = "The journal cannot be written, and without it no job is made: it is what finds a job again.",
-    repair = getenv "XDG_STATE_HOME" and { repair.export("XDG_STATE_HOME", (getenv "HOME" or "") .. "/.local/state") }
-      or { ('sudo chown -R "$USER" %s'):format(repair.quote(folder)) } })
+    repair = { getenv "XDG_STATE_HOME" and getenv "HOME"
+      and repair.export("XDG_STATE_HOME", getenv "HOME" .. "/.local/state")
+      or ('sudo chown -R "$USER" %s'):format(repair.quote(folder)) } })
 end
 
 --- Checks the command's files.
@@ -118,17 +123,19 @@ end
 -- A server's settings ------------------------------------------------------------------
 
 local function check_profile(report, server)
-  local client = server.found.client
+  local client, profile = server.found.client, server.found.settings or {}
   local function refuse(name, sentence, suggestion)
     report:bad("settings", sentence, { status = exit.USAGE, text = sentence:gsub("^%l", string.upper) .. ".",
       repair = { repair.command(server, suggestion or "config unset " .. name) } })
     return false
   end
-  for name, value in pairs(server.found.settings or {}) do
+  for _, name in ipairs(options.names(profile)) do
+    local value = profile[name]
     if not settings.names[name] then
       report:unsure("settings", ("unknown setting '%s' in %s"):format(text.shown(name), files.config_path()))
-    elseif type(value) ~= "string" then
-      return refuse(name, ("the setting '%s' is not a text, but a %s"):format(name, type(value)))
+    elseif type(value) ~= "string" or value == "" then
+      return refuse(name, ("the setting '%s': expected text, got %s"):format(name,
+        value == "" and "none" or "a " .. type(value)))
     end
   end
   if client.dialect and not options.dialects[client.dialect] then
@@ -137,9 +144,10 @@ local function check_profile(report, server)
       table.concat(options.names(options.dialects), ", ")), "config set dialect " .. near)
   end
   local ways = { bearer = true, raw = true, none = true, ["api-key"] = true, ["x-api-key"] = true }
-  if client.auth and not ways[client.auth] then
+  if profile.auth and not ways[profile.auth] then
+    local near = options.nearest(profile.auth, ways) or "bearer"
     return refuse("auth", ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none")
-      :format(text.shown(client.auth)), "config set auth " .. (options.nearest(client.auth, ways) or "bearer"))
+      :format(text.shown(profile.auth)), "config set auth " .. near)
   end
   if client.ca_file and core.file_kind(client.ca_file) ~= "file" then
     return refuse("ca_file", ("there is no file %s, which ca_file names"):format(text.shown(client.ca_file)))
@@ -154,11 +162,9 @@ local function check_sources(report, server)
       report:ok("server", ("%s is set, too, but %s goes first"):format(source.from, server.found.from))
     end
   end
-  for _, prefix in ipairs { "SORA", "OPENAI" } do
-    if getenv(prefix .. "_API_KEY") and not getenv(prefix .. "_BASE_URL") then
-      report:unsure("key", ("%s_API_KEY is set without %s_BASE_URL, so it is not used"):format(prefix, prefix))
-      server.stray = server.stray or prefix
-    end
+  if getenv "SORA_API_KEY" and not getenv "SORA_BASE_URL" then
+    report:unsure("key", "SORA_API_KEY is set without SORA_BASE_URL, so it is not used")
+    server.stray = true
   end
 end
 
@@ -169,13 +175,15 @@ local function check_url(report, server)
     server.parts = address.split(url)
     local hopeless = address.is_hopeless(server.parts.host)
     if not hopeless then return true end
-    report:bad("server", hopeless, { status = exit.USAGE, repair = repair.set(server, { base_url = repair.EXAMPLE }),
+    report:bad("server", hopeless, { status = exit.USAGE,
+      repair = repair.set(server, { base_url = repair.EXAMPLE }),
       text = ("%s makes no videos: %s."):format(server.parts.host, hopeless) })
     return false
   end
   server.parts = address.split(fixed or repair.EXAMPLE)
-  report:bad("server", "the base URL " .. wrong, { status = exit.USAGE, text = ("The base URL from %s %s%s."):format(
-    server.found.from, wrong, password and "; a password goes with auth raw and a key 'Basic …'" or ""),
+  report:bad("server", "the base URL " .. wrong, { status = exit.USAGE,
+    text = ("The base URL from %s %s%s."):format(server.found.from, wrong,
+      password and "; a password goes with auth raw and a key 'Basic …'" or ""),
     repair = repair.set(server, { base_url = fixed or repair.EXAMPLE }) })
   return false
 end
@@ -195,9 +203,9 @@ local KEY_FORMS = {
 local function check_key(report, server)
   local found = server.found
   if found.misfit then
-    report:bad("key", ("the key of profile '%s' was set for %s, so it is not sent to %s"):format(found.profile,
-      tostring(found.stored_for), tostring(settings.origin(found.base_url))), { status = exit.KEY,
-      text = "The key belongs to another server than the base URL names.", repair = repair.key(server) })
+    report:bad("key", ("it was set for %s, so it is not sent to %s"):format(tostring(found.stored_for),
+      tostring(settings.origin(found.base_url))), { status = exit.KEY, repair = repair.key(server),
+      text = ("The key of profile '%s' belongs to another server than its base URL."):format(found.profile) })
   end
   if not found.key then
     if not found.misfit then report:ok("key", "none is configured for this server") end
@@ -232,8 +240,9 @@ function config.check_server(report, server)
   if not found.base_url then
     check_sources(report, server)
     report:bad("server", "no server is configured", { status = exit.USAGE, text = "No server is configured.",
-      repair = server.stray and { repair.export(server.stray .. "_BASE_URL", repair.EXAMPLE) }
-        or { repair.command(server, "config set base_url " .. repair.EXAMPLE), repair.command(server, "key set") } })
+      repair = server.stray and { repair.export("SORA_BASE_URL", repair.EXAMPLE) }
+        or { repair.command(server, "config set base_url " .. repair.EXAMPLE),
+          repair.command(server, "key set") } })
     return false
   end
   report:ok("server", ("%s, from %s%s"):format(text.shown(address.shown(found.base_url)), found.from,

@@ -36,7 +36,8 @@ local function parse_date(value)
   local years = math.floor(y / 400)
   local of_era = y - years * 400
   local of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
-  local days = years * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
+  local leap_days = math.floor(of_era / 4) - math.floor(of_era / 100)
+  local days = years * 146097 + of_era * 365 + leap_days + of_year - 719468
   return ((days * 24 + hour) * 60 + min) * 60 + sec
 end
 
@@ -48,8 +49,8 @@ end
 
 local function set_clock()
   if package.config:sub(1, 1) == "\\" then return "w32tm /resync" end
-  if core.file_kind "/usr/sbin/sntp" or core.file_kind "/usr/bin/sntp" then return "sudo sntp -sS pool.ntp.org" end
-  return "sudo timedatectl set-ntp true"
+  if core.file_kind "/usr/bin/timedatectl" then return "sudo timedatectl set-ntp true" end
+  return "sudo sntp -sS pool.ntp.org"
 end
 
 local function in_words(skew)
@@ -102,7 +103,9 @@ function network.check_proxy(report, server)
     return
   end
   local shown = ("%s, from %s"):format(address.shown(url), from)
-  if is_excepted(server) then return report:ok("proxy", shown .. "; not used, because no_proxy names the host") end
+  if is_excepted(server) then
+    return report:ok("proxy", shown .. "; not used, because no_proxy names the host")
+  end
   server.proxy, server.proxy_from = url, from
   report:ok("proxy", shown)
 end
@@ -111,20 +114,33 @@ end
 local function without_proxy(server)
   if server.proxy_from == "the profile" then return { repair.command(server, "config unset proxy") } end
   local others = getenv "no_proxy" or getenv "NO_PROXY"
-  return { repair.export("no_proxy", (others and others .. "," or "") .. server.parts.host:gsub("[%[%]]", "")) }
+  return { repair.export("no_proxy", (others and others .. "," or "")
+    .. server.parts.host:gsub("[%[%]]", "")) }
 end
 
--- Tells whether the failure is the proxy's: the server answers without it.
-local function blame_proxy(report, server, what)
-  local direct = server.probe:get(server.base .. server.paths.list, { proxy = "", auth = "none" })
-  if direct.failed then
-    report:unsure("proxy", "without it the server does not answer either: " .. direct.err.message)
-    return direct
+-- Tells what the proxy has to do with a failure. Returns true if that is all of it.
+local function blame_proxy(report, server, err)
+  local shown = ("%s (from %s)"):format(address.shown(server.proxy), server.proxy_from)
+  local function blame(message, sentence, commands)
+    report:bad("proxy", message, { status = exit.NETWORK, text = sentence, repair = commands })
+    return true
   end
-  report:bad("proxy", what .. "; without it the server answers", { status = exit.NETWORK,
-    text = ("The proxy %s (from %s) fails, and the server answers without it."):format(address.shown(server.proxy),
-      server.proxy_from), repair = without_proxy(server) })
-  return nil
+  if err.status == 407 or err.message:find("407", 1, true) then
+    local url = "http://USER:PASSWORD@" .. server.proxy:gsub("^%a+://", ""):gsub("^.*@", "")
+    return blame(err.message, ("The proxy %s wants a user name and a password."):format(shown),
+      { server.proxy_from == "the profile" and repair.command(server, "config set proxy " .. url)
+        or repair.export(server.proxy_from, url) })
+  end
+  local direct = server.probe:get(server.base .. server.paths.list, { proxy = "", auth = "none" })
+  if not direct.failed and not (direct.status and direct.status >= 500) then
+    return blame(err.message .. "; without the proxy the server answers",
+      ("The proxy %s fails, and the server answers without it."):format(shown), without_proxy(server))
+  elseif err.kind == "tls" or err.kind == "api" then
+    return false
+  end
+  return blame(("%s; and without the proxy: %s"):format(err.message, direct.err.message),
+    ("Neither the proxy %s answers, nor the server without it. To see how far it gets:"):format(shown),
+    { "curl -v --max-time 20 " .. repair.quote(address.shown(server.found.base_url)) })
 end
 
 -- What failed --------------------------------------------------------------------------
@@ -134,22 +150,21 @@ local function fail(report, message, sentence, commands)
   return false
 end
 
--- The same address with the other scheme, if the server answers there. A certificate that is not trusted is an
--- answer, too.
+-- The same address with the other scheme, if the server answers there. A certificate that is not trusted is
+-- an answer, too.
 local function try_scheme(server)
   local parts = server.parts
   local scheme = parts.scheme == "https" and "http" or "https"
   local origin = scheme .. "://" .. parts.authority
   local answer = server.probe:get(server.base .. server.paths.list, { origin = origin, auth = "none" })
-  local err = answer.err
-  if answer.failed and not (err.kind == "tls" and err.curl == "CURLE_PEER_FAILED_VERIFICATION") then return nil end
+  if answer.failed and answer.err.curl ~= "CURLE_PEER_FAILED_VERIFICATION" then return nil end
   -- A server of TLS says in plain HTTP that it wants TLS.
   if scheme == "http" and answer.status == 400 then return nil end
   return address.join { scheme = scheme, authority = parts.authority, path = parts.path, query = parts.query }
 end
 
-local BUNDLES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem", "/usr/local/etc/openssl/cert.pem" }
+local BUNDLES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/openssl/cert.pem" }
 local BUNDLE_VARIABLES = { "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS" }
 
 -- Returns a file on this computer that has the server's CA.
@@ -171,13 +186,20 @@ local function openssl(server, words)
 end
 
 local function explain_ca(report, server, message)
+  if server.found.client.ca_file
+    and not server.probe:get(server.base .. server.paths.list, { ca_file = false, auth = "none" }).failed then
+    return fail(report, message, "The server's CA is not in ca_file, but this computer trusts it.",
+      { repair.command(server, "config unset ca_file") })
+  end
   local bundle = find_bundle(server)
   if bundle then
-    return fail(report, message, ("The server's certificate is signed by a CA that only %s has."):format(bundle),
-      repair.set(server, { ca_file = bundle }))
-  elseif message:find "self%-?.?signed certificate$" then
-    return fail(report, message, "The server's certificate is signed by itself; if the server is yours, trust it:",
-      repair.join({ openssl(server, "> gateway.pem") }, repair.set(server, { ca_file = files.absolute "gateway.pem" })))
+    return fail(report, message, ("The server's certificate is signed by a CA that only %s has.")
+      :format(bundle), repair.set(server, { ca_file = bundle }))
+  elseif message:find "self.signed certificate$" then
+    return fail(report, message,
+      "The server's certificate is signed by itself; if the server is yours, trust it:",
+      repair.join({ openssl(server, "> gateway.pem") },
+        repair.set(server, { ca_file = files.absolute "gateway.pem" })))
   end
   return fail(report, message, "The server's certificate is signed by a CA that this computer does not know; "
     .. "ask its operator for the CA's certificate.", repair.set(server, { ca_file = "/path/to/ca.pem" }))
@@ -205,7 +227,9 @@ local function explain_certificate(report, server, message)
   return explain_ca(report, server, message)
 end
 
-local function explain_tls(report, server, err)
+local EXPLAIN = {} -- kind of the error → function
+
+function EXPLAIN.tls(report, server, err)
   if err.curl == "CURLE_SSL_CACERT_BADFILE" then
     return fail(report, err.message, "The file of trusted certificates cannot be read.",
       { repair.command(server, "config unset ca_file") })
@@ -221,13 +245,7 @@ local function explain_tls(report, server, err)
     { repair.export("SORA_DEBUG", "1") .. "; sora doctor" })
 end
 
-local EXPLAIN = {}
-
 function EXPLAIN.dns(report, server, err)
-  if err.curl == "CURLE_COULDNT_RESOLVE_PROXY" then
-    return fail(report, err.message, ("There is no host of the name of the proxy (from %s).")
-      :format(server.proxy_from or "the environment"), without_proxy(server))
-  end
   return fail(report, err.message, ("There is no host '%s', or this computer has no network.")
     :format(text.shown(server.parts.host)), repair.set(server, { base_url = repair.EXAMPLE }))
 end
@@ -235,25 +253,22 @@ end
 function EXPLAIN.connect(report, server, err)
   local parts, other = server.parts, try_scheme(server)
   if other then
-    return fail(report, err.message, ("Nothing listens there; the server is at %s."):format(address.shown(other)),
-      repair.set(server, { base_url = other }))
+    return fail(report, err.message, ("Nothing listens there; the server is at %s.")
+      :format(address.shown(other)), repair.set(server, { base_url = other }))
   end
-  local sentence = ("Nothing listens at %s, port %d: start the server, or set its right address."):format(parts.host,
-    parts.port)
   local example = address.is_local(parts.host) and "http://127.0.0.1:PORT/v1" or repair.EXAMPLE
-  return fail(report, err.message, sentence, repair.set(server, { base_url = example }))
+  return fail(report, err.message, ("Nothing listens at %s, port %d: start the server, or set its address.")
+    :format(parts.host, parts.port), repair.set(server, { base_url = example }))
 end
-
-EXPLAIN.tls = explain_tls
 
 function EXPLAIN.timeout(report, server, err)
   local other = not err.message:find "^Operation" and try_scheme(server)
   if other then
-    return fail(report, err.message, ("There is no answer; the server is at %s."):format(address.shown(other)),
-      repair.set(server, { base_url = other }))
+    return fail(report, err.message, ("There is no answer; the server is at %s.")
+      :format(address.shown(other)), repair.set(server, { base_url = other }))
   end
-  return fail(report, err.message, ("%s, port %d, does not answer: a firewall, a VPN, a wrong port, or a server that "
-    .. "is down. To see how far it gets:"):format(server.parts.host, server.parts.port),
+  return fail(report, err.message, ("%s, port %d, does not answer: a firewall, a VPN, a wrong port, or a "
+    .. "server that is down. To see how far it gets:"):format(server.parts.host, server.parts.port),
     { "curl -v --max-time 20 " .. repair.quote(address.shown(server.found.base_url)) })
 end
 
@@ -268,7 +283,7 @@ function EXPLAIN.transport(report, server, err)
 end
 
 function EXPLAIN.config(report, _, err)
-  return fail(report, err.message, "A setting is invalid.", { "sora config list" })
+  return fail(report, err.message, ("A setting is invalid: %s."):format(err.message), { "sora config list" })
 end
 
 -- Redirects --------------------------------------------------------------------------
@@ -278,22 +293,23 @@ local function check_redirect(report, server, answer)
   if not answer.redirected then return true end
   local other = server.parts.scheme == "http" and try_scheme(server)
   if other then
-    report:bad("network", "it redirects", { status = exit.USAGE, repair = repair.set(server, { base_url = other }),
+    report:bad("network", "it redirects", { status = exit.USAGE,
+      repair = repair.set(server, { base_url = other }),
       text = ("The server redirects; it is at %s, and the key is not sent there on the way."):format(
         address.shown(other)) })
     return false
   end
   server.redirects = true
-  report:unsure("network", "it redirects, and a request that makes a video may not be redirected; set the last address")
+  report:unsure("network", "it redirects; a request that makes a video may not be repeated elsewhere, so the "
+    .. "base URL should be the last address")
   return true
 end
 
 -- A server of TLS that answers plain HTTP, or a proxy that refuses.
 local function check_front(report, server, answer)
-  if answer.status == 407 and server.proxy then
-    fail(report, "the proxy wants a user name and a password", "The proxy refuses: it wants a user name and a password.",
-      { repair.export(server.proxy_from == "the profile" and "https_proxy" or server.proxy_from,
-        "http://USER:PASSWORD@" .. server.proxy:gsub("^%a+://", ""):gsub("^.*@", "")) })
+  local status = answer.status
+  if server.proxy and (status == 407 or status == 502 or status == 503 or status == 504)
+    and blame_proxy(report, server, answer.err) then
     return false
   end
   if server.parts.scheme == "http" and answer.status == 400 then
@@ -306,31 +322,26 @@ end
 --- Sends the first request.
 -- @tparam table report
 -- @tparam table server
--- @treturn ?table the answer to the list; nil: the server cannot be reached
+-- @treturn boolean false: the server cannot be reached
 function network.reach(report, server)
-  local target = server.base .. server.paths.list
-  local answer = server.probe:get(target)
+  local answer = server.probe:get(server.base .. server.paths.list)
+  server.list = answer
   if answer.failed and answer.err.kind == "timeout" and answer.err.message:find "^Operation" then
     answer = server.probe:get(server.base .. server.job) -- a list may be slow
   end
   if answer.failed then
-    local err = answer.err
-    if server.proxy then
-      local direct = blame_proxy(report, server, err.message)
-      if not direct then return nil end
-    end
-    EXPLAIN[err.kind](report, server, err)
-    return nil
+    if server.proxy and blame_proxy(report, server, answer.err) then return false end
+    return EXPLAIN[answer.err.kind](report, server, answer.err)
   end
-  if not check_front(report, server, answer) then return nil end
+  if not check_front(report, server, answer) then return false end
   report:ok("network", ("%s answers in %.2f s%s"):format(text.shown(server.parts.host), answer.seconds or 0,
     server.parts.scheme == "https" and ", with a valid certificate" or ""))
-  if not check_redirect(report, server, answer) then return nil end
+  if not check_redirect(report, server, answer) then return false end
   if server.parts.scheme == "http" and not address.is_local(server.parts.host) and server.found.key then
     report:unsure("network", "over plain http others on the way can read the key")
   end
   network.check_clock(report, answer)
-  return answer
+  return true
 end
 
 return network

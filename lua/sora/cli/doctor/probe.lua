@@ -1,6 +1,7 @@
 --- The requests of `sora doctor`: single GETs, each with a time limit, and all of them together, too.
 --
--- Owns the clients. Invariant: every request is a GET; the key goes to the origin of the base URL alone, and not
+-- Owns the clients. Invariant: every request is a GET; the key goes to the origin of the base URL alone, and
+-- not
 -- over a connection whose certificate was not checked.
 -- @module sora.cli.doctor.probe
 -- @local
@@ -45,10 +46,12 @@ function Probe:make(how)
   local found, origin = self.found, how.origin or self.origin
   local trusted = settings.origin(origin) == settings.origin(self.origin) and how.verify ~= false
   local auth = trusted and found.key and (how.auth or self.auth) or "none"
+  local ca_file = how.ca_file
+  if ca_file == nil then ca_file = found.client.ca_file end
   return sora.new { base_url = origin .. (self.query and "?" .. self.query or ""), max_retries = 0,
     timeout = self.timeout, connect_timeout = self.timeout,
     api_key = auth ~= "none" and found.key or nil, auth = auth,
-    proxy = how.proxy or found.client.proxy, ca_file = how.ca_file or found.client.ca_file, verify = how.verify,
+    proxy = how.proxy or found.client.proxy, ca_file = ca_file or nil, verify = how.verify,
     on_event = function(event)
       if event.event == "request" then self.sent = self.sent + 1 end
       if self.on_event then self.on_event(event) end
@@ -57,17 +60,20 @@ end
 
 --- Sends a GET.
 -- @tparam string target a path, perhaps with a query
--- @tparam ?table how `auth`, `proxy` ("" for none), `verify`, `ca_file`, `origin`: other than configured
+-- @tparam ?table how `auth`, `proxy` ("" for none), `verify`, `ca_file` (false for libcurl's own), `origin`:
+-- other
+-- than configured
 -- @treturn table { value or err, status, headers, redirected, seconds, failed: there is no answer over HTTP,
--- skipped: too much time is over }
+-- perhaps because the time for all requests is over }
 function Probe:get(target, how)
   how = how or {}
-  if core.now() > self.ends then
-    return { failed = true, skipped = true, headers = {}, err = { kind = "timeout", message = "there was no time left" } }
+  if self:is_over() then
+    return { failed = true, headers = {}, err = { kind = "timeout", message = "there was no time left" } }
   end
   local name = name_of(how)
-  local client, err = self.clients[name], nil
+  local client = self.clients[name]
   if not client then
+    local err
     client, err = self:make(how)
     if not client then return { err = err, failed = true, headers = {} } end
     self.clients[name] = client
@@ -75,11 +81,17 @@ function Probe:get(target, how)
   local path, query = target:match "^([^?]*)%??(.*)$"
   self.sent = 0
   local value, problem, response = pump.call(client,
-    { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil }, { response = true })
+    { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil },
+      { response = true })
   response = response or {}
   return { value = value, err = problem, status = response.status ~= 0 and response.status or nil,
     headers = response.headers or {}, seconds = response.seconds, redirected = self.sent > 1,
     failed = problem ~= nil and NETWORK[problem.kind] == true }
+end
+
+--- Tells whether the time for all requests is over.
+function Probe:is_over()
+  return core.now() > self.ends
 end
 
 function Probe:close()

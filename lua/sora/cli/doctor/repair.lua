@@ -1,8 +1,9 @@
 --- The commands that repair a configuration, for the source that it came from.
--- Pure. Invariant: no command holds a key.
+-- Pure. Invariant: no command holds a key; a query's value, which may be one, is written as "…".
 -- @module sora.cli.doctor.repair
 -- @local
 
+local address = require "sora.cli.doctor.address"
 local options = require "sora.options"
 local settings = require "sora.cli.settings"
 
@@ -46,7 +47,8 @@ local function set_all(server, changes)
   local commands = {}
   for _, name in ipairs(ORDER) do
     if changes[name] then
-      commands[#commands + 1] = repair.command(server, ("config set %s %s"):format(name, repair.quote(changes[name])))
+      commands[#commands + 1] = repair.command(server,
+        ("config set %s %s"):format(name, repair.quote(changes[name])))
     end
   end
   return commands
@@ -57,20 +59,37 @@ local function store_key(server, variable)
   return ('printf %%s "$%s" | %s'):format(variable, repair.command(server, "key set"))
 end
 
--- Only profiles hold more than a base URL and a key, so the server gets one.
+-- Only profiles hold more than a base URL and a key, so the server gets one; the default one, if it is free.
 local function move_to_profile(server, changes)
-  local found = server.found
-  local all = options.copy(changes, { base_url = found.base_url, dialect = server.args.dialect })
-  local to = server
-  if server.default_is_taken then to = { profile = (server.parts.host:gsub("[^%w]+", "-")) } end
-  local commands = set_all(to, all)
+  local found, to = server.found, server
+  if server.default_is_taken and not server.args.profile then
+    to = { profile = (server.parts.host:gsub("[^%w]+", "-")) }
+  end
+  local commands = set_all(to, options.copy(changes,
+    { base_url = address.shown(found.base_url), dialect = server.args.dialect }))
   if server.prefix and found.key then
     commands[#commands + 1] = store_key(to, found.key_from)
-  elseif found.key then
+  elseif found.key or next(changes) == nil then
     commands[#commands + 1] = repair.command(to, "key set")
   end
-  if server.prefix == "SORA" and to.is_default then commands[#commands + 1] = "unset SORA_BASE_URL SORA_API_KEY" end
+  if to ~= server then
+    commands[#commands + 1] = repair.command(to, "doctor")
+  elseif server.prefix == "SORA" then
+    commands[#commands + 1] = "unset SORA_BASE_URL SORA_API_KEY"
+  end
   return commands
+end
+
+-- Returns the command line with other flags, if those can say all changes.
+local function change_flags(server, changes)
+  local base_url, dialect = changes.base_url or address.shown(server.found.base_url), changes.dialect
+    or server.args.dialect
+  for name in pairs(changes) do
+    if name ~= "base_url" and name ~= "dialect" then return nil end
+  end
+  return { ("sora %s--base-url %s %sdoctor"):format(server.args.profile and "--profile "
+    .. repair.quote(server.args.profile) .. " " or "", repair.quote(base_url),
+    dialect and "--dialect " .. repair.quote(dialect) .. " " or "") }
 end
 
 --- Returns the commands that change settings of a server.
@@ -78,12 +97,13 @@ end
 -- @tparam table changes name → value
 -- @treturn {string,...}
 function repair.set(server, changes)
-  local found, only_url = server.found, next(changes) == "base_url" and next(changes, "base_url") == nil
-  if server.is_flag and only_url then
-    return { "sora --base-url " .. repair.quote(changes.base_url) .. " doctor" }
-  elseif server.prefix and only_url then
-    return { repair.export(server.prefix .. "_BASE_URL", changes.base_url) }
-  elseif server.prefix or server.is_flag and not (server.args.profile and not changes.base_url) then
+  local found = server.found
+  changes.base_url = changes.base_url and address.shown(changes.base_url)
+  if server.is_flag then return change_flags(server, changes) or move_to_profile(server, changes) end
+  if server.prefix then
+    if next(changes) == "base_url" and next(changes, "base_url") == nil then
+      return { repair.export(server.prefix .. "_BASE_URL", changes.base_url) }
+    end
     return move_to_profile(server, changes)
   end
   local commands = set_all(server, changes)
@@ -94,21 +114,23 @@ function repair.set(server, changes)
   return commands
 end
 
---- Returns the commands that use a key of the environment, which no base URL of the environment goes with.
-function repair.adopt_key(server, prefix)
-  if server.is_flag or server.prefix then return { repair.export(prefix .. "_BASE_URL", server.found.base_url) } end
-  return { store_key(server, prefix .. "_API_KEY") }
+--- Returns the commands that use SORA_API_KEY, which is set without SORA_BASE_URL, for a server.
+function repair.adopt_key(server)
+  if server.is_flag or server.prefix then
+    return { repair.export("SORA_BASE_URL", address.shown(server.found.base_url)) }
+  end
+  return { store_key(server, "SORA_API_KEY") }
 end
 
---- Returns the commands that give a server another key.
+--- Returns the commands that give a server another key, where its key is now.
 function repair.key(server)
-  if server.prefix then return { repair.export(server.prefix .. "_API_KEY", "KEY") } end
-  if server.found.key_from == "key_command" then
-    return { repair.command(server, "config set key_command COMMAND") }
-  elseif server.is_flag and not server.args.profile then
-    return { "sora config set base_url " .. repair.quote(server.found.base_url), "sora key set" }
-  end
-  return { repair.command(server, "key set") }
+  local from = server.found.key_from or server.prefix and server.prefix .. "_API_KEY" or ""
+  if from:find "_API_KEY$" then return { repair.export(from, "KEY") } end
+  if from == "key_command" then return { repair.command(server, "config set key_command COMMAND") } end
+  if from == "" and server.is_flag then return move_to_profile(server, {}) end
+  local profile = from:match "profile '(.*)'$" or server.profile
+  return { repair.command({ profile = profile, is_default = server.is_default or profile == server.default },
+    "key set") }
 end
 
 return repair
