@@ -183,7 +183,7 @@ local function check_url(report, server)
   server.parts = address.split(fixed or repair.EXAMPLE)
   report:bad("server", "the base URL " .. wrong, { status = exit.USAGE,
     text = ("The base URL from %s %s%s."):format(server.found.from, wrong,
-      password and "; a password goes with auth raw and a key 'Basic …'" or ""),
+      password and "; send it with auth raw and a key_command that prints 'Basic …'" or ""),
     repair = repair.set(server, { base_url = fixed or repair.EXAMPLE }) })
   return false
 end
