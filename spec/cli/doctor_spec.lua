@@ -139,6 +139,24 @@ describe("sora doctor", function()
       srv:route("*", "^", { status = 502, body = "<html><title>502 Bad Gateway</title></html>" })
       configure(srv.url .. "/v1", KEY)
       problem(diagnose(), 1, "access", "in trouble %(HTTP 502%)")
+      srv:route("*", "^", { status = 429, json = { error = { message = "slow down" } } })
+      problem(diagnose(), 1, "access", "too many requests %(HTTP 429%)")
+    end)
+
+    it("that answers an unknown job with 500 is not in trouble", function()
+      srv:route("*", "^", NOT_FOUND)
+      srv:route("*", "^/v1/videos", { status = 500, json = { error = { message = "no task" } } })
+      configure(srv.url .. "/v1", KEY)
+      local found = diagnose()
+      assert.equal(0, found.status, found.problem)
+    end)
+
+    it("whose unknown job looks like an unknown path is known by its list", function()
+      srv:route("*", "^", { status = 404, json = { detail = "Not Found" } })
+      srv:route("*", "/v1/videos", LIST)
+      configure(srv.url .. "/v1", KEY)
+      local found = diagnose()
+      assert.equal(0, found.status, found.problem)
     end)
   end)
 
@@ -404,6 +422,10 @@ describe("sora doctor", function()
       sh.env.SORA_BASE_URL, sh.env.http_proxy = "http://far.invalid/v1", srv.url
       local wanted = "http_proxy=http://USER:PASSWORD@" .. srv.url:gsub("http://", "")
       assert.equal("export " .. wanted, problem(diagnose(), 6, "proxy", "wants a user name and a password"))
+      sh.env.SORA_BASE_URL, sh.env.https_proxy = "https://far.invalid/v1", srv.url
+      assert.equal("export https_proxy=http://USER:PASSWORD@" .. srv.url:gsub("http://", ""),
+        problem(diagnose(), 6, "proxy", "wants a user name and a password"))
+      sh.env.SORA_BASE_URL, sh.env.https_proxy = "http://far.invalid/v1", nil
       srv:route("*", "^", { status = 502, body = "no" })
       local found = diagnose() -- a proxy answers for a server that it cannot reach
       assert.equal(1, found.status)
@@ -479,7 +501,7 @@ describe("sora doctor", function()
 
   it("compares the clocks", function()
     for seconds, text in pairs { [-7200] = "2 h 0 min ahead of the server's",
-      [600] = "10 min 0 s behind the server's" } do
+      [630] = "10 min 30 s behind the server's" } do
       srv:route("*", "^", { status = 404, json = { error = "Video not found" },
         headers = { Date = rig.http_date(seconds) } })
       srv:route("*", "/v1/videos", { json = LIST.json, headers = { Date = rig.http_date(seconds) } })

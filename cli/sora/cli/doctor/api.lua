@@ -124,12 +124,15 @@ local function explain_refusal(report, server, answer)
     repair = repair.key(server) })
 end
 
+-- Tells whether the server answers nothing at all now. An unknown job alone may well be answered with 500.
 local function check_trouble(report, server, list, job)
-  if not (list.status and job.status and list.status >= 500 and job.status >= 500) then return false end
-  report:bad("access", "the server is in trouble: " .. describe(job), { status = exit.of(job.err),
-    text = ("The server%s is in trouble (HTTP %d), whatever is asked; try again later."):format(
-      server.proxy and ", or the proxy before it," or "", job.status),
-    repair = { "sora doctor" } })
+  local status = job.status or 0
+  if status ~= 429 and not (status >= 500 and (list.status or 500) >= 500) then return false end
+  if status >= 500 and (server.probe:get(server.base .. NOWHERE).status or 500) < 500 then return false end
+  local sentence = status == 429 and "The server%s has had too many requests (HTTP %d); try again later."
+    or "The server%s is in trouble (HTTP %d), whatever is asked; try again later."
+  report:bad("access", describe(job), { status = exit.of(job.err), repair = { "sora doctor" },
+    text = sentence:format(server.proxy and ", or the proxy before it," or "", status) })
   return true
 end
 

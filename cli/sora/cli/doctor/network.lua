@@ -125,7 +125,7 @@ local function blame_proxy(report, server, err)
     report:bad("proxy", message, { status = exit.NETWORK, text = sentence, repair = commands })
     return true
   end
-  if err.status == 407 or err.message:find("407", 1, true) then
+  if err.status == 407 or err.message:find "code 407" or err.message:find "response 407" then
     local url = "http://USER:PASSWORD@" .. server.proxy:gsub("^%a+://", ""):gsub("^.*@", "")
     return blame(err.message, ("The proxy %s wants a user name and a password."):format(shown),
       { server.proxy_from == "the profile" and repair.command(server, "config set proxy " .. url)
