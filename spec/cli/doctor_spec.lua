@@ -1,6 +1,5 @@
 -- sora doctor: finds what is wrong with a configuration, and prints the commands that repair it. Each spec
--- runs
--- these commands and asks again.
+-- runs these commands and asks again.
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local given = require "spec.support.given"

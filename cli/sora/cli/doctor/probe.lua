@@ -1,8 +1,7 @@
 --- The requests of `sora doctor`: single GETs, each with a time limit, and all of them together, too.
 --
 -- Owns the clients. Invariant: every request is a GET; the key goes to the origin of the base URL alone, and
--- not
--- over a connection whose certificate was not checked.
+-- not over a connection whose certificate was not checked.
 -- @module sora.cli.doctor.probe
 -- @local
 
@@ -61,8 +60,7 @@ end
 --- Sends a GET.
 -- @tparam string target a path, perhaps with a query
 -- @tparam ?table how `auth`, `proxy` ("" for none), `verify`, `ca_file` (false for libcurl's own), `origin`:
--- other
--- than configured
+-- other than configured
 -- @treturn table { value or err, status, headers, redirected, seconds, failed: there is no answer over HTTP,
 -- perhaps because the time for all requests is over }
 function Probe:get(target, how)
