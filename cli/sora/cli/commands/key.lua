@@ -17,6 +17,7 @@ end
 local function read_key(name, origin)
   local terminal = core.echo(false)
   if not terminal then return io.read "*l" end
+  core.echo(false) -- before the prompt: whatever was typed until then is dropped
   io.stderr:write(("Key for %s (profile %s): "):format(origin, name))
   local good, line = pcall(io.read, "*l")
   core.echo(true)

@@ -57,10 +57,9 @@ local function check_writable(report)
   local path = folder .. "/doctor"
   local file, problem = io.open(path, "w")
   if not file then
-    return report:bad("files", "settings cannot be changed: " .. text.shown(problem),
-      { status = exit.USAGE, minor = true,
-      text = "The folder of the settings cannot be written to.",
-        repair = { "ls -ld " .. repair.quote(folder) } })
+    return report:bad("files", "settings cannot be changed: " .. text.shown(problem), { status = exit.USAGE,
+      minor = true, text = "The folder of the settings cannot be written to.",
+      repair = { "ls -ld " .. repair.quote(folder) } })
   end
   file:close()
   os.remove(path)
@@ -68,9 +67,8 @@ end
 
 local function check_open_keys(report)
   if not files.keys_are_open() then return end
-  report:bad("files", "other users of this computer can read " .. files.keys_path(),
-    { status = exit.USAGE, minor = true,
-    text = "Other users of this computer can read the keys.",
+  report:bad("files", "other users of this computer can read " .. files.keys_path(), { status = exit.USAGE,
+    minor = true, text = "Other users of this computer can read the keys.",
     repair = { "chmod 600 " .. repair.quote(files.keys_path()) } })
 end
 
@@ -214,6 +212,7 @@ local function check_key(report, server)
   if type(found.key) == "function" then
     local good, key = pcall(found.key)
     if not good then
+      if type(key) ~= "table" then error(key, 0) end -- Ctrl-C
       report:bad("key", message_of(key), { status = exit.USAGE, text = message_of(key) .. ".",
         repair = { found.settings.key_command } })
       return false

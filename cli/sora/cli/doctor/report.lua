@@ -1,7 +1,7 @@
 --- The findings of `sora doctor` about one server.
 --
--- Owns the verdicts and the problem that is named at the end. Invariant: the problem is the first one found that
--- keeps calls from working; a minor one (a clock, a file's mode) is named only if there is no such.
+-- Owns the verdicts and the problem that is named at the end. Invariant: the problem is the first one found
+-- that keeps calls from working; a minor one (a clock, a file's mode) is named only if there is no such.
 -- @module sora.cli.doctor.report
 -- @local
 
