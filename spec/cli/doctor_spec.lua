@@ -382,6 +382,12 @@ describe("sora doctor", function()
         "printf %%s " .. KEY .. " | %0")))
     end)
 
+    it("says that nothing listens at a Unix socket", function()
+      configure(serve("--api-key", KEY).url, KEY, "unix_socket", sh.files:at "none.sock")
+      repair(problem(diagnose(), 6, "network", "Nothing listens at the Unix socket"),
+        "sora config unset unix_socket")
+    end)
+
     it("says that there is no such host", function()
       sh.env.SORA_BASE_URL = "https://nobody.invalid/v1"
       local script = problem(diagnose(), 6, "network", "There is no host 'nobody.invalid'")
@@ -488,6 +494,20 @@ describe("sora doctor", function()
       server:route("*", "^", { json = {}, headers = { Date = "Wed, 01 Feb 2040 00:00:00 GMT" } })
       configure(server.url .. "/v1", nil, "ca_file", certificates.ca)
       problem(diagnose(), 2, "clock", "clock of this computer is %d+ d behind the server's")
+    end)
+
+    it("of the client, that the server demands or refuses", function()
+      local server, ours = certificates.server, certificates.client
+      local strict = start { tls = { cert = server.cert, key = server.key, client_ca = certificates.ca } }
+      configure(api(strict, "/v1").url .. "/v1", KEY, "ca_file", certificates.ca)
+      local script = problem(diagnose(), 6, "network", "demands a client certificate")
+      assert.equal("sora config set cert_file /path/to/client.pem\nsora config set key_file "
+        .. "/path/to/its-key.pem", script)
+      configure(strict.url .. "/v1", KEY, "cert_file", ours.unknown, "key_file", ours.key)
+      problem(diagnose(), 6, "network", "refuses the client certificate of cert_file")
+      configure(strict.url .. "/v1", KEY, "cert_file", ours.cert, "key_file", server.key)
+      problem(diagnose(), 6, "network", "cert_file and key_file must belong together")
+      repair((script:gsub("/path/to/client.pem", ours.cert):gsub("/path/to/its%-key.pem", ours.key)))
     end)
 
     it("file that is missing, takes it out", function()

@@ -147,8 +147,10 @@ local function check_profile(report, server)
     return refuse("auth", ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none")
       :format(text.shown(profile.auth)), "config set auth " .. near)
   end
-  if client.ca_file and core.file_kind(client.ca_file) ~= "file" then
-    return refuse("ca_file", ("there is no file %s, which ca_file names"):format(text.shown(client.ca_file)))
+  for _, name in ipairs { "ca_file", "cert_file", "key_file" } do
+    if client[name] and core.file_kind(client[name]) ~= "file" then
+      return refuse(name, ("there is no file %s, which %s names"):format(text.shown(client[name]), name))
+    end
   end
   return true
 end

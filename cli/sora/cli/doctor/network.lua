@@ -95,6 +95,7 @@ end
 
 --- Says which proxy is used, and keeps it in `server.proxy`.
 function network.check_proxy(report, server)
+  if server.found.client.unix_socket then return end
   local url, from = find_proxy(server)
   if not url then
     if getenv "HTTP_PROXY" and server.parts.scheme == "http" then
@@ -157,7 +158,10 @@ local function try_scheme(server)
   local scheme = parts.scheme == "https" and "http" or "https"
   local origin = scheme .. "://" .. parts.authority
   local answer = server.probe:get(server.base .. server.paths.list, { origin = origin, auth = "none" })
-  if answer.failed and answer.err.curl ~= "CURLE_PEER_FAILED_VERIFICATION" then return nil end
+  local curl = answer.err and answer.err.curl
+  if answer.failed and curl ~= "CURLE_PEER_FAILED_VERIFICATION" and curl ~= "CURLE_SSL_CLIENTCERT" then
+    return nil
+  end
   -- A server of TLS says in plain HTTP that it wants TLS.
   if scheme == "http" and answer.status == 400 then return nil end
   return address.join { scheme = scheme, authority = parts.authority, path = parts.path, query = parts.query }
@@ -235,6 +239,12 @@ function EXPLAIN.tls(report, server, err)
       { repair.command(server, "config unset ca_file") })
   elseif err.curl == "CURLE_PEER_FAILED_VERIFICATION" then
     return explain_certificate(report, server, err.message)
+  elseif err.curl == "CURLE_SSL_CLIENTCERT" or err.curl == "CURLE_SSL_CERTPROBLEM" then
+    return fail(report, err.message, not server.found.client.cert_file and "The server demands a client "
+      .. "certificate, which its operator issues." or err.curl == "CURLE_SSL_CLIENTCERT"
+      and "The server refuses the client certificate of cert_file."
+      or "The client certificate cannot be used: cert_file and key_file must belong together.",
+      repair.set(server, { cert_file = "/path/to/client.pem", key_file = "/path/to/its-key.pem" }))
   end
   local other = try_scheme(server)
   if other then
@@ -251,6 +261,11 @@ function EXPLAIN.dns(report, server, err)
 end
 
 function EXPLAIN.connect(report, server, err)
+  local unix_socket = server.found.client.unix_socket
+  if unix_socket then
+    return fail(report, err.message, ("Nothing listens at the Unix socket %s: start the server, or take the "
+      .. "setting out."):format(unix_socket), { repair.command(server, "config unset unix_socket") })
+  end
   local parts, other = server.parts, try_scheme(server)
   if other then
     return fail(report, err.message, ("Nothing listens there; the server is at %s.")

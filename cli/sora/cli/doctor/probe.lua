@@ -40,21 +40,25 @@ local function name_of(how)
   return table.concat(parts, " ")
 end
 
--- Makes the client for a way to ask: `auth`, `proxy`, `verify`, `ca_file`, `origin`.
+-- Makes the client for a way to ask: `auth`, `proxy`, `verify`, `ca_file`, `origin`. Returns nil, err.
 function Probe:make(how)
   local found, origin = self.found, how.origin or self.origin
   local trusted = settings.origin(origin) == settings.origin(self.origin) and how.verify ~= false
-  local auth = trusted and found.key and (how.auth or self.auth) or "none"
-  local ca_file = how.ca_file
-  if ca_file == nil then ca_file = found.client.ca_file end
-  return sora.new { base_url = origin .. (self.query and "?" .. self.query or ""), max_retries = 0,
-    timeout = self.timeout, connect_timeout = self.timeout,
-    api_key = auth ~= "none" and found.key or nil, auth = auth,
-    proxy = how.proxy or found.client.proxy, ca_file = ca_file or nil, verify = how.verify,
-    on_event = function(event)
-      if event.event == "request" then self.sent = self.sent + 1 end
-      if self.on_event then self.on_event(event) end
-    end }
+  local given = options.copy(found.client)
+  given.dialect, given.max_retries, given.timeout, given.connect_timeout = nil, 0, self.timeout, self.timeout
+  given.base_url = origin .. (self.query and "?" .. self.query or "")
+  given.auth = trusted and found.key and (how.auth or self.auth) or "none"
+  given.api_key = given.auth ~= "none" and found.key or nil
+  if not trusted then given.cert_file, given.key_file = nil, nil end
+  given.verify, given.proxy = how.verify, how.proxy or given.proxy
+  if how.ca_file ~= nil then given.ca_file = how.ca_file or nil end
+  function given.on_event(event)
+    if event.event == "request" then self.sent = self.sent + 1 end
+    if self.on_event then self.on_event(event) end
+  end
+  local good, client, err = pcall(sora.new, given)
+  if good then return client, err end
+  return nil, { kind = "config", message = tostring(client):gsub("^.-%(new%) *", "") }
 end
 
 --- Sends a GET.

@@ -10,7 +10,7 @@ local settings = require "sora.cli.settings"
 local repair = {}
 
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
-local ORDER = { "base_url", "dialect", "auth", "ca_file", "proxy" }
+local ORDER = { "base_url", "dialect", "auth", "ca_file", "cert_file", "key_file", "proxy" }
 
 --- An address to put one's own in place of.
 repair.EXAMPLE = "https://gateway.example/v1"
