@@ -41,7 +41,8 @@ void sys_leave_c_locale(void *before);
 /* How many columns the terminal behind a descriptor has; 0: there is none behind it. */
 int sys_terminal_columns(int fd);
 
-/* Shows or hides what is typed on standard input; 0, or -1 if that is no terminal. */
+/* Shows or hides what is typed on standard input; 0, or -1 if that is no terminal. Once it is hidden, Ctrl-C ends a
+ * read. */
 int sys_terminal_echo(int on);
 
 /* --- the process -------------------------------------------------------------------------------------------------- */

@@ -71,13 +71,23 @@ int sys_terminal_columns(int fd) {
   return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
 }
 
+/* Lets Ctrl-C end a read: the handler of Lua 5.1 and LuaJIT restarts it. */
+static void stop_restarts(void) {
+  struct sigaction action;
+  if (sigaction(SIGINT, NULL, &action) != 0 || (action.sa_flags & SA_RESTART) == 0) return;
+  action.sa_flags &= ~SA_RESTART;
+  (void)sigaction(SIGINT, &action, NULL);
+}
+
 int sys_terminal_echo(int on) {
   struct termios state;
   if (tcgetattr(STDIN_FILENO, &state) != 0) return -1;
-  if (on)
+  if (on) {
     state.c_lflag |= (tcflag_t)ECHO;
-  else
+  } else {
     state.c_lflag &= ~(tcflag_t)ECHO;
+    stop_restarts();
+  }
   return tcsetattr(STDIN_FILENO, TCSAFLUSH, &state);
 }
 

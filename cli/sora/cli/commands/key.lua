@@ -15,13 +15,16 @@ end
 
 -- Reads a line; on a terminal nothing that is typed is shown, whatever ends the reading.
 local function read_key(name, origin)
-  local terminal = core.echo(false)
-  if not terminal then return io.read "*l" end
-  core.echo(false) -- before the prompt: whatever was typed until then is dropped
-  io.stderr:write(("Key for %s (profile %s): "):format(origin, name))
-  local good, line = pcall(io.read, "*l")
-  core.echo(true)
-  io.stderr:write "\n"
+  local terminal
+  local good, line = pcall(function()
+    terminal = core.echo(false)
+    if terminal then io.stderr:write(("Key for %s (profile %s): "):format(origin, name)) end
+    return io.read "*l"
+  end)
+  if terminal then
+    core.echo(true)
+    io.stderr:write "\n"
+  end
   if not good then error(line, 0) end
   return line
 end
