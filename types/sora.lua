@@ -20,7 +20,7 @@
 ---@field max_retries? integer how many attempts may follow the first (2)
 ---@field max_response_bytes? integer the limit for a JSON response (8 MiB); files have none
 ---@field max_connections? integer per host (64); an HTTP/2 connection carries up to 100 requests
----@field proxy? string a URL, as libcurl's `CURLOPT_PROXY` takes it
+---@field proxy? string a URL, as libcurl's `CURLOPT_PROXY` takes it; "" for none, whatever the environment says
 ---@field ca_file? string the file of certificates to trust
 ---@field ca_path? string the folder of certificates to trust
 ---@field cert_file? string the client certificate (PEM), sent to the server of `base_url` alone

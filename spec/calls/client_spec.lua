@@ -163,6 +163,17 @@ describe("a client", function()
       assert.is_nil(srv:requests()[1].headers.authorization)
     end)
 
+    it("that the environment names, an empty one goes without it", function()
+      local code = [[
+        local client = require("sora").new { base_url = %q, proxy = PROXY, max_retries = 0 }
+        local video, err = client:get_video "v"
+        print(video and video.id or err.kind)]]
+      local environment = { http_proxy = httpd.refused_url() }
+      code = code:format(srv.url .. "/v1")
+      assert.equal("connect\n", rig.run(code:gsub("PROXY", "nil"), environment))
+      assert.equal("v\n", rig.run(code:gsub("PROXY", '""'), environment))
+    end)
+
     it("that refuses connections is a connect error", function()
       local client = rig.client(srv, { proxy = httpd.refused_url() })
       local _, err = client:get_video("v")

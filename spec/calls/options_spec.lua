@@ -16,7 +16,7 @@ local GOOD = {
   max_retries = { 0, 1, 2147483647 },
   max_response_bytes = { 1, 2147483647 },
   max_connections = { 1, 64 },
-  proxy = { "http://127.0.0.1:3128", "127.0.0.1:3128", "http://u:p@127.0.0.1" },
+  proxy = { "http://127.0.0.1:3128", "127.0.0.1:3128", "http://u:p@127.0.0.1", "" },
   ca_file = { "/etc/ssl/ca.pem" },
   ca_path = { "/etc/ssl/certs" },
   cert_file = {}, -- see client_certificate_spec.lua
@@ -62,7 +62,7 @@ local BAD = {
     [1 / 0] = "got inf",
     x = "got string" },
   max_connections = { [0] = "expected a whole number, 1 or more, got 0", [0.5] = "got 0.5" },
-  proxy = { [""] = EMPTY, [{}] = "expected a string, got table", ["http://p\n"] = CONTROL },
+  proxy = { [{}] = "expected a string, got table", ["http://p\n"] = CONTROL },
   ca_file = { [""] = EMPTY, [true] = "expected a string, got boolean", ["a\0b"] = CONTROL },
   ca_path = { [""] = EMPTY, [false] = "expected a string" },
   cert_file = { [""] = EMPTY, [true] = "expected a string, got boolean", ["a\n"] = CONTROL },

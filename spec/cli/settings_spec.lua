@@ -48,6 +48,13 @@ describe("the command's settings", function()
     assert.not_matches("sk-one", out, 1, true)
   end)
 
+  it("send SORA_API_KEY to SORA_BASE_URL alone, however a profile sends its key", function()
+    configure("base_url", srv.url .. "/v1")
+    configure("auth", "raw")
+    sh.env.SORA_API_KEY = "sk-sora"
+    assert.same({ "/v1/videos/v" }, { asked() })
+  end)
+
   it("come from the flag, SORA_*, the profile and OPENAI_*, in this order, each with its own key", function()
     sh.env.OPENAI_BASE_URL, sh.env.OPENAI_API_KEY = srv.url .. "/openai", "sk-openai"
     assert.same({ "/openai/videos/v", "Bearer sk-openai" }, { asked() })

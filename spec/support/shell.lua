@@ -85,6 +85,16 @@ function Shell:terminal(arguments, opts)
   return ((text .. rest):gsub("\r\n", "\n")), status
 end
 
+--- Runs lines of a shell script, in which `sora` is the command.
+-- @tparam string script
+-- @treturn string what it printed
+-- @treturn integer exit status
+function Shell:script(script)
+  process.spill(self.files:at "sora", "#!/bin/sh\nexec " .. process.command(sora {}) .. ' "$@"\n')
+  local program = { "sh", "-c", 'chmod +x sora; PATH="$PWD:$PATH"; ' .. script }
+  return process.run(process.command(words_of(self, program)) .. " </dev/null")
+end
+
 --- Starts the command; see spec/support/process.lua.
 function Shell:start(arguments, env)
   return process.start(words_of(self, sora(arguments), env))

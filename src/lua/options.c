@@ -285,6 +285,16 @@ static void read_string(const struct where *at, void *target) {
   *(const char **)target = text;
 }
 
+/* "": no proxy, whatever the environment says. */
+static void read_proxy(const struct where *at, void *target) {
+  size_t len = 1;
+  if (lua_type(at->L, at->value) == LUA_TSTRING) (void)lua_tolstring(at->L, at->value, &len);
+  if (len == 0)
+    *(const char **)target = "";
+  else
+    read_string(at, target);
+}
+
 static void read_auth(const struct where *at, void *target) {
   static const char *const words[] = {"bearer", "api-key", "x-api-key", "raw", "none"};
   const char *given;
@@ -423,7 +433,7 @@ static const struct option client_options[] = {
     LIMIT(max_retries, read_retries),
     LIMIT(max_response_bytes, read_bytes),
     LIMIT(max_connections, read_connections),
-    CLIENT(proxy, read_string),
+    CLIENT(proxy, read_proxy),
     CLIENT(ca_file, read_string),
     CLIENT(ca_path, read_string),
     CLIENT(cert_file, read_string),

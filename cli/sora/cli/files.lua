@@ -98,6 +98,12 @@ function files.keys_path() return files.config_folder() .. "/keys.json" end
 function files.read_config()
   local config = read(files.config_path())
   if type(config.profiles) ~= "table" then config.profiles = {} end
+  for name, profile in pairs(config.profiles) do
+    if type(profile) ~= "table" then
+      exit.fail(exit.USAGE, ("%s: profile '%s' is not an object"):format(files.config_path(), tostring(name)),
+        "Mend it in an editor, or remove it.")
+    end
+  end
   return config
 end
 

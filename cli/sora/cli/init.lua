@@ -38,7 +38,8 @@ function Session:server()
     "or set SORA_BASE_URL and SORA_API_KEY. To try it without a server and without costs:  sora serve" })
 end
 
-local function print_event(screen)
+-- Returns a function that prints the events of a client, for -v.
+local function event_printer(screen)
   return function(event)
     if event.event == "callback_error" then
       return screen:warn("callback: " .. core.printable(tostring(event.raised)))
@@ -51,6 +52,11 @@ local function print_event(screen)
   end
 end
 
+--- Returns what prints each request, with -v; nil without it.
+function Session:event_printer()
+  return self.args.verbose and event_printer(self.screen) or nil
+end
+
 --- Returns the client, whose journal is always on.
 function Session:client()
   if self.made then return self.made end
@@ -58,7 +64,7 @@ function Session:client()
   local given = { journal = files.journal() }
   for name, value in pairs(server.client) do given[name] = value end
   if type(given.api_key) == "function" then given.api_key = given.api_key() end
-  if self.args.verbose then given.on_event = print_event(self.screen) end
+  given.on_event = self:event_printer()
   if server.misfit then
     self.screen:warn(("The key of profile '%s' was set for %s, so it is not sent to %s; write:  sora key set")
       :format(server.profile, tostring(server.stored_for), tostring(settings.origin(server.base_url))))

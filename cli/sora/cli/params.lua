@@ -10,7 +10,8 @@ local text = require "sora.cli.text"
 
 local params = {}
 
-local function seconds(value)
+--- Converts a number of seconds, for argparse.
+function params.seconds(value)
   local number = tonumber(value)
   if number and number > 0 then return number end
   return nil, ("expected a number of seconds, got '%s'"):format(value)
@@ -40,7 +41,7 @@ function params.define_output(command)
 end
 
 function params.define_waiting(command)
-  command:option "--timeout":argname "S":convert(seconds)
+  command:option "--timeout":argname "S":convert(params.seconds)
     :description "Seconds to wait (1800); the job goes on after that."
 end
 

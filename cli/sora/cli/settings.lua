@@ -123,37 +123,42 @@ local function pick(source, names)
   return picked
 end
 
+--- Completes what a source says.
+-- @tparam table source base_url, from, and perhaps key, key_from, profile, settings, misfit, stored_for
+-- @tparam table args `dialect`
+-- @treturn table { base_url, from, key, key_from, profile, settings (of the profile), client (options for
+-- sora.new), defaults, … }
+function settings.complete(source, args)
+  local client = pick(source, CLIENT)
+  client.base_url, client.api_key = source.base_url, source.key
+  client.dialect = args.dialect or client.dialect
+  if not source.key then client.auth = "none" end -- else the library takes SORA_API_KEY
+  return { base_url = source.base_url, from = source.from, key = source.key,
+    key_from = source.key and source.key_from, profile = source.profile, settings = source.settings,
+    misfit = source.misfit, stored_for = source.stored_for, client = client,
+    defaults = pick(source, DEFAULTS) }
+end
+
 --- Finds the server.
 -- @tparam table args `base_url`, `profile`, `dialect`
--- @treturn table { base_url, from, key, key_from, profile, client (options for sora.new), defaults, sources
--- };
--- `base_url` is nil if no source names a server
+-- @treturn table as from `complete`, and `sources`: all of them; `base_url` is nil if none names a server
 function settings.find(args)
   local config = files.read_config()
-  local profile = from_profile(config, name_of_profile(args, config), args)
+  local name = name_of_profile(args, config)
+  local profile = from_profile(config, name, args)
   local sources = { environment "SORA", profile, environment "OPENAI" }
   if args.profile then sources = { profile } end
-  local found
+  local source
   if args.base_url then
-    found = from_flag(args, sources)
+    source = from_flag(args, sources)
   else
-    for _, source in ipairs(sources) do
-      if source.base_url then
-        found = source
-        break
-      end
+    for _, other in ipairs(sources) do
+      source = source or other.base_url and other
     end
-    found = found or {}
   end
-  local client = pick(found, CLIENT)
-  client.base_url, client.api_key = found.base_url, found.key
-  client.dialect = args.dialect or client.dialect
-  if not found.key then client.auth = client.auth or "none" end
-  return { base_url = found.base_url, from = found.from, key = found.key, key_from = found.key
-    and found.key_from,
-    profile = found.profile or name_of_profile(args, config), misfit = found.misfit,
-      stored_for = found.stored_for,
-    client = client, defaults = pick(found, DEFAULTS), sources = sources }
+  local found = settings.complete(source or {}, args)
+  found.profile, found.sources = found.profile or name, sources
+  return found
 end
 
 return settings
