@@ -24,11 +24,13 @@ local LOST = "The answer was lost: the server may have a job for '%s'. If it has
 
 -- Returns the job that an earlier run has made for this file, or makes one.
 local function job_for_file()
-  local ticket = check(sora.unfinished())[1]
-  if ticket and ticket.ambiguous then check(nil, LOST:format(ticket.prompt, path)) end
+  local ticket, err = check(sora.unfinished())[1], nil
   local job = ticket
-    or check(sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" })
-  print((ticket and "resumed  " or "created  ") .. sora.normalize(job).id)
+  if not ticket then
+    job, err = sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" }
+  end
+  if (ticket or err or {}).ambiguous then check(nil, LOST:format(ticket and ticket.prompt or prompt, path)) end
+  print((ticket and "resumed  " or "created  ") .. sora.normalize(check(job, err)).id)
   return job
 end
 

@@ -27,7 +27,8 @@ describe("the example of the whole process", function()
     srv:route("GET", "/v1/videos/v", answers.with(answers.RUNNING, { hold = true }))
     local killed = begin()
     assert.equal("created  v", killed:readline())
-    patience.wait(function() return #srv:requests() == 2 end, function() process.run "sleep 0.02" end, "a poll")
+    local function sleep() process.run "sleep 0.02" end
+    patience.wait(function() return #srv:requests() == 2 end, sleep, "a poll")
     killed:kill "KILL"
     killed:wait()
     srv:route("GET", "/v1/videos/v", answers.job("completed", { seconds = "4", size = "1280x720" }))
