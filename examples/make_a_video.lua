@@ -29,7 +29,7 @@ local function job_for_file()
   if not ticket then
     job, err = sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" }
   end
-  if (ticket or err or {}).ambiguous then check(nil, LOST:format(ticket and ticket.prompt or prompt, path)) end
+  if (ticket or err or {}).ambiguous then check(nil, LOST:format((ticket or {}).prompt or prompt, path)) end
   print((ticket and "resumed  " or "created  ") .. sora.normalize(check(job, err)).id)
   return job
 end
