@@ -1,6 +1,7 @@
 -- Makes a film of each line of a file, and a page about them: report.html, beside the films.
 -- May be killed and run again at any time: each film is made once.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/batch.lua [prompts.txt] [folder]
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 
 local list = arg[1] or arg[0]:gsub("[^/\\]*$", "prompts.txt")

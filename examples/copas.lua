@@ -1,5 +1,6 @@
 -- Makes three films at once under Copas, while a server in the same loop keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.1 examples/copas.lua
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local copas = require "copas"
 local socket = require "socket"
 local sora = require "sora"

@@ -1,5 +1,6 @@
 -- Makes three films at once in your own frame loop, with plain coroutines and no event library.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/coroutines.lua
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 
 local client = require "sora.loop.coroutine"(assert(sora.new { journal = "jobs.journal" }))

@@ -1,5 +1,6 @@
 -- Makes three films at once under cqueues, while another coroutine of the same controller keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/cqueues.lua
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local cqueues = require "cqueues"
 local sora = require "sora"
 

@@ -1,5 +1,6 @@
 -- Makes three films at once under luv, while a timer in the same loop keeps running.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/luv.lua
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 local uv = require "luv"
 

@@ -1,6 +1,7 @@
 -- The whole process: creates a video, waits with a progress bar, fetches the finished job, saves its file. If
 -- this ends too early, run it again with the same file: it resumes its job and makes no other.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/make_a_video.lua "a prompt" [file.mp4]
+dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 
 local prompt, path = arg[1] or "A capybara reads the newspaper", arg[2] or "video.mp4"

@@ -56,7 +56,7 @@ local function run(film, calls)
     vim.cmd "redrawstatus!"
     if file then
       say("INFO", "%s is saved: %s", film.prompt, file.path)
-    elseif err.code ~= "locked" then -- else another Neovim is saving it
+    elseif err.code ~= "locked" and err.kind ~= "closed" then -- another Neovim is, or will be, saving it
       say("ERROR", "%s: %s%s", film.prompt, tostring(err), err.ambiguous and UNSURE or "")
     end
   end))
