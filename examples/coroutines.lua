@@ -1,17 +1,24 @@
--- Makes three videos at once in your own frame loop, with plain coroutines and no event library.
+-- Makes three films at once in your own frame loop, with plain coroutines and no event library.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/coroutines.lua
 dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 
-local client = require "sora.loop.coroutine"(assert(sora.new {}))
+local client = require "sora.loop.coroutine"(assert(sora.new { journal = "jobs.journal" }))
 local tasks, frames = {}, 0
 
--- Makes one video. A call blocks only its coroutine, not the frames.
-local function make(prompt)
-  local job, err = client:create_video { prompt = prompt, seconds = "4" }
-  local video = job
-  if job then video, err = client:wait(job, { interval = 0.2 }) end
-  print(("%-14s %s"):format(prompt, video and video.status or tostring(err)))
+local films = {
+  { prompt = "a paper boat", seconds = "4", output = "boat.mp4" },
+  { prompt = "a red fox", seconds = "4", output = "fox.mp4" },
+  { prompt = "a lighthouse", seconds = "4", output = "lighthouse.mp4" },
+}
+
+-- Makes the films, or resumes those of an earlier run, and saves them: docs/money.md. A call that
+-- waits blocks only its coroutine, not the frames.
+local function make()
+  local results = assert(client:batch(films, { dir = ".", interval = 0.2 }))
+  for i, film in ipairs(films) do
+    print(("%-14s %s"):format(film.prompt, results[i].path or tostring(results[i].err)))
+  end
 end
 
 local function spawn(run, ...)
@@ -29,6 +36,6 @@ local function frame()
   client:update(0.016) -- a game calls client:update(0) and then draws; here the wait stands for the drawing
 end
 
-for _, prompt in ipairs { "a paper boat", "a red fox", "a lighthouse" } do spawn(make, prompt) end
+spawn(make)
 while #tasks > 0 do frame() end
 print(("the frames went on: %s"):format(frames > 10 and "yes" or "no"))

@@ -1,4 +1,5 @@
--- The whole process: creates a video, waits with a progress bar, fetches the finished job, saves its file.
+-- The whole process: creates a video, waits with a progress bar, fetches the finished job, saves its file. If
+-- this ends too early, run it again with the same file: it resumes its job and makes no other.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/make_a_video.lua "a prompt" [file.mp4]
 dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
@@ -18,9 +19,23 @@ local function draw(_, view)
   io.flush()
 end
 
-local job = check(sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" })
-print("created  " .. sora.normalize(job).id)
+check(sora.configure { journal = path .. ".journal" })
 
+local LOST = "The answer was lost: the server may have a job for '%s'. If it has none, remove %s.journal."
+
+-- Returns the job that an earlier run has made for this file, or makes one.
+local function job_for_file()
+  local ticket, err = check(sora.unfinished())[1], nil
+  local job = ticket
+  if not ticket then
+    job, err = sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" }
+  end
+  if (ticket or err or {}).ambiguous then check(nil, LOST:format((ticket or {}).prompt or prompt, path)) end
+  print((ticket and "resumed  " or "created  ") .. sora.normalize(check(job, err)).id)
+  return job
+end
+
+local job = job_for_file()
 check(sora.wait(job, { on_progress = draw, interval = 0.5, max_interval = 5 }))
 print()
 

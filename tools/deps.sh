@@ -106,6 +106,7 @@ need_test() {
   want module copas lua-copas - "the Copas adapter runs in it"
   want command love love - "the example for LÖVE is a game in it"
   want command xvfb-run "xvfb xauth libgl1-mesa-dri" - "a screen for that game"
+  want command nvim neovim - "the example for Neovim is a plugin of it"
   want command strace strace - "counts system calls"
 }
 

@@ -1,5 +1,6 @@
 -- sora.loop.uv, under the real luv.
 local hosts = require "spec.support.hosts"
+local rig = require "spec.support.rig"
 local uv = require "luv"
 
 -- What a task raises, uv would make the end of the process of.
@@ -74,5 +75,45 @@ describe("sora.loop.uv", function()
     client:close()
     uv.run()
     assert.is_false(uv.loop_alive())
+  end)
+
+  it("does its work through the option `call`, for hosts where a callback of uv may do little", function()
+    local srv = context.srv
+    srv:reply({ json = { id = "v" }, delay = 0.02 }, { json = { id = "w" } }, { hold = true })
+    local queue, inside, depths = {}, 0, {}
+    local adapted = require("sora.loop.uv")(rig.client(srv), {
+      call = function(work) table.insert(queue, work) end,
+    })
+    local function see() depths[#depths + 1] = inside end
+    coroutine.wrap(function()
+      assert.equal("v", adapted:get_video("v").id)
+      see()
+      adapted:start("get_video", "w", { on_done = see })
+      while adapted:update(0) > 0 do adapted:pause(0.05) end
+      see()
+    end)()
+    local most = 0
+    local function turn(mode)
+      uv.run(#queue == 0 and mode or "nowait")
+      most, inside = math.max(most, #queue), 1
+      while queue[1] do table.remove(queue, 1)() end
+      inside = 0
+    end
+    while uv.loop_alive() or queue[1] do
+      -- What waits in the queue is not asked for again: the loop may run long before it is called.
+      for _ = 1, 20 do uv.run("nowait") end
+      turn "once"
+    end
+    assert.same({ 1, 1, 1 }, depths)
+    assert.is_true(most >= 1 and most <= 2, most .. " in the queue") -- the pump's, and one of who waits
+    coroutine.wrap(function() adapted:get_video("x") end)()
+    while #srv:requests() < 3 do turn "nowait" end
+    adapted:close()
+    while uv.loop_alive() or queue[1] do turn "once" end
+  end)
+
+  it("refuses a `call` that is no function", function()
+    assert.has_error(function() require("sora.loop.uv")(context.client, { call = 5 }) end,
+      "sora.loop.uv: option 'call': expected a function, got number")
   end)
 end)

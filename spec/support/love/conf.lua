@@ -1,2 +1,2 @@
--- Uses the window settings of the example.
+-- Uses the settings of the example: its window and its save directory.
 dofile("examples/love/conf.lua")
