@@ -8,18 +8,19 @@ set -eu
 LUA=${LUA:-lua5.4}
 out=docs/images
 work=$(mktemp -d)
+home=/tmp/ada # what the pictures show, so no folder with a chance name
 server=
 clean_up() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
+  rm -rf "$work" "$home"
 }
 trap clean_up EXIT
 
-mkdir -p "$out"
+mkdir -p "$out" "$home"
 
 # Starts the development server; sets $url.
 serve() {
-  mkfifo "$work/listening"
+  rm -f "$work/listening" && mkfifo "$work/listening"
   "$LUA" examples/serve.lua --quiet "$@" >"$work/listening" &
   server=$!
   read -r line <"$work/listening"
@@ -42,8 +43,8 @@ run() {
   sleep "\$2"
 }
 sora() { $LUA $PWD/bin/sora "\$@"; }
-cd "$work"
-export HOME=$work XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
+cd "$home"
+export HOME=$home XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
 export SORA_BASE_URL=$url SORA_API_KEY=demo
 run 'sora make "a paper boat on a rainy street" -o boat.mp4' 1
 run 'sora list' 3
@@ -59,6 +60,50 @@ charts() {
     "CPU time of one call after another, in µs" >"$out/cpu.svg"
   "$LUA" tools/chart.lua bench/RESULTS.md "http, 10 000 in flight, 26 000 requests" "seconds" \
     "26,000 calls, 10,000 at a time: seconds" >"$out/flight.svg"
+}
+
+# The game, on a screen that nobody sees: while a film is made, and one is there already.
+love() {
+  serve --duration 5
+  Xvfb -displayfd 3 -screen 0 800x600x24 -nolisten tcp 3>"$work/display" 2>/dev/null &
+  screen=$!
+  until [ -s "$work/display" ]; do sleep 0.1; done
+  for prompt in "A paper boat in the rain" "A red fox in the snow"; do
+    env DISPLAY=":$(cat "$work/display")" HOME="$home" SORA_BASE_URL="$url" SORA_API_KEY=demo SDL_AUDIODRIVER=dummy \
+      LIBGL_ALWAYS_SOFTWARE=1 LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='build/luajit/?.so;;' \
+      love examples/love "$prompt" >/dev/null 2>&1 &
+    game=$!
+    sleep 2
+    env DISPLAY=":$(cat "$work/display")" xdotool key Return
+    sleep 5
+    env DISPLAY=":$(cat "$work/display")" import -window root "$out/love.png"
+    sleep 4
+    kill "$game" && wait "$game" 2>/dev/null || true
+  done
+  kill "$screen"
+}
+
+# The editor, while a film is made: its status line counts up, and a message tells the end.
+neovim() {
+  serve --duration 7
+  cat >"$work/poem.txt" <<'EOT'
+A paper boat sails down a rainy street at dusk,
+past the lamps that one by one are lit.
+
+A red fox in the snow looks up.
+EOT
+  cat >"$work/init.vim" <<'EOT'
+set nocompatible noruler noswapfile runtimepath^=examples/neovim laststatus=2 shortmess+=I
+set statusline=\ %t%=%{luaeval('require(\"sora_films\").status()')}\ 
+runtime plugin/sora.lua
+call timer_start(1500, {-> execute('1Sora')})
+call timer_start(300, {-> execute('redrawstatus')}, {'repeat': -1})
+call timer_start(12000, {-> execute('qa!')})
+EOT
+  env HOME="$home" SORA_BASE_URL="$url" SORA_API_KEY=demo TERM=xterm-256color LC_ALL=C.UTF-8 \
+    LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='build/luajit/?.so;;' \
+    asciinema rec --quiet --overwrite --cols 84 --rows 10 -c "nvim -u $work/init.vim $work/poem.txt" "$work/cast"
+  npx --prefix build/pictures svg-term --in "$work/cast" --out "$out/neovim.svg" --window --width 84 --height 10
 }
 
 [ $# -gt 0 ] || set -- terminal charts
