@@ -19,8 +19,7 @@ core.own()
 
 local work = {}
 
-local MAX_NAME = 200 -- bytes of the name of a film
-local PAGE = 500     -- tasks that are fetched at a time
+local PAGE = 500 -- tasks that are fetched at a time
 
 local Queue = { __name = "sora.queue" }
 Queue.__index = Queue
@@ -77,18 +76,6 @@ end
 
 -- Putting ----------------------------------------------------------------------------
 
--- Returns what is wrong with the name of a film, or nil. A worker writes to it on its own machine, whoever has
--- put the task.
-local function flaw(output)
-  if type(output) ~= "string" then return "expected the name of a file, got a " .. type(output) end
-  if output == "" then return "expected the name of a file, got an empty string" end
-  if #output > MAX_NAME then return ("the name has %d bytes, at most %d"):format(#output, MAX_NAME) end
-  if output:find "[%z\r\n]" then return "a name has no line breaks and no zeros" end
-  if batch.is_absolute(output) or ("/" .. output .. "/"):find("/../", 1, true) or output:sub(-1) == "/" then
-    return ("'%s': expected the name of a file below the worker's folder"):format(output)
-  end
-end
-
 -- Makes a task of one item of the list. `seen` counts equal ones.
 local function new_task(given, i, label, seen)
   local params = type(given) == "string" and { prompt = given } or given
@@ -100,7 +87,8 @@ local function new_task(given, i, label, seen)
     return nil, ("prompt: expected a string, got %s"):format(type(params.prompt))
   end
   if next(params) == nil then return nil, "expected a prompt, got empty params" end
-  if output ~= nil and flaw(output) then return nil, "output: " .. flaw(output) end
+  local flaw = output ~= nil and worker.flaw(output)
+  if flaw then return nil, "output: " .. flaw end
   local body, why = json.encode(params)
   if not body then return nil, "can't be written as JSON: " .. tostring(why) end
   local sum = batch.digest(label or "queue", params, output or false)
@@ -165,8 +153,8 @@ local STATES = { waiting = true, running = true, saved = true, failed = true, un
 --- Lists tasks, the oldest first.
 -- @tparam string state "waiting", "running", "saved", "failed" or "unsure"
 -- @tparam ?integer limit
--- @treturn[1] {table,...} { id =, state =, prompt =, params =, output =, attempt =, owner = (the worker of one
--- that is running), left = (seconds of its lease), lapsed = (the worker is dead or stuck), job =, others =
+-- @treturn[1] {table,...} { id =, state =, prompt =, params =, output =, attempt =, owner = (the worker of
+-- one that is running), left = (seconds of its lease), lapsed = (the worker is dead or stuck), job =, others =
 -- (ids of further jobs that were made for it), asked = (a job may have been made), path =, bytes =, error = }
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -191,7 +179,7 @@ end
 local WHY_NOT = {
   unknown = "the queue has no task '%s'",
   running = "task '%s' is running; stop its worker, or wait for it",
-  several = "several jobs were made for task '%s': say which is to be followed, or that it is to be made anew",
+  several = "several jobs were made for task '%s': name the one to follow, or make it anew",
   taken = "that job is another task's, not of '%s'",
 }
 
@@ -248,8 +236,5 @@ end
 function Queue:close()
   self.store:close()
 end
-
-work.flaw = flaw
-worker.flaw = flaw
 
 return work

@@ -3,11 +3,11 @@
 -- A STORE is what `sora.work` stands on. It has five calls; each returns nil and an error table where it
 -- fails, and may be repeated after that. Another engine can take its place if it keeps this contract:
 --
---     put(tasks)                            → how many of { id=, body=, output=, twin= } were new; all or none
---     take(worker, seconds, count, server)  → a list of tasks, each with a lease of its own
---     renew(worker, seconds, leases)        → which of { [id] = lease } are lost, and hints: a list of job ids
---     note(id, lease, event, fields)        → "ok", or in one word why not
---     list(state, from, count)              → tasks; without a state: how many there are in each
+--     put(tasks)                           how many of { id=, body=, output=, twin= } were new; all or none
+--     take(worker, seconds, count, server) a list of tasks, each with a lease of its own
+--     renew(worker, seconds, leases)       which of { [id] = lease } are lost, and hints: a list of job ids
+--     note(id, lease, event, fields)       "ok", or in one word why not
+--     list(state, from, count)             tasks; without a state: how many there are in each
 --
 -- A task is waiting, running, saved, failed or unsure. `take` first takes tasks whose lease has expired, by
 -- the store's own clock, then waiting ones; it gives each a new lease, a number that grows with every take.
@@ -50,7 +50,8 @@ local GUARDED = "redis.call('HSET', KEYS[1] .. 'meta', 'noted', '1')\n"
 local EXPECTED = "expected redis://[:password@]host[:port][/db] or unix:///path/of/the/socket[?db=1]"
 
 local function problem(kind, code, message, retryable)
-  return core.error { kind = kind, code = code, message = "redis: " .. message, retryable = retryable or false }
+  return core.error { kind = kind, code = code, message = "redis: " .. message,
+    retryable = retryable or false }
 end
 
 local function decode(text)
@@ -445,7 +446,9 @@ end
 -- Opening ----------------------------------------------------------------------------
 
 local RULES = {
-  name = options.rule("string", "a name without braces", function(text) return text:find "^[^{}%z]+$" ~= nil end),
+  name = options.rule("string", "a name without braces", function(text)
+    return text:find "^[^{}%z]+$" ~= nil
+  end),
   patience = options.SECONDS,
 }
 
