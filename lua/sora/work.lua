@@ -154,8 +154,9 @@ local STATES = { waiting = true, running = true, saved = true, failed = true, un
 -- @tparam string state "waiting", "running", "saved", "failed" or "unsure"
 -- @tparam ?integer limit
 -- @treturn[1] {table,...} { id =, state =, prompt =, params =, output =, attempt =, owner = (the worker of
--- one that is running), left = (seconds of its lease), lapsed = (the worker is dead or stuck), job =, others =
--- (ids of further jobs that were made for it), asked = (a job may have been made), path =, bytes =, error = }
+-- one that is running), left = (seconds of its lease), lapsed = (the worker is dead or stuck), job =,
+-- others = (ids of further jobs that were made for it), asked = (a job may have been made), path =, bytes =,
+-- error = }
 -- @treturn[2] nil
 -- @treturn[2] table error
 function Queue:tasks(state, limit)
