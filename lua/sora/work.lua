@@ -115,9 +115,15 @@ local PUT = { label = options.rule "string" }
 function Queue:put(list, opts)
   options.expect("put", "list", list, "table", "a list of prompts or params")
   opts = options.check("put", opts or {}, PUT)
-  local tasks, seen, outputs = {}, {}, {}
-  for i, given in ipairs(list) do
-    local task, why = new_task(given, i, opts.label, seen)
+  local tasks, seen, outputs, length = {}, {}, {}, 0
+  for i in pairs(list) do
+    if type(i) ~= "number" then
+      core.complain("put", "list: expected a list, got the params of one; write { params }")
+    end
+    length = math.max(length, i)
+  end
+  for i = 1, length do
+    local task, why = new_task(list[i], i, opts.label, seen)
     if task and outputs[task.output] then
       why = ("output: '%s' is also that of item %d; each needs its own"):format(task.output,
         outputs[task.output])

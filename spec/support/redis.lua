@@ -7,8 +7,13 @@ local redis = {}
 local Redis = {}
 Redis.__index = Redis
 
--- A Redis does not end with its stdin, so a shell waits for that and ends it.
-local WATCHDOG = 'redis-server "$@" & cat >/dev/null; kill $! 2>/dev/null; wait $!'
+-- A Redis does not end with its stdin, so a shell beside it waits for that and ends it.
+local WATCHDOG = [[
+exec 3<&0
+redis-server "$@" </dev/null & server=$!
+{ read -r _; kill $server; } <&3 2>/dev/null & watch=$!
+wait $server
+kill $watch 2>/dev/null]]
 
 local function start_process(self)
   local words = { "sh", "-c", WATCHDOG, "sh", "--port", self.port or "0", "--bind", "127.0.0.1",
@@ -41,7 +46,7 @@ function redis.start(options)
   return self
 end
 
---- Stops it, `restart` or `remove` come next.
+--- Stops it; `resume` or `remove` come next.
 -- @tparam ?string signal by default TERM; KILL is a crash
 function Redis:halt(signal)
   if not self.pid then return end
