@@ -38,6 +38,7 @@ local RULES = {
   jobs = options.rule("number", "a whole number, 1 or more", function(n) return n >= 1 and n % 1 == 0 end),
   lease = options.rule("number", "a number of seconds, 0.2 or more", function(n) return n >= SHORTEST end),
   name = options.rule("string", "a name", function(text) return text ~= "" end),
+  settle = options.SECONDS,
   idempotent = options.FLAG,
   drain = options.FLAG,
   on_progress = options.FUNCTION,
@@ -291,7 +292,7 @@ function search(self, entry)
     return create(self, entry)
   end
   if type(entry.prompt) ~= "string" then return unsure(self, entry, "it has no prompt to look for") end
-  local settled = entry.since + self.client:attempt_timeout()
+  local settled = entry.since + (self.opts.settle or self.client:attempt_timeout())
   local why
   while true do
     local last = core.now() >= settled
@@ -309,7 +310,7 @@ function search(self, entry)
       why = said == "several" and "several jobs may be it" or "no such job was found"
     else
       why = err and text_of(err) or "no such job was found"
-      if err and is_transient(err) then last = false end
+      if err and TRANSIENT[err.kind] then last = false end -- the server is not there
       if err and not is_transient(err) then last = true end
     end
     if last then return unsure(self, entry, why) end
@@ -524,7 +525,7 @@ local function turn(self)
     for _, entry in ipairs(self.entries) do cancel(entry, self.stops > 2) end
   end
   collect(self)
-  if beat then
+  if beat or self.opts.drain and #self.entries == 0 then
     self.next_beat = core.now() + self.beat
     take(self, core.now())
     if is_drained(self) then self.done = true end
@@ -586,7 +587,8 @@ end
 -- @tparam table client without a pause hook
 -- @tparam table opts `dir` (the folder for the films), `jobs` (20 at a time), `lease` (30 s: after that,
 -- others take over what this worker leaves behind), `name`, `idempotent` (false; true: the server honours
--- Idempotency-Key, so that a POST whose answer was lost may be sent again), `drain` (false; true: ends when
+-- Idempotency-Key, so that a POST whose answer was lost may be sent again), `settle` (how many seconds after
+-- a lost POST its job may appear in the server's list, by default the timeout of an attempt), `drain` (false; true: ends when
 -- the queue is done), `on_progress(entry)` with { id, state, prompt, path, job, progress, err }, which stops
 -- the worker by returning false; interval, max_interval, timeout, max_failures and max_rate as for `watch`,
 -- headers and query
