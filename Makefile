@@ -90,7 +90,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check docs site install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check docs site install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -176,6 +176,11 @@ crash: ## kill processes at random moments; a job that is lost or paid for twice
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory all
 	@$(RUN) $(LUA) spec/crash/run.lua
+
+workers: ## kill 20 workers of one queue while they make 200 films; a film that is lost or paid for twice fails
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) spec/work/campaign.lua $(or $(PROMPTS),200) $(or $(KILLS),20)
 
 # Lint checks against every Lua whose headers are installed, because their C APIs differ.
 LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)

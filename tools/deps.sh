@@ -108,6 +108,10 @@ need_test() {
   want command xvfb-run "xvfb xauth libgl1-mesa-dri" - "a screen for that game"
   want command nvim neovim - "the example for Neovim is a plugin of it"
   want command strace strace - "counts system calls"
+  want command redis-server redis-server - "the queue of workers lives in it"
+  want command redis-cli redis-tools - "looks into that queue"
+  want module socket lua-socket - "connects to it"
+  want module redis lua-redis - "speaks its protocol"
 }
 
 need_lint() {
@@ -268,6 +272,12 @@ install_debian() {
     *nginx-light*) # the package starts a web server, which nobody asked for; the specs start their own
       $sudo update-rc.d nginx disable >/dev/null 2>&1
       $sudo invoke-rc.d nginx stop >/dev/null 2>&1
+      ;;
+  esac
+  case $packages in
+    *redis-server*) # the same
+      $sudo update-rc.d redis-server disable >/dev/null 2>&1
+      $sudo invoke-rc.d redis-server stop >/dev/null 2>&1
       ;;
   esac
 }

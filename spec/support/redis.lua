@@ -16,9 +16,8 @@ wait $server
 kill $watch 2>/dev/null]]
 
 local function start_process(self)
-  local words = { "sh", "-c", WATCHDOG, "sh", "--port", self.port or "0", "--bind", "127.0.0.1",
-    "--unixsocket", self.path, "--dir", self.folder, "--appendonly", "yes", "--save", "",
-    "--pidfile", self.folder .. "/pid", "--daemonize", "no" }
+  local words = { "sh", "-c", WATCHDOG, "sh", "--port", "0", "--unixsocket", self.path, "--dir", self.folder,
+    "--appendonly", "yes", "--save", "", "--pidfile", self.folder .. "/pid", "--daemonize", "no" }
   for name, value in pairs(self.options) do
     words[#words + 1] = "--" .. name
     words[#words + 1] = value
@@ -40,7 +39,8 @@ end
 -- @treturn Redis with `url` and `folder`
 function redis.start(options)
   local folder = process.folder()
-  local self = setmetatable({ folder = folder, path = folder .. "/redis.sock", options = options or {} }, Redis)
+  local self = setmetatable({ folder = folder, path = folder .. "/redis.sock" }, Redis)
+  self.options = options or {}
   self.url = "unix://" .. self.path
   start_process(self)
   return self

@@ -27,7 +27,8 @@ describe("a store on Redis", function()
   local function put(...)
     local tasks = {}
     for i, id in ipairs { ... } do
-      tasks[i] = { id = id, body = '{"prompt":"' .. id .. '"}', output = id .. ".mp4", twin = "twin of " .. id }
+      tasks[i] = { id = id, body = ('{"prompt":"%s"}'):format(id), output = id .. ".mp4",
+        twin = "twin of " .. id }
     end
     return queue:put(tasks)
   end
@@ -160,10 +161,10 @@ describe("a store on Redis", function()
   describe("renews leases", function()
     it("of those who hold them", function()
       put("a", "b")
-      local a, b = take_briefly("w1"), nil
+      local a = take_briefly "w1"
       local lost = assert(queue:renew("w1", LONG, { a = a.lease }))
       assert.same({}, lost)
-      b = take("w2", LONG, 5)
+      local b = take("w2", LONG, 5)
       assert.same({ "b" }, rig.pluck(b, "id"))
       assert.same({ a = true }, (queue:renew("w2", LONG, { a = a.lease, b = b[1].lease })))
       assert.same({ a = true }, (queue:renew("w1", LONG, { a = a.lease + 1 })))
@@ -398,9 +399,10 @@ end)
 describe("the address of a Redis", function()
   it("is read with host, port, database, user and password", function()
     local cases = {
-      ["redis://localhost"] = { host = "localhost", port = 6379, db = "0", shown = "redis://localhost:6379/0" },
-      ["redis://:se%40cret@10.0.0.1:7000/2"] = { host = "10.0.0.1", port = 7000, db = "2", password = "se@cret",
-        shown = "redis://10.0.0.1:7000/2" },
+      ["redis://localhost"] = { host = "localhost", port = 6379, db = "0",
+        shown = "redis://localhost:6379/0" },
+      ["redis://:se%40cret@10.0.0.1:7000/2"] = { host = "10.0.0.1", port = 7000, db = "2",
+        password = "se@cret", shown = "redis://10.0.0.1:7000/2" },
       ["redis://me:pw@h/"] = { host = "h", port = 6379, db = "0", user = "me", password = "pw",
         shown = "redis://h:6379/0" },
       ["redis://:a/b@h:1"] = { host = "h", port = 1, db = "0", password = "a/b", shown = "redis://h:1/0" },

@@ -115,7 +115,9 @@ describe("a worker", function()
     serve { "a", "b", "c", "d", "e" }
     assert(queue:put { "1", "2", "3", "4", "5" })
     local most = 0
-    assert(run { jobs = 2, on_progress = function() most = math.max(most, assert(queue:counts()).running) end })
+    assert(run { jobs = 2, on_progress = function()
+      most = math.max(most, assert(queue:counts()).running)
+    end })
     assert.equal(2, most)
     assert.equal(5, #tasks "saved")
   end)

@@ -586,12 +586,12 @@ end
 -- @tparam table store
 -- @tparam table client without a pause hook
 -- @tparam table opts `dir` (the folder for the films), `jobs` (20 at a time), `lease` (30 s: after that,
--- others take over what this worker leaves behind), `name`, `idempotent` (false; true: the server honours
--- Idempotency-Key, so that a POST whose answer was lost may be sent again), `settle` (how many seconds after
--- a lost POST its job may appear in the server's list, by default the timeout of an attempt), `drain` (false; true: ends when
--- the queue is done), `on_progress(entry)` with { id, state, prompt, path, job, progress, err }, which stops
--- the worker by returning false; interval, max_interval, timeout, max_failures and max_rate as for `watch`,
--- headers and query
+-- others take over what this worker leaves behind), `name`, `drain` (false; true: ends when the queue is
+-- done), `idempotent` (false; true: the server honours Idempotency-Key, so that a POST whose answer was lost
+-- may be sent again), `settle` (how many seconds after a lost POST its job may appear in the server's list,
+-- by default the timeout of an attempt), `on_progress(entry)` with { id, state, prompt, path, job, progress,
+-- err }, which stops the worker by returning false; interval, max_interval, timeout, max_failures and
+-- max_rate as for `watch`, headers and query
 -- @treturn Worker
 function worker.new(store, client, opts)
   opts = options.check("worker", opts or {}, RULES)
