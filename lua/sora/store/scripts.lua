@@ -32,10 +32,6 @@ local function call(...) return redis.call(...) end
 local function hash(id) return P .. 'task:' .. id end
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function get(id, name)
-  local value = call('HGET', hash(id), name)
-  return value and value ~= '' and value or nil
-end
 local function row(id)
   local h = call('HMGET', hash(id), 'state', 'lease', 'owner', 'attempt', 'asked', 'job', 'others', 'body',
     'output', 'path', 'bytes', 'error', 'asked_at')
@@ -112,7 +108,8 @@ for _ = 1, 100 do
   local job = call('LPOP', P .. 'hints')
   if not job then break end
   local id = call('HGET', P .. 'jobs', job)
-  local owner = id and get(id, 'state') == 'running' and get(id, 'owner')
+  local h = id and call('HMGET', hash(id), 'state', 'owner')
+  local owner = h and h[1] == 'running' and h[2]
   if owner == worker then
     jobs[#jobs + 1] = job
   elseif owner then
@@ -135,16 +132,21 @@ if event == 'hint' then
   call('LTRIM', P .. 'hints', -10000, -1)
   return { 'ok' }
 end
-local there = call('EXISTS', hash(id)) == 1
+local names = { 'state', 'lease', 'job', 'twin', 'asked', 'asked_lease', 'others', 'output', 'over', 'owner' }
+local t = {}
+for i, value in ipairs(call('HMGET', hash(id), unpack(names))) do
+  t[names[i] ] = value and value ~= '' and value or nil
+end
+local there = t.state ~= nil
 if not there then
   if event ~= 'made' then return { 'unknown' } end
+  t.state = 'unsure'
   call('HSET', hash(id), 'state', 'unsure', 'attempt', '1', 'lease', '0', 'error',
     'the task was dropped before its job was made')
   call('ZADD', P .. 'unsure', now, id)
 end
-local state, job, twin = get(id, 'state'), get(id, 'job'), get(id, 'twin')
-local asked = get(id, 'asked')
-local current = state == 'running' and get(id, 'lease') == lease
+local state, job, twin, asked = t.state, t.job, t.twin, t.asked
+local current = state == 'running' and t.lease == lease
 local function set(...) call('HSET', hash(id), ...) end
 local function unset(...) call('HDEL', hash(id), ...) end
 
@@ -173,10 +175,12 @@ local function forget() -- what was asked, so that it may be asked for anew
   call('HINCRBY', hash(id), 'attempt', 1)
   asked = nil
 end
-local function others() return get(id, 'others') or '' end
-local function is_other(which) return ('\n' .. others() .. '\n'):find('\n' .. which .. '\n', 1, true) end
+local others = t.others or ''
+local function is_other(which) return ('\n' .. others .. '\n'):find('\n' .. which .. '\n', 1, true) end
 local function add_other(which)
-  if not is_other(which) then set('others', others() == '' and which or others() .. '\n' .. which) end
+  if is_other(which) then return end
+  others = others == '' and which or others .. '\n' .. which
+  set('others', others)
 end
 local function take_job(which)
   settle()
@@ -195,7 +199,7 @@ function events.asked()
   return { 'ok' }
 end
 function events.refused()
-  if job or not asked or get(id, 'asked_lease') ~= lease then return { 'stale' } end
+  if job or not asked or t.asked_lease ~= lease then return { 'stale' } end
   forget()
   if state ~= 'running' and state ~= 'unsure' then return { 'ok' } end
   if f.error then set('error', f.error) else unset('error') end
@@ -243,7 +247,7 @@ end
 function events.saved()
   if job ~= f.job and not (current and not job) then return { 'stale' } end
   if state == 'saved' then return { current and 'ok' or 'stale' } end
-  if #others() > 0 and state == 'unsure' then return { 'unsure' } end
+  if others ~= '' and state == 'unsure' then return { 'unsure' } end
   settle()
   set('path', f.path or '', 'bytes', f.bytes or '')
   unset('error')
@@ -276,11 +280,11 @@ function events.retry()
     end
     if job and job ~= f.job then add_other(job) end
     take_job(f.job)
-  elseif f.anew or get(id, 'over') or not job then
+  elseif f.anew or t.over or not job then
     forget()
     if job then add_other(job) end
     unset('job')
-  elseif state == 'unsure' and others() ~= '' then
+  elseif state == 'unsure' and others ~= '' then
     return { 'several' }
   end
   unset('error', 'over')
@@ -289,13 +293,13 @@ function events.retry()
 end
 function events.drop()
   if lease ~= '' then return { 'stale' } end
-  if state == 'running' then return { 'running', get(id, 'owner') } end
+  if state == 'running' then return { 'running', t.owner } end
   settle()
   leave()
-  local output = get(id, 'output')
+  local output = t.output
   if output and call('HGET', P .. 'outputs', output) == id then call('HDEL', P .. 'outputs', output) end
   if job then call('HDEL', P .. 'jobs', job) end
-  for other in others():gmatch('[^\n]+') do
+  for other in others:gmatch('[^\n]+') do
     if call('HGET', P .. 'jobs', other) == id then call('HDEL', P .. 'jobs', other) end
   end
   call('DEL', hash(id))
