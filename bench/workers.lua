@@ -33,13 +33,16 @@ local function look(srv)
   local text = srv:cli("info", "everything")
   local seen = { commands = {}, cpu = 0, memory = tonumber(text:match "used_memory:(%d+)"),
     file = tonumber(text:match "aof_current_size:(%d+)") or 0 }
-  for name, calls in text:gmatch "cmdstat_([%w|]+):calls=(%d+)" do seen.commands[name] = tonumber(calls) end
+  for name, calls in text:gmatch "cmdstat_([%w|]+):calls=(%d+)" do
+    seen.commands[name] = tonumber(calls)
+  end
   for part in text:gmatch "used_cpu_%l+_main_thread:([%d.]+)" do seen.cpu = seen.cpu + tonumber(part) end
   return seen
 end
 
 -- Commands that clients sent, and all, with those that the scripts run.
-local SENT = { evalsha = true, script = true, info = true, select = true, auth = true, ["script|load"] = true }
+local SENT = { evalsha = true, script = true, info = true, select = true, auth = true,
+  ["script|load"] = true }
 local function count(before, after)
   local sent, all = 0, 0
   for name, calls in pairs(after.commands) do
@@ -59,8 +62,8 @@ end
 local function run(srv, workers, base, films, seconds, meanwhile)
   local children, began = {}, cqueues.monotime()
   for i = 1, workers do
-    children[i] = process.start(process.lua { "bench/clients/worker.lua", srv.url, server.url .. base, scratch,
-      math.ceil(films / workers), seconds })
+    children[i] = process.start(process.lua { "bench/clients/worker.lua", srv.url, server.url .. base,
+      scratch, math.ceil(films / workers), seconds })
   end
   if meanwhile then meanwhile() end
   local saved, cpu, requests = 0, 0, 0
@@ -80,8 +83,8 @@ local function counted(value)
   return value < 1000 and whole(value) or tables.number(value)
 end
 
-local rows = { { "tasks in the queue", "workers", "films", "films a second", "calls a film", "commands a film",
-  "Redis µs a film", "worker ms a film", "put µs", "bytes a task" } }
+local rows = { { "tasks in the queue", "workers", "films", "films a second", "calls a film",
+  "commands a film", "Redis µs a film", "AOF bytes a film", "worker ms a film", "put µs", "bytes a task" } }
 local function measure_tasks(total, workers)
   local srv = redis.start()
   local queue = assert(work.open(srv.url))
@@ -94,7 +97,9 @@ local function measure_tasks(total, workers)
   local sent, all = count(before, after)
   rows[#rows + 1] = { counted(total), whole(workers), counted(films), tables.number(films / seconds),
     tables.number(sent / films), tables.number(all / films),
-    tables.number((after.cpu - before.cpu) / films * 1e6), tables.number(cpu / films * 1e3), tables.number(put / total * 1e6),
+    tables.number((after.cpu - before.cpu) / films * 1e6),
+    tables.number((after.file - before.file) / films), tables.number(cpu / films * 1e3),
+    tables.number(put / total * 1e6),
     tables.number((before.memory - empty.memory) / total) }
   queue:close()
   srv:remove()
@@ -134,21 +139,21 @@ os.execute("rm -rf " .. process.quote(scratch))
 
 local report = ([[# Workers: what the queue costs
 
-`make bench-workers` writes this file. %s; %s; %s. The workers, Redis (append-only file, `everysec`) and nginx
-share the cores. Films of 636 bytes go to a folder in memory.
+`make bench-workers` writes this file. %s; %s; %s. The workers, Redis
+(append-only file, `everysec`) and nginx share the cores. Films of 636 bytes go to a folder in memory.
 
 ## A task, from put to saved
 
-nginx completes each job at once, so the figures are those of the queue and not of a model. A *call* is what a
-worker sends to Redis (one EVALSHA); the *commands* are those that its script runs. Of 100 000 tasks, the first
-%d become films while the others wait.
+nginx completes each job at once, so the figures are those of the queue and not of a model. A *call* is what
+a worker sends to Redis (one EVALSHA); the *commands* are those that its script runs. Of 100 000 tasks, the
+first %d become films while the others wait. With 10 tasks, the start of the programs counts most.
 
 %s
 ## A job that is followed
 
-Each worker follows %d jobs that do not end, and polls each of them five times a second at the server. No poll
-costs Redis anything: a worker renews its leases, looks for hints and looks for tasks twice a second, whatever it
-follows.
+Each worker follows %d jobs that do not end, and polls each of them five times a second at the server. No
+poll costs Redis anything: twice a second, a worker looks for hints and, where it has capacity, for tasks,
+whatever it follows; it renews its leases every 10 s.
 
 %s]]):format(machine.description(), (process.lines("redis-server --version")[1]:match "v=(%S+)"
   or "?"):gsub("^", "Redis "), machine.today(), MOST, tables.markdown(rows), JOBS, tables.markdown(held_rows))

@@ -122,6 +122,19 @@ describe("a worker", function()
     assert.equal(5, #tasks "saved")
   end)
 
+  it("forgets saved tasks after a while, if it is told to", function()
+    serve { "a", "b", "c" }
+    assert(queue:put { "1", "2" })
+    assert(run { keep = 1000, jobs = 1 })
+    assert.equal(2, #tasks "saved")
+    redis:cli("zadd", "{sora}:saved", "xx", "1", tasks("saved")[1].id, "1", tasks("saved")[2].id)
+    assert(queue:put { "3" })
+    assert(run { keep = 1000 })
+    assert.same({ "3" }, rig.pluck(tasks "saved", "prompt"))
+    assert.equal("1\n", redis:cli("hlen", "{sora}:outputs"))
+    assert.same({ added = 1, known = 1 }, queue:put { "2", "3" })
+  end)
+
   describe("and a server that refuses", function()
     it("a task leaves it as failed, and goes on with others", function()
       serve {}

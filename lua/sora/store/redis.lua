@@ -18,7 +18,8 @@
 --     refused   the server has no job from it, or it was never sent; `again` puts the task back
 --     made      its answer: always kept, whoever brings it. A second, different id makes the task unsure
 --     found     `jobs`, candidates for an answer that was lost; taken if exactly one can be it
---     saved     the film is on disk; for the job of the task alone
+--     saved     the film is on disk; for the job of the task alone. `keep`: tasks that have been saved for
+--               so many seconds may be forgotten
 --     failed, unsure, released   how a worker ends a task. Refused ("stale") without the last lease
 --     retry, drop   by a person: the lease is nil. hint: `id` is a job's; its worker polls it at once
 --
@@ -28,6 +29,7 @@
 -- @local
 
 local core = require "sora.core"
+local json = require "sora.json"
 local options = require "sora.options"
 local scripts = require "sora.store.scripts"
 
@@ -377,7 +379,7 @@ end
 function Store:note(id, lease, event, fields)
   local arguments = { id, lease and ("%d"):format(lease) or "", event }
   for name, value in pairs(fields or {}) do
-    if type(value) == "number" then value = ("%.0f"):format(value) end
+    if type(value) == "number" then value = json.number(value, "%.14g") end
     if value then
       arguments[#arguments + 1] = name
       arguments[#arguments + 1] = value == true and "1" or tostring(value)

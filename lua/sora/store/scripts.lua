@@ -132,7 +132,7 @@ if event == 'hint' then
   call('LTRIM', P .. 'hints', -10000, -1)
   return { 'ok' }
 end
-local names = { 'state', 'lease', 'job', 'twin', 'asked', 'asked_lease', 'others', 'output', 'over', 'owner' }
+local names = { 'state', 'lease', 'job', 'twin', 'asked', 'asked_lease', 'others', 'over', 'owner' }
 local t = {}
 for i, value in ipairs(call('HMGET', hash(id), unpack(names))) do
   t[names[i] ] = value and value ~= '' and value or nil
@@ -181,6 +181,14 @@ local function add_other(which)
   if is_other(which) then return end
   others = others == '' and which or others .. '\n' .. which
   set('others', others)
+end
+local function erase(which) -- a task that is in no place any more
+  local h = call('HMGET', hash(which), 'output', 'job', 'others')
+  if h[1] and call('HGET', P .. 'outputs', h[1]) == which then call('HDEL', P .. 'outputs', h[1]) end
+  for made in ((h[2] or '') .. '\n' .. (h[3] or '')):gmatch('[^\n]+') do
+    if call('HGET', P .. 'jobs', made) == which then call('HDEL', P .. 'jobs', made) end
+  end
+  call('DEL', hash(which))
 end
 local function take_job(which)
   settle()
@@ -252,6 +260,13 @@ function events.saved()
   set('path', f.path or '', 'bytes', f.bytes or '')
   unset('error')
   enter('saved')
+  if f.keep then
+    local till = '(' .. now - f.keep * 1000
+    for _, which in ipairs(call('ZRANGEBYSCORE', P .. 'saved', '-inf', till, 'LIMIT', 0, 10)) do
+      call('ZREM', P .. 'saved', which)
+      erase(which)
+    end
+  end
   return { 'ok' }
 end
 function events.failed()
@@ -296,13 +311,7 @@ function events.drop()
   if state == 'running' then return { 'running', t.owner } end
   settle()
   leave()
-  local output = t.output
-  if output and call('HGET', P .. 'outputs', output) == id then call('HDEL', P .. 'outputs', output) end
-  if job then call('HDEL', P .. 'jobs', job) end
-  for other in others:gmatch('[^\n]+') do
-    if call('HGET', P .. 'jobs', other) == id then call('HDEL', P .. 'jobs', other) end
-  end
-  call('DEL', hash(id))
+  erase(id)
   return { 'ok' }
 end
 if not events[event] then return redis.error_reply('ERR no such event') end

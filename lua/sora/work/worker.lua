@@ -39,6 +39,7 @@ local RULES = {
   lease = options.rule("number", "a number of seconds, 0.2 or more", function(n) return n >= SHORTEST end),
   name = options.rule("string", "a name", function(text) return text ~= "" end),
   settle = options.SECONDS,
+  keep = options.SECONDS,
   idempotent = options.FLAG,
   drain = options.FLAG,
   on_progress = options.FUNCTION,
@@ -371,7 +372,8 @@ function follow(self, entry)
   local file, err = download(self, entry)
   if file then
     entry.bytes = file.bytes
-    return finish(self, entry, "saved", { job = entry.job or "", path = entry.path, bytes = file.bytes })
+    return finish(self, entry, "saved", { job = entry.job or "", path = entry.path, bytes = file.bytes,
+      keep = self.opts.keep })
   end
   if err.kind == "file" then -- of the disk, not of the task: others may have a better one
     give_up(self, err)
@@ -589,7 +591,8 @@ end
 -- others take over what this worker leaves behind), `name`, `drain` (false; true: ends when the queue is
 -- done), `idempotent` (false; true: the server honours Idempotency-Key, so that a POST whose answer was lost
 -- may be sent again), `settle` (how many seconds after a lost POST its job may appear in the server's list,
--- by default the timeout of an attempt), `on_progress(entry)` with { id, state, prompt, path, job, progress,
+-- by default the timeout of an attempt), `keep` (after how many seconds tasks that were saved are forgotten,
+-- by default never), `on_progress(entry)` with { id, state, prompt, path, job, progress,
 -- err }, which stops the worker by returning false; interval, max_interval, timeout, max_failures and
 -- max_rate as for `watch`, headers and query
 -- @treturn Worker
