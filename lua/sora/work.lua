@@ -241,7 +241,7 @@ end
 
 --- Closes the connection.
 function Queue:close()
-  self.store:close()
+  if self.store.close then self.store:close() end
 end
 
 return work

@@ -32,6 +32,7 @@ local MAX_TRIES = 8    -- of a download, or of a POST that may be repeated
 local MAX_NAME = 200   -- bytes of the name of a film
 
 local SHORTEST = 0.2   -- s; of a lease
+local MAX_STOPS = 6    -- for whoever does not end
 
 local RULES = {
   dir = options.rule("string", "the name of a folder", function(text) return text ~= "" end),
@@ -294,8 +295,9 @@ function search(self, entry)
   end
   if type(entry.prompt) ~= "string" then return unsure(self, entry, "it has no prompt to look for") end
   local settled = entry.since + (self.opts.settle or self.client:attempt_timeout())
-  local why
+  local pause = SEARCH
   while true do
+    local why
     local last = core.now() >= settled
     local ids, err = candidates(self, entry)
     if ids and #ids > 0 then
@@ -315,7 +317,8 @@ function search(self, entry)
       if err and not is_transient(err) then last = true end
     end
     if last then return unsure(self, entry, why) end
-    self.client:pause(math.min(SEARCH, math.max(settled - core.now(), self.beat)))
+    self.client:pause(math.min(pause, math.max(settled - core.now(), self.beat)))
+    pause = math.min(pause * 2, MAX_PAUSE)
   end
 end
 
@@ -434,6 +437,11 @@ local function give_back(self, entry)
   if last then self.unwritten[#self.unwritten + 1] = { id = entry.id, event = last[1], job = entry.job } end
 end
 
+-- Whether something raised is Ctrl-C, in stand-alone Lua.
+local function is_interrupt(raised)
+  return tostring(type(raised) == "table" and raised.message or raised):find("interrupted!", 1, true) ~= nil
+end
+
 -- Drops those whose code has ended.
 local function collect(self)
   for i = #self.entries, 1, -1 do
@@ -445,7 +453,7 @@ local function collect(self)
       self.by_id[entry.id] = nil
       if not entry.over then
         if err and not entry.cancelled then -- Ctrl-C on LuaJIT, or a mistake in here
-          if err.message:find("interrupted!", 1, true) then self:stop() else give_up(self, err) end
+          if is_interrupt(err) then self:stop() else give_up(self, err) end
         end
         give_back(self, entry)
         set_state(self, entry, entry.lost and "lost" or "released")
@@ -538,7 +546,12 @@ local function turn(self)
   if self.stops > 0 and #self.entries == 0 then self.done = true end
   if self.done then return end
   self.client:wake(math.max(self.next_beat - core.now(), 0))
-  self.client:update(self.beat)
+  local running, err = self.client:update(self.beat)
+  if not running then -- the client is closed: so are all calls
+    give_up(self, err)
+    collect(self)
+    self.done = true
+  end
 end
 
 --- Stops the worker: it takes no more tasks, and `run` returns when those that it has are over. The second
@@ -561,14 +574,15 @@ function Worker:run()
   while not self.done do
     local fine, raised = pcall(turn, self)
     if not fine then
-      if type(raised) ~= "string" or not raised:find("interrupted!", 1, true) then
+      self:stop()
+      if not is_interrupt(raised) then -- a mistake: others may do better
         self.raised = self.raised or { raised }
         self:stop()
+        self.done = self.stops > MAX_STOPS
       end
-      self:stop()
     end
   end
-  self.client:wake(nil)
+  if core.usable(self.client) then self.client:wake(nil) end
   if self.raised then error(self.raised[1], 0) end
   if self.err then
     self.err.results = self.results
