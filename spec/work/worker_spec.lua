@@ -189,6 +189,8 @@ describe("a worker", function()
 
   describe("whose answer is lost", function()
     before_each(function()
+      client:close()
+      client = rig.client(srv, { max_retries = 2 }) -- which a key in the options would let it use
       serve {}
       srv:route("POST", "/v1/videos", { close = true })
       assert(queue:put { "A fox" })
