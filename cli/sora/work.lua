@@ -4,10 +4,10 @@
 --     local queue = assert(work.open "redis://127.0.0.1:6379")
 --     assert(queue:put { "A fox in the snow", { prompt = "Rain", seconds = "8", output = "rain.mp4" } })
 --     assert(queue:worker(sora.new {}, { dir = "films" }):run())
---
+-- @module sora.work
+
 -- Owns how a prompt becomes a task of a store, and what people do with tasks. Invariant: a task is known by
 -- its params, its output, its label and, among equal ones, its number; to put it again changes nothing.
--- @module sora.work
 
 local batch = require "sora.batch"
 local core = require "sora.core"
@@ -21,6 +21,8 @@ local work = {}
 
 local PAGE = 500 -- tasks that are fetched at a time
 
+--- A queue, as `open` returns it.
+-- @type Queue
 local Queue = { __name = "sora.queue" }
 Queue.__index = Queue
 
@@ -231,9 +233,18 @@ function Queue:hint(job)
   return decide(self, job, "hint")
 end
 
---- Makes a worker. It does nothing until `run`.
+--- Makes a worker. It does nothing until its `run()`, which returns { made =, saved =, failed =, unsure = },
+-- how many; or nil and an error whose `results` are these. `stop()` ends it when the tasks that it has are
+-- over; a second `stop()` leaves them to others. Ctrl-C in stand-alone Lua does the same.
 -- @tparam table client without a pause hook
--- @tparam table opts see `sora.work.worker`
+-- @tparam table opts `dir` (the folder for the films), `jobs` (20 at a time), `lease` (30 s: after that,
+-- others take over what this worker leaves behind), `name`, `drain` (false; true: ends when the queue is
+-- done), `idempotent` (false; true: the server honours Idempotency-Key, so that a POST whose answer was lost
+-- may be sent again), `settle` (how many seconds after a lost POST its job may appear in the server's list,
+-- by default the timeout of an attempt), `keep` (after how many seconds tasks that were saved are forgotten,
+-- by default never), `on_progress(entry)` with { id, state, prompt, path, job, progress, err }, which stops
+-- the worker by returning false; interval, max_interval, timeout, max_failures and max_rate as for `watch`,
+-- headers and query
 -- @treturn Worker
 function Queue:worker(client, opts)
   return worker.new(self.store, client, opts)

@@ -598,17 +598,10 @@ local function host_name()
   return name
 end
 
---- Makes a worker.
+--- Makes a worker; see `Queue:worker` in work.lua for its options.
 -- @tparam table store
--- @tparam table client without a pause hook
--- @tparam table opts `dir` (the folder for the films), `jobs` (20 at a time), `lease` (30 s: after that,
--- others take over what this worker leaves behind), `name`, `drain` (false; true: ends when the queue is
--- done), `idempotent` (false; true: the server honours Idempotency-Key, so that a POST whose answer was lost
--- may be sent again), `settle` (how many seconds after a lost POST its job may appear in the server's list,
--- by default the timeout of an attempt), `keep` (after how many seconds tasks that were saved are forgotten,
--- by default never), `on_progress(entry)` with { id, state, prompt, path, job, progress,
--- err }, which stops the worker by returning false; interval, max_interval, timeout, max_failures and
--- max_rate as for `watch`, headers and query
+-- @tparam table client
+-- @tparam table opts
 -- @treturn Worker
 function worker.new(store, client, opts)
   opts = options.check("worker", opts or {}, RULES)
