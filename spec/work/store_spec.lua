@@ -245,6 +245,17 @@ describe("a store on Redis", function()
       assert.same({ nil, 2 }, { task.asked, task.attempt })
     end)
 
+    it("lets nobody withdraw what two have asked with the same key", function()
+      put "a"
+      local first = asked("a", "old")
+      local second = take_briefly "new"
+      assert.equal("ok", note("a", second.lease, "asked", { key = "key of a" }))
+      for _, task in ipairs { first, second } do
+        assert.equal("stale", note("a", task.lease, "refused", { again = true }))
+      end
+      assert.equal("key of a", take()[1].asked)
+    end)
+
     it("takes the one job that can be it", function()
       put "a"
       asked "a"

@@ -218,6 +218,20 @@ describe("a worker", function()
       end
     end)
 
+    it("keeps the key of a lost POST, whatever the server says to the next ones", function()
+      client:close()
+      client = rig.client(srv)
+      local later = { status = 429, headers = { ["retry-after-ms"] = "1" } }
+      srv:route("POST", "/v1/videos", { { close = true }, later, { status = 500 }, { status = 401 },
+        { json = { id = "a", status = "queued" } } })
+      local results, err = run { idempotent = true } -- stops at the 401
+      assert.same({ nil, 401 }, { results, err.status })
+      assert.same({ 1, 1, 0, 0 }, counts(assert(run { idempotent = true })))
+      local keys = {}
+      for _, request in ipairs(posts()) do keys[request.headers["idempotency-key"]] = true end
+      assert.same({ 5, 1 }, { #posts(), #require("spec.support.facts").sorted(keys) })
+    end)
+
     it("posts again with the same key, if the server is said to know keys", function()
       srv:route("POST", "/v1/videos", { { close = true }, { json = { id = "a", status = "queued" } } })
       assert.same({ 1, 1, 0, 0 }, counts(assert(run { idempotent = true })))
