@@ -203,7 +203,8 @@ function events.asked()
   if job then return { 'made' } end
   if asked and asked ~= f.key then return { 'stale' } end
   if not asked and twin then call('HINCRBY', P .. 'open', twin, 1) end
-  set('asked', f.key, 'asked_at', now, 'asked_lease', lease)
+  -- What two have asked nobody can take back: the POST of the other may have made a job.
+  set('asked', f.key, 'asked_at', now, 'asked_lease', asked and t.asked_lease ~= lease and 'two' or lease)
   return { 'ok' }
 end
 function events.refused()

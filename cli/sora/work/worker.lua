@@ -144,9 +144,11 @@ local PUT_OFF = { rate_limit = true, capacity = true }
 local LATER = { [425] = true, [429] = true, [503] = true }
 
 -- Tells what an error of a create means: "unknown", if there may be a job, "later", "never" or "stop".
-local function judge(err)
+-- `repeated`: another POST with the same key may have been sent before this answer.
+local function judge(err, repeated)
   if err.ambiguous then return "unknown" end
   if err.kind == "config" or UNUSABLE[err.reason] or err.status == 401 then return "stop" end
+  if repeated then return "unknown" end
   if NEVER_SENT[err.kind] then return "later" end
   if err.kind ~= "api" then return "unknown" end
   if PUT_OFF[err.reason] or LATER[err.status] then return "later" end
@@ -183,6 +185,12 @@ local function refused(self, entry, err, again)
 end
 
 local follow, search
+
+-- Withdraws what was asked, of which nothing was sent by this worker. It remains if another may have sent it.
+local function withdraw(self, entry, why)
+  if entry.asked then return finish(self, entry, "released") end
+  return refused(self, entry, problem("cancelled", nil, why), true)
+end
 
 -- Brings an answer to the store.
 local function answered(self, entry, video)
@@ -236,9 +244,9 @@ local function create(self, entry)
   local said = write(self, entry, "asked", { key = entry.key })
   if said == "made" then return finish(self, entry, "released") end -- another worker's answer has come
   if said ~= "ok" then -- `asked` may have been written at a first try, whose answer was lost
-    return refused(self, entry, problem("cancelled", nil, "the lease was lost"), true)
+    return withdraw(self, entry, "the lease was lost")
   end
-  if self.stops > 1 then return refused(self, entry, problem("cancelled", nil, "the worker stops"), true) end
+  if self.stops > 1 then return withdraw(self, entry, "the worker was stopped") end
   set_state(self, entry, "asked")
   entry.since, entry.asked_at = core.now(), os.time()
   local video, err = self.client:create_video(entry.params, create_options(self, entry))
@@ -246,11 +254,13 @@ local function create(self, entry)
     self.holds = nil
     return answered(self, entry, video)
   end
-  local verdict = judge(err)
-  if verdict == "never" then return refused(self, entry, err) end
+  local repeated = self.opts.idempotent and (entry.asked ~= nil or (err.attempts or 1) > 1
+    or (err.status or 0) >= 500 or err.status == 408 or err.status == 409)
+  local verdict = judge(err, repeated)
   if verdict == "stop" then give_up(self, err) end
+  if verdict == "stop" and repeated then return finish(self, entry, "released") end
   if verdict == "later" then hold(self, err) end
-  if verdict ~= "unknown" then return refused(self, entry, err, true) end
+  if verdict ~= "unknown" then return refused(self, entry, err, verdict ~= "never") end
   entry.fixed = nil
   entry.asked, entry.failure = entry.key, err
   return search(self, entry)
@@ -290,7 +300,7 @@ function search(self, entry)
   if self.opts.idempotent then -- the same key gives the same job
     entry.tries = (entry.tries or 0) + 1
     if entry.tries > MAX_TRIES then return unsure(self, entry, text_of(entry.failure)) end
-    if entry.failure then self.client:pause(math.min(2 ^ entry.tries, MAX_PAUSE)) end
+    if entry.failure then self.client:pause(math.min(0.25 * 2 ^ entry.tries, MAX_PAUSE)) end
     return create(self, entry)
   end
   if type(entry.prompt) ~= "string" then return unsure(self, entry, "it has no prompt to look for") end
@@ -428,7 +438,7 @@ local function give_back(self, entry)
   local last = entry.unwritten
   if entry.lost and not last then return end
   if last and last[1] == "asked" then -- nothing was sent
-    last = { "refused", { again = true, error = "the worker was stopped" } }
+    last = entry.asked and { "released" } or { "refused", { again = true, error = "the worker was stopped" } }
   end
   local said, err = self.store:note(entry.id, entry.lease, last and last[1] or "released", last and last[2])
   if said and last then said, err = self.store:note(entry.id, entry.lease, "released") end
