@@ -90,7 +90,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check docs site install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check bench-workers docs site install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -156,7 +156,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, site, bench, dist-check, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, site, bench, bench-workers, dist-check, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -176,6 +176,11 @@ crash: ## kill processes at random moments; a job that is lost or paid for twice
 	@$(DEPS) test
 	@$(MAKE) --no-print-directory all
 	@$(RUN) $(LUA) spec/crash/run.lua
+
+workers: ## kill 20 workers of one queue while they make 200 films; a film that is lost or paid for twice fails
+	@$(DEPS) test
+	@$(MAKE) --no-print-directory all
+	@$(RUN) $(LUA) spec/work/campaign.lua $(or $(PROMPTS),200) $(or $(KILLS),20)
 
 # Lint checks against every Lua whose headers are installed, because their C APIs differ.
 LINT_LUAS = $(shell for l in lua5.1 lua5.2 lua5.3 lua5.4 lua5.5 luajit; do $(PKG_CONFIG) --exists $$l && echo $$l; done)
@@ -294,6 +299,11 @@ bench-paid: ## count the jobs that one create makes with several clients, where 
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory --silent all
 	@$(RUN) $(LUA) bench/paid.lua
+
+bench-workers: ## measure what a task costs in Redis, for bench/WORKERS.md
+	@$(DEPS) bench-workers
+	@$(MAKE) --no-print-directory --silent all
+	@$(RUN) $(LUA) bench/workers.lua
 
 bench-check: ## count the instructions of a call and of a poll; fails above the limits
 	@$(DEPS) bench-check

@@ -76,6 +76,10 @@ build = {
       ["sora.server.program"] = "cli/sora/server/program.lua",
       ["sora.server.transport"] = "cli/sora/server/transport.lua",
       ["sora.server.webhook"] = "cli/sora/server/webhook.lua",
+      ["sora.store.redis"] = "cli/sora/store/redis.lua",
+      ["sora.store.scripts"] = "cli/sora/store/scripts.lua",
+      ["sora.work"] = "cli/sora/work.lua",
+      ["sora.work.worker"] = "cli/sora/work/worker.lua",
     },
   },
 }

@@ -2,7 +2,7 @@
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
 #   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check |
-#         dist-check | ci
+#         bench-workers | dist-check | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
 # Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
@@ -108,6 +108,10 @@ need_test() {
   want command xvfb-run "xvfb xauth libgl1-mesa-dri" - "a screen for that game"
   want command nvim neovim - "the example for Neovim is a plugin of it"
   want command strace strace - "counts system calls"
+  want command redis-server redis-server - "the queue of workers lives in it"
+  want command redis-cli redis-tools - "looks into that queue"
+  want module socket lua-socket - "connects to it"
+  want module redis lua-redis - "speaks its protocol"
 }
 
 need_lint() {
@@ -185,6 +189,17 @@ need_bench() {
   want command node nodejs - "openai-node runs in it"
   want command curl curl - "sora is measured beside it"
   want command jq jq - "reads what the curl command gets"
+}
+
+need_bench_workers() {
+  need_build
+  need module cqueues lua-cqueues "cqueues (luarocks install cqueues)" "waits for servers to start"
+  need openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" "OpenResty, or nginx with its Lua module" \
+    "the server that the workers ask"
+  need command redis-server redis-server "Redis" "the queue"
+  need command redis-cli redis-tools "redis-cli" "what Redis has counted"
+  need module socket lua-socket "LuaSocket (luarocks install luasocket)" "connects to it"
+  need module redis lua-redis "redis-lua (luarocks install redis-lua)" "speaks its protocol"
 }
 
 # Installs openai-node from npm into build/, if npm is installed, because no distribution has a package of it.
@@ -270,6 +285,12 @@ install_debian() {
       $sudo invoke-rc.d nginx stop >/dev/null 2>&1
       ;;
   esac
+  case $packages in
+    *redis-server*) # the same
+      $sudo update-rc.d redis-server disable >/dev/null 2>&1
+      $sudo invoke-rc.d redis-server stop >/dev/null 2>&1
+      ;;
+  esac
 }
 
 tell_elsewhere() {
@@ -295,7 +316,7 @@ look() {
 }
 
 case $goal in
-  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check | dist-check | ci) look ;;
+  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check | bench-workers | dist-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then

@@ -21,7 +21,7 @@ core.own()
 local batch = {}
 
 local MAX_REST = 3600 -- s; whatever an item waits for wakes the batch
-local SKEW = 300      -- s; the server's clock may be so far behind
+batch.SKEW = 300      -- s; the server's clock may be so far behind
 local SLUG = 40       -- bytes of the prompt in the name of a file
 
 local WHOLE = options.rule("number", "a whole number, 1 or more", function(n)
@@ -79,13 +79,16 @@ local function canonical(value, parts)
   return parts
 end
 
-local function digest(...)
+--- Returns a short text that stands for values: equal for equal ones.
+-- @local
+function batch.digest(...)
   local bytes = core.hmac_sha256("sora.batch", table.concat(canonical({ ... }, {}))):sub(1, 8)
   return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
 
--- "A fox, in the snow" → "a-fox-in-the-snow"
-local function slug(prompt)
+--- "A fox, in the snow" → "a-fox-in-the-snow"
+-- @local
+function batch.slug(prompt)
   local text = values.lower(prompt or ""):gsub("[^%w]+", "-"):gsub("^-", ""):sub(1, SLUG):gsub("-$", "")
   return text == "" and "video" or text
 end
@@ -98,7 +101,9 @@ end
 
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
 
-local function is_absolute(name)
+--- Tells whether a name begins at a root.
+-- @local
+function batch.is_absolute(name)
   return name:find "^/" ~= nil or ON_WINDOWS and (name:find "^\\" or name:find "^%a:") ~= nil
 end
 
@@ -123,11 +128,11 @@ local function read_list(client, list, opts, who)
     params.output = nil
     if output ~= nil then check_output(output, who, i) end
     endpoints.describe.create_video(client, params) -- misuse raises before anything is paid for
-    local sum = digest(client.base_url, params, output or false)
+    local sum = batch.digest(client.base_url, params, output or false)
     seen[sum] = (seen[sum] or 0) + 1
-    if seen[sum] > 1 then sum = digest(sum, seen[sum]) end
-    local name = output or ("%s-%s.mp4"):format(slug(params.prompt), sum:sub(1, 8))
-    local path = is_absolute(name) and name or opts.dir .. "/" .. name
+    if seen[sum] > 1 then sum = batch.digest(sum, seen[sum]) end
+    local name = output or ("%s-%s.mp4"):format(batch.slug(params.prompt), sum:sub(1, 8))
+    local path = batch.is_absolute(name) and name or opts.dir .. "/" .. name
     if paths[path] then
       core.complain(who, ("list[%d].output: '%s' is also the output of list[%d]; each needs its own")
         :format(i, name, paths[path]))
@@ -248,8 +253,9 @@ function steps.create(self, item)
   end
 end
 
--- Whether a job can be the one that was asked for.
-local function may_be(item, video, known)
+--- Tells whether a job can be the one that an item asked for.
+-- @local
+function batch.may_be(item, video, known)
   local id = normalize.video(video).id
   if not id or known[id] or video.prompt ~= item.prompt then return false end
   for _, name in ipairs { "model", "size", "seconds" } do
@@ -266,9 +272,9 @@ function steps.find(self, item)
   if item.prompt and (self.lost[item.prompt] or 0) <= 1 then
     local list
     list, err = self.client:find_created({ prompt = item.prompt,
-      since = ticket.created and ticket.created - SKEW or nil }, pick(self.opts, CALL))
+      since = ticket.created and ticket.created - batch.SKEW or nil }, pick(self.opts, CALL))
     for _, video in ipairs(list or {}) do
-      if may_be(item, video, self.known) then found[#found + 1] = video end
+      if batch.may_be(item, video, self.known) then found[#found + 1] = video end
     end
   end
   if #found ~= 1 then

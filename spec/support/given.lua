@@ -4,6 +4,7 @@
 local busted = require "busted"
 local folder = require "spec.support.folder"
 local httpd = require "spec.support.httpd"
+local redis = require "spec.support.redis"
 
 local given = {}
 
@@ -28,6 +29,12 @@ end
 --- Returns a folder (folder.lua).
 function given.folder()
   return later(folder.new, folder.clear, folder.remove)
+end
+
+--- Returns a Redis (redis.lua).
+function given.redis(options)
+  return later(function() return redis.start(options) end, function(server) server:clear() end,
+    function(server) server:remove() end)
 end
 
 return given
