@@ -17,6 +17,14 @@ local function say(level, text, ...)
   vim.notify("sora: " .. text:format(...), vim.log.levels[level])
 end
 
+-- Says that a film is saved, on one line: a longer message would wait for Enter.
+local function say_saved(film)
+  local text = film.prompt:gsub("%c", " ") .. " is saved; :SoraList shows where"
+  local columns = vim.v.echospace - #"sora: "
+  if vim.fn.strdisplaywidth(text) > columns then text = "a film is saved; :SoraList shows where" end
+  say("INFO", "%s", text)
+end
+
 -- Whether a create of this Neovim has no answer yet.
 local function is_asking()
   for _, ticket in ipairs(client:unfinished() or {}) do
@@ -55,7 +63,7 @@ local function run(film, calls)
     film.busy = false
     vim.cmd "redrawstatus!"
     if file then
-      say("INFO", "%s is saved: %s", film.prompt, file.path)
+      say_saved(film)
     elseif err.code ~= "locked" and err.kind ~= "closed" then -- another Neovim is, or will be, saving it
       say("ERROR", "%s: %s%s", film.prompt, tostring(err), err.ambiguous and UNSURE or "")
     end
