@@ -21,6 +21,7 @@ Usage: sora COMMAND …          `sora help COMMAND` tells its options
   extend ID|FILE [PROMPT]      make a video longer
   cancel ID…, delete ID…       cancel or delete jobs at the server
   batch FILE                   make many videos, each once
+  put FILE, work, tasks        the same with a queue and workers on many machines
   doctor                       find out why a server does not work
   config, key                  keep the server's address, and its key
   serve                        start a server to try things on, without costs

@@ -21,7 +21,7 @@ local sora = require "sora"
 -- In the order of `sora --help`.
 local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel",
   "delete", "batch",
-  "resume", "doctor", "config", "key", "serve", "completion", "help" }
+  "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
 
 -- The session ------------------------------------------------------------------------
 

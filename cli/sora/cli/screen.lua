@@ -59,6 +59,29 @@ function Screen:saved(message, path)
   if not (self.live and self.stdout_is_terminal()) then self:result(path) end
 end
 
+--- Prints a table as the result. On a terminal its lines are cut to the width; empty columns are left out.
+-- @tparam {string,...} head
+-- @tparam {table,...} rows of cells
+function Screen:table(head, rows)
+  local lines, widths = { head }, {}
+  for i, row in ipairs(rows) do
+    lines[i + 1] = row
+    for column, cell in ipairs(row) do widths[column] = math.max(widths[column] or 0, text.width(cell)) end
+  end
+  for column, cell in ipairs(head) do
+    if widths[column] > 0 then widths[column] = math.max(widths[column], text.width(cell)) end
+  end
+  local columns = core.columns(STDOUT)
+  for _, line in ipairs(lines) do
+    local parts = {}
+    for column, cell in ipairs(line) do
+      if widths[column] > 0 then parts[#parts + 1] = text.pad(cell, widths[column]) end
+    end
+    local whole = table.concat(parts, "  "):gsub(" +$", "")
+    self:result(columns and text.cut(whole, columns) or whole)
+  end
+end
+
 --- Prints bytes as they are: the film, with `-o -`.
 function Screen.bytes(_, chunk)
   write_out(chunk)

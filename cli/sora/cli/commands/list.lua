@@ -1,6 +1,5 @@
 --- `sora list`: lists the jobs that were made here, or those of the server.
 -- @local
-local core = require "sora.core"
 local exit = require "sora.cli.exit"
 local normalize = require "sora.normalize"
 local params = require "sora.cli.params"
@@ -70,30 +69,12 @@ local function age(created)
   return created and text.duration(math.max(os.time() - created, 0)) or ""
 end
 
--- The table's cells; for a terminal the last one is cut to what is left of the line.
 local function cells(row)
   return { text.shown(row.id or "(" .. (row.key or "no id") .. ")"), row.state, age(row.created),
     row.path and text.shown(target.shown(row.path)) or "", text.shown(row.prompt or "") }
 end
 
 local HEAD = { "ID", "STATE", "AGE", "FILE", "PROMPT" }
-
-local function print_table(session, rows)
-  local lines, widths = { HEAD }, {}
-  for i, row in ipairs(rows) do lines[i + 1] = cells(row) end
-  for _, line in ipairs(lines) do
-    for i, cell in ipairs(line) do widths[i] = math.max(widths[i] or 0, text.width(cell)) end
-  end
-  local columns = core.columns(1)
-  for _, line in ipairs(lines) do
-    local parts = {}
-    for i, cell in ipairs(line) do
-      if widths[i] > 0 or i == 1 then parts[#parts + 1] = i < #line and text.pad(cell, widths[i]) or cell end
-    end
-    local whole = table.concat(parts, "  "):gsub(" +$", "")
-    session.screen:result(columns and text.cut(whole, columns) or whole)
-  end
-end
 
 local function forget(session, what)
   local client = session:client()
@@ -115,7 +96,9 @@ function list.run(session)
   elseif #rows == 0 then
     session.screen:note "no jobs"
   else
-    print_table(session, rows)
+    local lines = {}
+    for i, row in ipairs(rows) do lines[i] = cells(row) end
+    session.screen:table(HEAD, lines)
   end
   return exit.DONE
 end
