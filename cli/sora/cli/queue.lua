@@ -23,8 +23,8 @@ function queue.open(session)
   local opened, err = work.open(args.redis, { name = args.queue })
   if not opened then queue.fail(err) end
   if opened.durable == false then
-    session.screen:warn("This Redis keeps no append-only file: a crash of it forgets what was asked for. Write "
-      .. "in redis.conf:  appendonly yes")
+    session.screen:warn("This Redis keeps no append-only file: a crash of it forgets what was asked for. "
+      .. "Write in redis.conf:  appendonly yes")
   end
   return opened
 end

@@ -27,7 +27,8 @@ end
 
 local function decide(session, opened)
   local args = session.args
-  if not args.id then exit.usage("which task is to be " .. (args.action == "drop" and "dropped" or "retried")) end
+  if not args.id then exit.usage("which task is to be "
+    .. (args.action == "drop" and "dropped" or "retried")) end
   local done, err
   if args.action == "drop" then
     done, err = opened:drop(args.id)
@@ -35,7 +36,8 @@ local function decide(session, opened)
     done, err = opened:retry(args.id, { job = args.job, anew = args.anew })
   end
   if not done then queue.fail(err) end
-  session.screen:note(("%s %s"):format(text.shown(args.id), args.action == "drop" and "dropped" or "put back"))
+  session.screen:note(("%s %s"):format(text.shown(args.id), args.action == "drop" and "dropped"
+    or "put back"))
   session.screen:object { id = args.id, done = args.action }
 end
 
