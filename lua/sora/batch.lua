@@ -100,6 +100,14 @@ local function check_output(output, who, i)
     output == "" and "an empty string" or type(output)))
 end
 
+-- Raises for misuse, naming the item.
+local function check_params(client, params, who, i)
+  local good, raised = pcall(endpoints.describe.create_video, client, params)
+  if good then return end
+  if type(raised) ~= "string" then error(raised, 0) end
+  core.complain(who, ("list[%d]: %s"):format(i, raised:match "^.-bad argument.-%((.*)%)$" or raised))
+end
+
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
 
 --- Tells whether a name begins at a root.
@@ -128,7 +136,7 @@ local function read_list(client, list, opts, who)
     local output = params.output
     params.output = nil
     if output ~= nil then check_output(output, who, i) end
-    endpoints.describe.create_video(client, params) -- misuse raises before anything is paid for
+    check_params(client, params, who, i) -- before anything is paid for
     local sum = batch.digest(client.base_url, params, output or false)
     seen[sum] = (seen[sum] or 0) + 1
     if seen[sum] > 1 then sum = batch.digest(sum, seen[sum]) end

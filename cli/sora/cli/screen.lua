@@ -17,7 +17,7 @@ local STDOUT, STDERR = 1, 2
 local BAR = 24          -- columns
 local NARROW = 60       -- columns; a narrower terminal gets no bar
 local REDRAW = 0.2      -- s
-local MOST = 8          -- progress lines at once
+local MOST = 9          -- progress lines at once: the total of a batch, and eight jobs
 
 local function is_utf8()
   local locale = os.getenv "LC_ALL" or ""
