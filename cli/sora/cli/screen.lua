@@ -213,11 +213,16 @@ function Screen:erase()
   self.drawn, self.picture = 0, nil
 end
 
---- Writes out what is left. A full disk is an error like any other.
-function Screen:close()
-  self:erase()
+--- Writes out what was printed on stdout. A full disk is an error like any other.
+function Screen.flush()
   local good, problem = io.stdout:flush()
   if not good then exit.fail(exit.USAGE, "standard output: " .. problem) end
+end
+
+--- Writes out what is left.
+function Screen:close()
+  self:erase()
+  self.flush()
 end
 
 return Screen

@@ -139,11 +139,18 @@ local function end_line(row)
   row.line, row.over = nil, true
 end
 
+-- A full or closed standard output ends the command only once all is saved.
 local function tell_saved(job, item)
   job.saved = job.saved + 1
   local path = target.shown(item.path)
-  job.session.screen:saved(("saved %s (%s), %d of %d"):format(text.shown(path), text.size(item.bytes or 0),
-    job.saved, #job.list), path)
+  local message = ("saved %s (%s), %d of %d"):format(text.shown(path), text.size(item.bytes or 0), job.saved,
+    #job.list)
+  local good, raised = pcall(function()
+    job.session.screen:saved(message, path)
+    job.session.screen:flush()
+  end)
+  if not good and type(raised) ~= "table" then error(raised, 0) end -- Ctrl-C
+  job.out_problem = job.out_problem or raised
 end
 
 -- Takes note of an item that has changed.
@@ -258,6 +265,7 @@ local function prepare(session)
   if dir ~= "." and not args.dry_run then files.make_folder((dir:gsub("(.)/+$", "%1")), true) end
   job.dir = core.real_path(dir) or files.absolute(dir)
   for i in ipairs(job.list) do job.rows[i] = {} end
+  session:client() -- makes the folder of the journal
   return job
 end
 
@@ -313,6 +321,7 @@ function command.run(session)
   end
   screen:object(object_of(job, results))
   held:close()
+  if job.out_problem then error(job.out_problem, 0) end
   local status = status_of(results)
   if status == exit.UNFINISHED then screen:note "To go on, run the same command again." end
   return status
