@@ -235,7 +235,7 @@ end
 
 function steps.create(self, item)
   if self.halted then
-    return finish(self, item, problem("cancelled", "not_asked", "not asked for after: " .. self.halted.message))
+    return finish(self, item, problem("cancelled", "not_sent", "not sent after: " .. self.halted.message))
   end
   if self.opts.max_jobs and self.paid >= self.opts.max_jobs then
     return finish(self, item, problem("config", "max_jobs",

@@ -45,7 +45,8 @@ end
 local function object_of(line, where, folder)
   local object, problem = json.decode(line)
   if type(object) ~= "table" then
-    exit.fail(exit.USAGE, ("%s: begins with { and is not JSON: %s"):format(where, problem and problem:gsub("^the answer is no JSON: ", "") or "no object"))
+    exit.fail(exit.USAGE, ("%s: begins with { and is not JSON: %s"):format(where,
+      (tostring(problem):gsub("^the answer is no JSON: ", ""))))
   end
   place_files(object, folder, where)
   return object
@@ -71,7 +72,9 @@ function prompts.read(name, defaults)
       list[#list + 1], lines[#lines + 1] = params, number
     end
   end
-  if #list == 0 then exit.fail(exit.USAGE, (name == "-" and "standard input" or name) .. " has no prompts") end
+  if #list == 0 then
+    exit.fail(exit.USAGE, (name == "-" and "standard input" or name) .. " has no prompts")
+  end
   return list, lines
 end
 

@@ -1,6 +1,6 @@
 --- `sora batch`: makes many videos, each once, however often it is ended and run again.
--- Owns what identifies a batch: the folder that its films go to. Invariant: one process works on a folder at a
--- time; a film that an earlier run made, or may have made, is not asked for again.
+-- Owns what identifies a batch: the folder that its films go to. Invariant: one process works on a folder at
+-- a time; a film that an earlier run made, or may have made, is not asked for again.
 -- @local
 local batch = require "sora.batch"
 local core = require "sora.core"
@@ -204,7 +204,7 @@ local function tell_failed(job, results)
   end
   for _, reason in ipairs(reasons) do
     if reason.err.code == "max_jobs" then
-      job.session.screen:warn(("--max-jobs %d: nothing was asked for of %s"):format(job.args.max_jobs,
+      job.session.screen:warn(("not sent, because of --max-jobs %d: %s"):format(job.args.max_jobs,
         names_of(job, reason)))
     else
       job.session.screen:fail(("%s: %s"):format(names_of(job, reason), reason.err.message))
@@ -220,7 +220,7 @@ local function tell_unsure(job, results)
     end
   end
   if results.unsure > 0 then
-    job.session.screen:warn "  Nothing is asked for again. The same command with --remake does, and may cost twice."
+    job.session.screen:warn "  They are not sent again; --remake sends them again, which may cost twice."
     job.session.screen:warn("  The server's list:  " .. job.session:command "list --remote")
   end
 end
@@ -230,7 +230,7 @@ local function status_of(results)
   for i, result in ipairs(results) do
     local code = result.err and result.err.code
     statuses[i] = not result.err and exit.DONE or code == "max_jobs" and exit.UNFINISHED
-      or code == "not_asked" and exit.DONE or exit.of(result.err) -- the error before it counts
+      or code == "not_sent" and exit.DONE or exit.of(result.err) -- the error before it counts
   end
   return exit.combine(statuses)
 end
