@@ -344,6 +344,7 @@ end
 function steps.download(self, item)
   local opts = pick(self.opts, CALL)
   local function done(file, err)
+    if not file and err.kind == "file" then self.halted = err end -- the disk may be full
     if not file then return finish(self, item, err) end
     item.bytes = file.bytes
     finish(self, item)
@@ -352,7 +353,7 @@ function steps.download(self, item)
   local source = item.id or item.video
   opts.on_done = waker(self)
   local handle, err = self.client:start("download_video", source, item.path, opts)
-  if not handle then return finish(self, item, err) end
+  if not handle then return done(nil, err) end
   item.handle, item.after = handle, done
 end
 

@@ -217,6 +217,17 @@ describe("a batch", function()
     assert.same({ 4, 4, 0, 0 }, counts(assert(run { "1", "2", "3", "4" })))
   end)
 
+  it("asks for nothing further once a film could not be written", function()
+    serve { "a", "b" }
+    files:run "mkdir films/1.mp4.part"
+    local list = { { prompt = "1", output = "1.mp4" }, "2" }
+    local results = assert(run(list, { jobs = 1 }))
+    assert.same({ { 1, 0, 2, 0 }, "file", "not_sent" },
+      { counts(results), results[1].err.kind, results[2].err.code })
+    files:run "rmdir films/1.mp4.part"
+    assert.same({ 1, 2, 0, 0 }, counts(assert(run(list, { jobs = 1 }))))
+  end)
+
   it("tells what a run would do, and does nothing", function()
     serve { "a" }
     assert(run { "A fox" })

@@ -322,9 +322,8 @@ function command.run(session)
   screen:object(object_of(job, results))
   held:close()
   if job.out_problem then error(job.out_problem, 0) end
-  local status = status_of(results)
-  if status == exit.UNFINISHED then screen:note "To go on, run the same command again." end
-  return status
+  if results.failed > 0 then screen:note "To go on, run the same command again." end
+  return status_of(results)
 end
 
 return command
