@@ -60,6 +60,7 @@ build = {
       ["sora.cli.help"] = "cli/sora/cli/help.lua",
       ["sora.cli"] = "cli/sora/cli/init.lua",
       ["sora.cli.params"] = "cli/sora/cli/params.lua",
+      ["sora.cli.prompts"] = "cli/sora/cli/prompts.lua",
       ["sora.cli.screen"] = "cli/sora/cli/screen.lua",
       ["sora.cli.settings"] = "cli/sora/cli/settings.lua",
       ["sora.cli.target"] = "cli/sora/cli/target.lua",
