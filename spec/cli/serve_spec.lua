@@ -58,7 +58,7 @@ describe("sora serve", function()
 
   it("says what is wrong with its options", function()
     for _, case in ipairs { { { "--port", "x" }, "sora serve: 'x' is not a number\nUsage: sora serve " },
-      { { "--mode", "bomb" }, "sora: option mode must be one of: sync-film, " },
+      { { "--mode", "bomb" }, "sora: option 'mode': expected one of: sync-film, " },
       { { "--host", "0.0.0.0" }, "0.0.0.0 is not a loopback address" },
       { { "--nonsense" }, "sora serve: unknown option '--nonsense'\nUsage: sora serve " } } do
       local out, err, status = sh:run { "serve", "--port", "0", (table.unpack or unpack)(case[1]) }
