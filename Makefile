@@ -305,7 +305,7 @@ bench-workers: ## measure what a task costs in Redis, for bench/WORKERS.md
 	@$(MAKE) --no-print-directory --silent all
 	@$(RUN) $(LUA) bench/workers.lua
 
-bench-check: ## count the instructions of a call and of a poll; fails above the limits
+bench-check: ## count the instructions of a call, of a poll and of the command; fails above the limits
 	@$(DEPS) bench-check
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/check.lua

@@ -171,6 +171,7 @@ need_site() {
 
 need_bench_check() {
   need_build
+  need module argparse lua-argparse "argparse (luarocks install argparse)" "reads the command line of sora"
   need module cqueues lua-cqueues "cqueues (luarocks install cqueues)" "finds ports, and waits for servers to start"
   need openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" "OpenResty, or nginx with its Lua module" \
     "the server that is measured against"
