@@ -112,6 +112,9 @@ need_test() {
   want command redis-cli redis-tools - "looks into that queue"
   want module socket lua-socket - "connects to it"
   want module redis lua-redis - "speaks its protocol"
+  want command scdoc scdoc - "writes the manual of the command"
+  want command zsh zsh - "reads its completions"
+  want command fish fish - "reads its completions"
 }
 
 need_lint() {
