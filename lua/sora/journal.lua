@@ -212,7 +212,7 @@ function journal.intend(client, params, opts)
   local line = { event = "asked", key = key, created = os.time(), label = opts.label,
     target = opts.target, idempotency_key = opts.idempotency_key,
     prompt = type(params) == "table" and params.prompt or nil }
-  local good, written, err = true, nil, nil
+  local good, written, err = true
   if client._journal.direct then
     good, written, err = pcall(write, client, line)
   else

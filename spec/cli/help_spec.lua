@@ -58,7 +58,8 @@ describe("the help of sora", function()
     end
     local out, err, status = sh:run { "help", "nonsense" }
     assert.same({ "", 2 }, { out, status })
-    assert.matches("no help about 'nonsense'\nUsage: sora help [COMMAND|exit-codes|environment]", err, 1, true)
+    assert.matches("no help about 'nonsense'\nUsage: sora help [COMMAND|exit-codes|environment]", err, 1,
+      true)
   end)
 
   it("tells the version", function()
@@ -77,13 +78,17 @@ describe("the manual of sora", function()
       for option in list:gmatch "%-%-?[%w-]+" do taken[option] = true end
     end
     local told = options_of(manual, "%*(%-%-?[%w-]+)%*")
-    for option in pairs(taken) do assert.is_true(told[option], option .. " is missing in man/sora.1.scd") end
+    for option in pairs(taken) do
+      assert.is_true(told[option], option .. " is missing in man/sora.1.scd")
+    end
     for option in pairs(told) do assert.is_true(taken[option], option .. " is an option of no command") end
   end)
 
   it("has the exit statuses and the variables of `sora help`", function()
     local statuses, environment = sh:run { "help", "exit-codes" }, sh:run { "help", "environment" }
-    for status in statuses:gmatch "\n? +(%d+)  " do assert.matches("\n*" .. status .. "*\n\t", manual, 1, true) end
+    for status in statuses:gmatch "\n? +(%d+)  " do
+      assert.matches("\n*" .. status .. "*\n\t", manual, 1, true)
+    end
     for name in environment:gmatch "%f[%w][%u_]+_[%u]+" do assert.matches(name, manual, 1, true) end
   end)
 

@@ -4,7 +4,8 @@ local shell = require "spec.support.shell"
 
 local NAME = jit and "luajit" or "lua" .. _VERSION:match "%d+%.%d+"
 -- without what a make that runs this spec would hand down
-local MAKE = "env -u MAKEFLAGS -u MFLAGS -u LUA_PATH -u LUA_CPATH make --silent --no-print-directory LUA=" .. NAME
+local MAKE = "env -u MAKEFLAGS -u MFLAGS -u LUA_PATH -u LUA_CPATH make --silent --no-print-directory LUA="
+  .. NAME
 
 local SHARED = { "share/man/man1/sora.1", "share/bash-completion/completions/sora",
   "share/zsh/site-functions/_sora", "share/fish/vendor_completions.d/sora.fish" }
@@ -20,11 +21,13 @@ describe("an installed sora", function()
   end)
   teardown(function() os.execute("rm -r " .. process.quote(root)) end)
 
-  -- Runs it in a folder of its own, with an environment that names nothing of the checkout.
-  local function sora(arguments, before)
-    return process.run(("cd %s && %s env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=%s LANG=C.UTF-8 %s/bin/sora %s")
-      :format(process.quote(sh.files.path), before or "", process.quote(sh.files.path), root, arguments))
+  -- The words that run it with an environment that names nothing of the checkout.
+  local function clean()
+    return { "env", "-i", "-C", sh.files.path, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" .. sh.files.path,
+      root .. "/bin/sora" }
   end
+
+  local function sora(arguments) return process.run(process.command(clean()) .. " " .. arguments) end
 
   it("is run by the Lua that it was installed for", function()
     local head = process.slurp(root .. "/bin/sora"):match "^[^\n]*"
@@ -33,8 +36,11 @@ describe("an installed sora", function()
   end)
 
   it("makes a film on the server that it starts", function()
-    local server = process.start { "env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" .. sh.files.path,
-      root .. "/bin/sora", "serve", "--port", "0", "--duration", "0.3", "--quiet", "--exit-with-stdin" }
+    local words = clean()
+    for word in ("serve --port 0 --duration 0.3 --quiet --exit-with-stdin"):gmatch "%S+" do
+      words[#words + 1] = word
+    end
+    local server = process.start(words)
     local url = server:readline():match "^listening on (.*)$"
     local output, status = sora("--base-url " .. url .. " make 'A fox' 2>/dev/null")
     server:stop()
@@ -43,7 +49,9 @@ describe("an installed sora", function()
   end)
 
   it("has a manual and completions", function()
-    for _, path in ipairs(SHARED) do assert.is_true(#(process.slurp(root .. "/" .. path) or "") > 1000, path) end
+    for _, path in ipairs(SHARED) do
+      assert.is_true(#(process.slurp(root .. "/" .. path) or "") > 1000, path)
+    end
     assert.equal(process.slurp "man/sora.1", process.slurp(root .. "/share/man/man1/sora.1"))
   end)
 

@@ -42,16 +42,17 @@ describe("sora serve", function()
   end)
 
   it("has a port of its own, and says when that is taken", function()
-    assert.matches("--port N +Port to bind; 0 lets the system choose one%.%s+%(default: 8787%)",
-      (sh:run { "serve", "--help" }), 1)
+    assert.matches("%-%-port N +Port to bind; 0 lets the system choose one%.%s+%(default: 8787%)",
+      (sh:run { "serve", "--help" }))
     local port = serve("--port", "0"):match ":(%d+)/"
     local out, err, status = sh:run { "serve", "--port", port }
-    assert.same({ "", "sora: 127.0.0.1:" .. port .. " is in use already\n  --port 0 takes a free port.\n", 2 },
-      { out, err, status })
+    assert.same({ "", 2, "sora: 127.0.0.1:" .. port
+      .. " is in use already\n  --port 0 takes a free port.\n" }, { out, status, err })
   end)
 
   it("says what to type next on a terminal, and nothing of it elsewhere", function()
-    local text = sh:terminal({ "serve", "--port", "0" }, { dialog = { { "ends the server.", "\3" } } })
+    local text = sh:terminal({ "serve", "--port", "0" },
+      { dialog = { { "ends the server.", "\3" } } })
     local url = text:match "^listening on (%S+)\n"
     assert.matches("\n  export SORA_BASE_URL=" .. url .. '\n  sora make "a paper boat"\n', text, 1, true)
   end)

@@ -36,12 +36,6 @@ end
 
 -- What is there, and what is to be done ------------------------------------------------------
 
-local function digest(value)
-  return (core.hmac_sha256("sora.batch", value):sub(1, 8):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
 -- Calls the library about the list; names lines in place of items where that raises.
 local function with_lines(job, code)
   local good, result, more = pcall(code)
@@ -117,7 +111,7 @@ end
 
 -- One process at a time: two would make each film twice. The lock goes with the process.
 local function lock(job)
-  local part, err = core.part(files.state_folder() .. "/batch-" .. digest(job.dir))
+  local part, err = core.part(files.state_folder() .. "/batch-" .. batch.digest(job.dir))
   if part then return part end
   if err.code == "locked" then
     exit.fail(exit.USAGE, "another `sora batch` works in this folder: " .. target.shown(job.dir),
