@@ -55,16 +55,17 @@ module_path   = $(patsubst cli/%,%,$(1:lua/%=%))
 INSTALLED_LUA = $(addprefix $(DESTDIR)$(INST_LUADIR)/,$(call module_path,$(MODULES)))
 INSTALLED_C   = $(DESTDIR)$(INST_LIBDIR)/sora/core.so
 
-# The command, and its documentation as source:target; each only where it exists. The head replaces the first line.
-PROGRAM           = $(wildcard bin/sora)
+# The command; the head replaces its first line. MANUAL is a file, each of COMPLETIONS is what `sora completion` prints
+# for a shell; both as source:target below share/.
+PROGRAM           = bin/sora
 PROGRAM_HEAD      = '\#!$(if $(findstring /,$(LUA)),$(abspath $(LUA)),/usr/bin/env $(LUA))' \
   'package.path = "$(INST_LUADIR)/?.lua;$(INST_LUADIR)/?/init.lua;" .. package.path' \
   'package.cpath = "$(INST_LIBDIR)/?.so;" .. package.cpath'
 INSTALLED_PROGRAM = $(PROGRAM:%=$(DESTDIR)$(PREFIX)/%)
-SHARED_FILES      = $(foreach f,man/sora.1:man/man1/sora.1 completions/_sora:zsh/site-functions/_sora \
-  completions/sora.bash:bash-completion/completions/sora completions/sora.fish:fish/vendor_completions.d/sora.fish, \
-  $(if $(wildcard $(call source,$(f))),$(f)))
-INSTALLED_SHARED  = $(foreach f,$(SHARED_FILES),$(call target,$(f)))
+MANUAL            = man/sora.1:man/man1/sora.1
+COMPLETIONS       = bash:bash-completion/completions/sora zsh:zsh/site-functions/_sora \
+  fish:fish/vendor_completions.d/sora.fish
+INSTALLED_SHARED  = $(foreach f,$(MANUAL) $(COMPLETIONS),$(call target,$(f)))
 source = $(firstword $(subst :, ,$(1)))
 target = $(DESTDIR)$(PREFIX)/share/$(lastword $(subst :, ,$(1)))
 
@@ -90,7 +91,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check bench-workers docs site install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check bench-workers docs site man install uninstall modules dist dist-check clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -126,9 +127,11 @@ install: all ## install under PREFIX (/usr/local); DESTDIR is prepended
 	install -d $(sort $(dir $(INSTALLED_C) $(INSTALLED_LUA) $(INSTALLED_PROGRAM) $(INSTALLED_SHARED)))
 	install -m 755 $(MODULE) $(INSTALLED_C)
 	$(foreach m,$(MODULES),install -m 644 $(m) $(DESTDIR)$(INST_LUADIR)/$(call module_path,$(m))$(newline))
-	$(foreach f,$(SHARED_FILES),install -m 644 $(call source,$(f)) $(call target,$(f))$(newline))
-	$(if $(PROGRAM),{ printf '%s\n' $(PROGRAM_HEAD); tail -n +2 $(PROGRAM); } >$(INSTALLED_PROGRAM) && \
-	  chmod 755 $(INSTALLED_PROGRAM))
+	install -m 644 $(call source,$(MANUAL)) $(call target,$(MANUAL))
+	{ printf '%s\n' $(PROGRAM_HEAD); tail -n +2 $(PROGRAM); } >$(INSTALLED_PROGRAM)
+	chmod 755 $(INSTALLED_PROGRAM)
+	$(foreach f,$(COMPLETIONS),@$(RUN) $(LUA) $(PROGRAM) completion $(call source,$(f)) >$(call target,$(f)) || \
+	  rm $(call target,$(f)) # without argparse, the library is installed all the same$(newline))
 
 uninstall: ## remove the installed files
 	rm -f $(INSTALLED_C) $(INSTALLED_LUA) $(INSTALLED_PROGRAM) $(INSTALLED_SHARED)
@@ -305,7 +308,7 @@ bench-workers: ## measure what a task costs in Redis, for bench/WORKERS.md
 	@$(MAKE) --no-print-directory --silent all
 	@$(RUN) $(LUA) bench/workers.lua
 
-bench-check: ## count the instructions of a call and of a poll; fails above the limits
+bench-check: ## count the instructions of a call, of a poll and of the command; fails above the limits
 	@$(DEPS) bench-check
 	@$(MAKE) --no-print-directory --silent all $(BENCH_PROGRAMS)
 	@$(RUN) $(LUA) bench/check.lua
@@ -323,6 +326,10 @@ site: docs ## write the guides and the reference as a site to build/site, and ch
 	@cp -R docs build/site-pages && cp -R build/reference build/site-pages/
 	mkdocs build --quiet --strict
 	@$(LUA) tools/check_site.lua build/site
+
+# The manual is kept beside its source, so that an installation does not need scdoc.
+man: ## write the manual of the command to man/sora.1
+	scdoc <man/sora.1.scd >man/sora.1
 
 clean: ## remove build/
 	rm -rf build

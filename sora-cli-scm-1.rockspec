@@ -64,6 +64,7 @@ build = {
       ["sora.cli.commands.work"] = "cli/sora/cli/commands/work.lua",
       ["sora.cli.queue"] = "cli/sora/cli/queue.lua",
       ["sora.cli.params"] = "cli/sora/cli/params.lua",
+      ["sora.cli.prompts"] = "cli/sora/cli/prompts.lua",
       ["sora.cli.screen"] = "cli/sora/cli/screen.lua",
       ["sora.cli.settings"] = "cli/sora/cli/settings.lua",
       ["sora.cli.target"] = "cli/sora/cli/target.lua",

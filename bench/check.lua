@@ -1,4 +1,5 @@
---- `make bench-check`: fails when a call or a poll takes more instructions than its limit here (BARS).
+--- `make bench-check`: fails when a call, a poll or the command takes more instructions than its limit here
+-- (BARS).
 -- Owns the limits. Counts vary by about 1 % between machines with the same libraries.
 -- Invariant: nothing is timed, so a busy machine does not change the result.
 local client = require "bench.client"
@@ -7,12 +8,13 @@ local tables = require "bench.tables"
 
 -- `get_http`: instructions of a call, with JSON. `get_h2`: the same over HTTP/2, as a multiple of a C program
 -- with one easy handle and no JSON. `poll`: instructions of one poll of a watched job whose snapshot has
--- changed, including the work of the wait.
-local BARS = { get_http = 86000, get_h2 = 1.15, poll = 217000 }
+-- changed, including the work of the wait. `version` and `get`: all instructions of the command, most of them
+-- for loading libraries and modules.
+local BARS = { get_http = 86000, get_h2 = 1.15, poll = 217000, version = 41e6, get = 79e6 }
 
 -- The limits with a libcurl whose easy handles must not be reused (a server could make it write to freed
 -- memory): each call then creates a new one.
-local BARS_NEW_HANDLES = { get_http = 110000, get_h2 = 1.35, poll = 243000 }
+local BARS_NEW_HANDLES = { get_http = 110000, get_h2 = 1.35, poll = 243000, version = 41e6, get = 79e6 }
 
 -- How far a count may be above its limit, as a fraction of it.
 local SLACK = 0.03
@@ -31,6 +33,12 @@ local function count_polls(job)
   local counts = {}
   for i = 1, TIMES do counts[i] = count(SORA, job) end
   return tables.median(counts)
+end
+
+-- Counts the instructions of the command `sora`, in a folder of its own.
+local function count_command(folder, url, ...)
+  return assert(client.count_run({ SORA.command[1], "bin/sora", ... }, { "SORA_BASE_URL=" .. url,
+    "XDG_CONFIG_HOME=" .. folder, "XDG_STATE_HOME=" .. folder }))
 end
 
 -- Prints a count beside its limit. Returns whether it is low enough.
@@ -61,8 +69,10 @@ local function check(bench)
     judge("get_video on HTTP/2", count(SORA, h2), bars.get_h2 * floor,
       (" (%.2f times C + libcurl's %s)"):format(bars.get_h2, tables.number(floor))),
     judge("a poll of a watched job", count_polls(watched), bars.poll),
+    judge("sora --version", count_command(bench.folder, bench.http, "--version"), bars.version),
+    judge("sora get", count_command(bench.folder, bench.http .. "/v1", "get", "video_123"), bars.get),
   }
-  return good[1] and good[2] and good[3]
+  return good[1] and good[2] and good[3] and good[4] and good[5]
 end
 
 local bench = servers.start()

@@ -86,11 +86,10 @@ function client.measure(program, job)
     growth = tonumber(growth), flight = job.flight }
 end
 
--- Counts all instructions of one run.
-local function instructions(program, job, count)
+-- Counts all instructions of one run. `begin` starts it, with the words of valgrind before its command.
+local function instructions(begin)
   local out = process.folder()
-  local output, status = start(program, job, count,
-    { "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. out .. "/out" })
+  local output, status = begin { "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. out .. "/out" }
   local total = (process.slurp(out .. "/out") or ""):match("\ntotals: (%d+)")
   process.output(words { "rm", "-r", out })
   if status == CANNOT then return nil, false end
@@ -107,11 +106,24 @@ end
 -- @treturn[2] string|false as in `measure`
 function client.count(program, job, lengths)
   local short, long = (lengths or client.LENGTHS)[1], (lengths or client.LENGTHS)[2]
-  local few, why = instructions(program, job, short)
+  local function count(requests)
+    return instructions(function(before) return start(program, job, requests, before) end)
+  end
+  local few, why = count(short)
   if not few then return nil, why end
-  local many, problem = instructions(program, job, long)
+  local many, problem = count(long)
   if not many then return nil, problem end
   return (many - few) / (long - short)
+end
+
+--- Counts the instructions of a command from its start to its end.
+-- @tparam {string,...} command
+-- @tparam {string,...} variables of its environment, as NAME=VALUE
+-- @treturn[1] number
+-- @treturn[2] nil
+-- @treturn[2] string the reason
+function client.count_run(command, variables)
+  return instructions(function(before) return run(join({ "env" }, variables, before, command)) end)
 end
 
 return client

@@ -112,6 +112,9 @@ need_test() {
   want command redis-cli redis-tools - "looks into that queue"
   want module socket lua-socket - "connects to it"
   want module redis lua-redis - "speaks its protocol"
+  want command scdoc scdoc - "writes the manual of the command"
+  want command zsh zsh - "reads its completions"
+  want command fish fish - "reads its completions"
 }
 
 need_lint() {
@@ -171,6 +174,7 @@ need_site() {
 
 need_bench_check() {
   need_build
+  need module argparse lua-argparse "argparse (luarocks install argparse)" "reads the command line of sora"
   need module cqueues lua-cqueues "cqueues (luarocks install cqueues)" "finds ports, and waits for servers to start"
   need openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" "OpenResty, or nginx with its Lua module" \
     "the server that is measured against"

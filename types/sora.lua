@@ -188,6 +188,7 @@
 ---@field jobs? integer how many are under way at a time (8)
 ---@field max_jobs? integer how many jobs the items may cost, in all runs together
 ---@field label? string the batch's name: another one makes all films anew
+---@field remake? boolean asks again for what an earlier run left unsure, which may be paid for twice (`false`)
 ---@field on_progress? fun(item: table): boolean? `false` stops the batch
 ---@field interval? number seconds between two polls (2)
 ---@field max_interval? number seconds that the interval grows to (15)

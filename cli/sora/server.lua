@@ -50,6 +50,7 @@ local RULES = {
   queue = { check.seconds, "a number of seconds" },
   expires = { check.seconds, "a number of seconds" },
   delay = { check.seconds, "a number of seconds" },
+  poll_after = { check.seconds, "a number of seconds" },
   keep_alive = { check.seconds, "a number of seconds" },
   fail_rate = { function(v) return check.seconds(v) and v <= 1 end, "a number from 0 to 1" },
   not_ready = { check.between(400, 599), "an HTTP status from 400 to 599" },
@@ -222,6 +223,7 @@ end
 --   is not loopback)
 -- * `queue` (a tenth of `duration`) seconds that a job is queued, then `duration` (6) seconds that it runs;
 --   `fail_rate` (0), the share of jobs that fail; `expires` (3600) seconds until a completed file is gone
+-- * `poll_after` (nil), the seconds that a client is asked to wait before it polls again
 -- * `delay` (0) seconds before each response; `keep_alive` (75) seconds until an idle connection is closed
 -- * `api_key`, the key to require, and `auth` ("bearer"), the way a client must send it; `base_path` ("/v1");
 --   `cors`, an origin whose pages may call the server; `not_ready` (404), the status for content that is not
@@ -254,7 +256,7 @@ function server.new(options)
     jobs = jobs.new {
       clock = clock, date = not options.clock and os.time or nil, random = options.random or random,
       duration = options.duration, queue = options.queue, expires = options.expires,
-      fail_rate = options.fail_rate,
+      fail_rate = options.fail_rate, poll_after_ms = options.poll_after and options.poll_after * 1000,
     },
     format = options.format or format,
     base_path = self.base_path, api_key = options.api_key, auth = options.auth, not_ready = options.not_ready,
@@ -378,7 +380,7 @@ end
 -- @tparam {string,...} arguments of the command line
 -- @treturn number the exit status
 function server.main(arguments)
-  return require("sora.server.program")(server, arguments)
+  return require("sora.server.program").main(server, arguments)
 end
 
 return server

@@ -1,8 +1,8 @@
 --- Many films, each made once: prompts in, files in a folder out, however often the program is killed.
 -- Owns the keys of a batch's items, by which the journal tells them apart, and what becomes of an item that
 -- an earlier run left behind. Invariant: an item is paid for only if the journal has no job with its key, or
--- the last one was refused, failed, was cancelled or forgotten; one whose answer was lost is looked for,
--- never posted again.
+-- the last one was refused, failed, was cancelled or forgotten; one whose answer was lost is looked for, and
+-- posted again only if the caller says so (`remake`).
 -- @module sora.batch
 -- @local
 
@@ -33,6 +33,7 @@ local RULES = {
   jobs = WHOLE,
   max_jobs = options.COUNT,
   label = options.rule "string",
+  remake = options.FLAG,
   on_progress = options.FUNCTION,
   interval = true, max_interval = true, timeout = true, max_failures = true,
   cancel_on_timeout = true, headers = true, query = true,
@@ -99,6 +100,14 @@ local function check_output(output, who, i)
     output == "" and "an empty string" or type(output)))
 end
 
+-- Raises for misuse, naming the item.
+local function check_params(client, params, who, i)
+  local good, raised = pcall(endpoints.describe.create_video, client, params)
+  if good then return end
+  if type(raised) ~= "string" then error(raised, 0) end
+  core.complain(who, ("list[%d]: %s"):format(i, raised:match "^.-bad argument.-%((.*)%)$" or raised))
+end
+
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
 
 --- Tells whether a name begins at a root.
@@ -127,7 +136,7 @@ local function read_list(client, list, opts, who)
     local output = params.output
     params.output = nil
     if output ~= nil then check_output(output, who, i) end
-    endpoints.describe.create_video(client, params) -- misuse raises before anything is paid for
+    check_params(client, params, who, i) -- before anything is paid for
     local sum = batch.digest(client.base_url, params, output or false)
     seen[sum] = (seen[sum] or 0) + 1
     if seen[sum] > 1 then sum = batch.digest(sum, seen[sum]) end
@@ -139,7 +148,7 @@ local function read_list(client, list, opts, who)
     end
     paths[path] = i
     items[i] = { index = i, params = params, prompt = params.prompt, path = path, state = "waiting",
-      key = ("%s/%s"):format(opts.label or "batch", sum), attempt = 1 }
+      sum = sum, key = ("%s/%s"):format(opts.label or "batch", sum), attempt = 1 }
   end
   return items
 end
@@ -218,7 +227,16 @@ local function told(self, item)
   if on_progress(item) == false then self.stopped = true end
 end
 
+-- Tells whether an error would meet every other create, too.
+local function meets_all(err)
+  return err.kind == "dns" or err.kind == "connect" or err.kind == "tls"
+    or err.kind == "api" and (err.status == 401 or err.reason == "auth" or err.reason == "quota")
+end
+
 function steps.create(self, item)
+  if self.halted then
+    return finish(self, item, problem("cancelled", "not_sent", "not sent after: " .. self.halted.message))
+  end
   if self.opts.max_jobs and self.paid >= self.opts.max_jobs then
     return finish(self, item, problem("config", "max_jobs",
       ("max_jobs = %d allows no further job"):format(self.opts.max_jobs)))
@@ -242,6 +260,7 @@ function steps.create(self, item)
         return
       end
       if failure.kind ~= "decode" then self.paid, self.made = self.paid - 1, self.made - 1 end
+      if meets_all(failure) then self.halted = failure end
       return finish(self, item, failure)
     end
     local view = normalize.video(video)
@@ -265,6 +284,14 @@ function batch.may_be(item, video, known)
   return true
 end
 
+-- Takes an item that an earlier run left unsure as not made.
+local function remake(self, item)
+  local good, err = self.client:forget(item.ticket)
+  if not good then return finish(self, item, err) end
+  self.lost[item.prompt or ""] = (self.lost[item.prompt or ""] or 1) - 1
+  item.unsure, item.ticket, item.attempt, item.step = nil, nil, item.attempt + 1, "create"
+end
+
 -- Looks for the job that a create may have made whose answer never came.
 function steps.find(self, item)
   item.unsure = true
@@ -278,6 +305,7 @@ function steps.find(self, item)
     end
   end
   if #found ~= 1 then
+    if self.opts.remake and ticket.key and (not err or err.kind == "api") then return remake(self, item) end
     local why = err and tostring(err) or #found == 0 and "no such job was found"
       or #found .. " jobs may be it"
     local lost = problem("api", "unsure", ("nobody knows whether the job was made (%s); it is not asked for "
@@ -316,6 +344,7 @@ end
 function steps.download(self, item)
   local opts = pick(self.opts, CALL)
   local function done(file, err)
+    if not file and err.kind == "file" then self.halted = err end -- the disk may be full
     if not file then return finish(self, item, err) end
     item.bytes = file.bytes
     finish(self, item)
@@ -324,7 +353,7 @@ function steps.download(self, item)
   local source = item.id or item.video
   opts.on_done = waker(self)
   local handle, err = self.client:start("download_video", source, item.path, opts)
-  if not handle then return finish(self, item, err) end
+  if not handle then return done(nil, err) end
   item.handle, item.after = handle, done
 end
 
@@ -415,9 +444,8 @@ local function results_of(self)
   return results
 end
 
---- Makes the films of a list, and saves them in a folder; see `Client:batch`.
-function batch.run(client, list, opts)
-  local who = "batch"
+-- Reads the list and the journal. Returns the batch, or nil, err.
+local function prepare(client, list, opts, who)
   options.expect(who, "options", opts, "table")
   opts = options.check(who, opts, RULES)
   if not opts.dir then
@@ -427,6 +455,34 @@ function batch.run(client, list, opts)
   local items = read_list(client, list, opts, who)
   local tickets, err = client:journaled() -- refuses a client without a journal
   if not tickets then return nil, err end
+  local self = { client = client, items = items, opts = opts, jobs = opts.jobs or 8, active = {}, next = 1,
+    known = {}, lost = {}, paid = 0, made = 0, progressed = false, tickets = tickets }
+  self.turn = { handle = setmetatable({ batch = self }, Turn) }
+  take_tickets(self, tickets)
+  return self
+end
+
+--- Tells what a run would do about each item, and does nothing.
+-- @tparam table client
+-- @tparam table list as for `run`
+-- @tparam table opts as for `run`
+-- @treturn[1] {table,...} items: `state` is "saved" or "failed" where nothing is to be done; or `step` is
+-- "create", "find" (nobody knows whether the job was made), "wait" or "download"
+-- @treturn[1] {table,...} the journal's tickets
+-- @treturn[2] nil
+-- @treturn[2] table error
+function batch.survey(client, list, opts)
+  local self, err = prepare(client, list, opts, "batch")
+  if not self then return nil, err end
+  for _, item in ipairs(self.items) do plan(self, item) end
+  return self.items, self.tickets
+end
+
+--- Makes the films of a list, and saves them in a folder; see `Client:batch`.
+function batch.run(client, list, opts)
+  local self, err = prepare(client, list, opts, "batch")
+  if not self then return nil, err end
+  opts = self.opts
   local usable
   usable, err = core.usable(client)
   if not usable then return nil, err end
@@ -434,10 +490,6 @@ function batch.run(client, list, opts)
     return nil, problem("file", nil, opts.dir .. ": the folder does not exist")
   end
   pump.check_can_wait(client)
-  local self = { client = client, items = items, opts = opts, jobs = opts.jobs or 8, active = {}, next = 1,
-    known = {}, lost = {}, paid = 0, made = 0, progressed = false }
-  self.turn = { handle = setmetatable({ batch = self }, Turn) }
-  take_tickets(self, tickets)
   fill(self)
   while #self.active > 0 do
     if not can_proceed(self) then rest(self) end

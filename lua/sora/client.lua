@@ -473,12 +473,14 @@ add_followed("extend", 1)
 --- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are
 -- not paid for again: their jobs are waited for, and their files saved. An item whose last job was refused,
 -- failed or was forgotten (`Client:forget`) is asked for anew; one whose answer was lost is looked for on the
--- server, and reported as unsure if it is not found there. One process works on a batch at a time. Needs the
--- option `journal`.
+-- server, and reported as unsure if it is not found there. After an error that would meet every item, such as
+-- a refused key, no further job is asked for. One process works on a batch at a time. Needs the option
+-- `journal`.
 -- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name
 -- of the file; two equal items are two films
 -- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the
 -- items may cost, in all runs together), `label` (the batch's name: another one makes all films anew),
+-- `remake` (asks again for what an earlier run left unsure, which may be paid for twice),
 -- `on_progress(item)` (stops the batch by returning false), interval, max_interval, timeout,
 -- max_failures and cancel_on_timeout as for `wait`, headers and query
 -- @treturn[1] {table,...} { path =, bytes =, id =, label =, had = } or { err =, id =, label =, unsure = } for

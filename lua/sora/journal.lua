@@ -95,6 +95,11 @@ end
 
 -- Writing ----------------------------------------------------------------------------
 
+-- Ctrl-C in stand-alone Lua raises this wherever the program is.
+local function is_interrupt(raised)
+  return type(raised) == "string" and raised:find "interrupted!$" ~= nil
+end
+
 -- Appends a line. A table's function may yield, so pcall is left out where a coroutine can't yield through
 -- it. A file's may raise, too, where memory is out.
 local function append(client, text)
@@ -102,8 +107,10 @@ local function append(client, text)
   local may_yield = client._pause and not store.direct
   if may_yield and not task.yields_through_pcall then return store.append(text) end
   local good, written, problem = pcall(store.append, text)
-  if not good then return nil, written end
-  return written, problem
+  if good then return written, problem end
+  if not is_interrupt(written) then return nil, written end
+  store.writing = nil
+  return error(written, 0)
 end
 
 local function encode(client, line)
@@ -202,9 +209,19 @@ end
 function journal.intend(client, params, opts)
   local key = new_key()
   opts = opts or {}
-  local written, err = write(client, { event = "asked", key = key, created = os.time(), label = opts.label,
+  local line = { event = "asked", key = key, created = os.time(), label = opts.label,
     target = opts.target, idempotency_key = opts.idempotency_key,
-    prompt = type(params) == "table" and params.prompt or nil })
+    prompt = type(params) == "table" and params.prompt or nil }
+  local good, written, err = true
+  if client._journal.direct then
+    good, written, err = pcall(write, client, line)
+  else
+    written, err = write(client, line)
+  end
+  if not good then -- Ctrl-C: the line may be there, and nothing is sent
+    note(client, { event = "refused", key = key, kind = "cancelled" })
+    error(written, 0)
+  end
   if not written then return nil, err end
   client._journal.repeatable[key] = opts.idempotency_key ~= nil or nil
   return key

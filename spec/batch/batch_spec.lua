@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local given = require "spec.support.given"
 local process = require "spec.support.process"
 local rig = require "spec.support.rig"
+local survey = require("sora.batch").survey
 
 describe("a batch", function()
   local srv, files = given.server(), given.folder()
@@ -180,6 +181,67 @@ describe("a batch", function()
         assert.same({ 1, 1, 0, 0 }, counts(assert(run(list))))
       end)
     end
+  end)
+
+  it("asks again with remake for what an earlier run left unsure, and only for that", function()
+    srv:route("POST", "/v1/videos", { close = true })
+    srv:route("GET", "/v1/videos", { json = { object = "list", data = {}, has_more = false } })
+    assert.equal(1, assert(run({ "A fox" }, { remake = true })).unsure) -- lost just now
+    assert.equal(1, posts())
+    serve { "a", "b" }
+    local results = assert(run({ "A fox" }, { remake = true }))
+    assert.same({ { 1, 1, 0, 0 }, "a" }, { counts(results), results[1].id })
+    assert.same({ 0, 1, 0, 0 }, counts(assert(run({ "A fox" }, { remake = true }))))
+    assert.same({ 2, {} }, { posts(), assert(client:unfinished()) })
+  end)
+
+  it("takes with remake the job that is found, and asks for nothing", function()
+    srv:route("POST", "/v1/videos", { close = true })
+    srv:route("GET", "/v1/videos", { json = { object = "list", data = {}, has_more = false } })
+    assert.equal(1, assert(run { "A fox" }).unsure)
+    serve {}
+    srv:route("GET", "/v1/videos", { json = { object = "list", has_more = false,
+      data = { { id = "x", prompt = "A fox", status = "completed" } } } })
+    assert.same({ 0, 1, 0, 0 }, counts(assert(run({ "A fox" }, { remake = true }))))
+    srv:route("GET", "/v1/videos", { close = true }) -- nobody can tell
+    assert.equal(1, posts())
+  end)
+
+  it("asks for nothing further once the key was refused", function()
+    srv:route("POST", "/v1/videos", { status = 401, json = { error = { message = "no such key" } } })
+    local results = assert(run({ "1", "2", "3", "4" }, { jobs = 1 }))
+    assert.same({ { 0, 0, 4, 0 }, 1 }, { counts(results), posts() })
+    assert.same({ 401, "not_sent" }, { results[1].err.status, results[4].err.code })
+    assert.matches("not sent after: .*no such key", results[2].err.message)
+    serve { "a", "b", "c", "d" }
+    assert.same({ 4, 4, 0, 0 }, counts(assert(run { "1", "2", "3", "4" })))
+  end)
+
+  it("asks for nothing further once a film could not be written", function()
+    serve { "a", "b" }
+    files:run "mkdir films/1.mp4.part"
+    local list = { { prompt = "1", output = "1.mp4" }, "2" }
+    local results = assert(run(list, { jobs = 1 }))
+    assert.same({ { 1, 0, 2, 0 }, "file", "not_sent" },
+      { counts(results), results[1].err.kind, results[2].err.code })
+    files:run "rmdir films/1.mp4.part"
+    assert.same({ 1, 2, 0, 0 }, counts(assert(run(list, { jobs = 1 }))))
+  end)
+
+  it("tells what a run would do, and does nothing", function()
+    serve { "a" }
+    assert(run { "A fox" })
+    srv:route("POST", "/v1/videos", { { close = true }, { json = { id = "b", status = "queued" } } })
+    srv:route("GET", "/v1/videos", { json = { object = "list", data = {}, has_more = false } })
+    srv:route("GET", "/v1/videos/b", { status = 400 })
+    assert(run { "A boat", "Rain" })
+    local before = #srv:requests()
+    local items, tickets = assert(survey(client, { "A fox", "A boat", "Rain", "A cat" },
+      { dir = files:at "films" }))
+    local plans = {}
+    for i, item in ipairs(items) do plans[i] = item.step or item.state end
+    assert.same({ { "saved", "find", "wait", "create" }, 3 }, { plans, #tickets })
+    assert.equal(before, #srv:requests())
   end)
 
   it("works through a pause hook, and stops when on_progress says so", function()

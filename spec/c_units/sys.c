@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef _WIN32
@@ -268,13 +269,26 @@ static void journal(void) {
   remove_all();
 }
 
+/* `path` is a folder. */
+static void real_paths(void) {
+  char longer[sizeof path + 16];
+  char *real = sys_file_real_path(path), *same;
+  (void)snprintf(longer, sizeof longer, "%s/../%s/.", path, strrchr(path, '/') + 1);
+  same = sys_file_real_path(longer);
+  CHECK(real != NULL && same != NULL && strcmp(real, same) == 0 && strcmp(real, path) != 0);
+  free(real);
+  free(same);
+  CHECK(sys_file_real_path("build/missing") == NULL && errno == ENOENT);
+}
+
 static void folders(void) {
   unsigned mode;
   name("folder");
-  CHECK(sys_make_folder(path) == 0 && sys_file_kind(path, &mode) == SYS_FOLDER);
-  CHECK(sys_make_folder(path) == 0); /* there is one */
+  CHECK(sys_make_folder(path, 1) == 0 && sys_file_kind(path, &mode) == SYS_FOLDER);
+  CHECK(sys_make_folder(path, 0) == 0); /* there is one */
+  real_paths();
   CHECK(rmdir(path) == 0 && sys_file_kind(path, &mode) == SYS_MISSING);
-  CHECK(sys_make_folder("build/missing/folder") != 0 && errno == ENOENT);
+  CHECK(sys_make_folder("build/missing/folder", 0) != 0 && errno == ENOENT);
 }
 
 /* Standard input and output of this program are pipes and files. */

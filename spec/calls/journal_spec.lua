@@ -53,6 +53,41 @@ describe("a journal", function()
     end,
   }
 
+  describe("that Ctrl-C interrupts", function()
+    -- Raises what Ctrl-C does in stand-alone Lua, once, after a line was written.
+    local function interrupt()
+      local store = client._journal
+      local append = store.append
+      function store.append(line)
+        store.append = append
+        append(line)
+        error("journal.lua:1: interrupted!", 0)
+      end
+    end
+
+    for name, create in pairs(WAYS) do
+      it("before a create sends nothing, raises, and says that nothing was made; " .. name, function()
+        interrupt()
+        local good, raised = pcall(create, { prompt = "A fox" })
+        assert.same({ false, "journal.lua:1: interrupted!" }, { good, raised })
+        assert.same({ "asked refused", 0, {} }, { events(), #srv:requests(), unfinished() })
+      end)
+    end
+
+    it("after a create raises, and knows the job", function()
+      srv:route("POST", "^", QUEUED)
+      local handle = assert(client:start("create_video", { prompt = "A fox" }))
+      interrupt()
+      assert.error_matches(function()
+        patience.pump(client, function() return handle:done() end)
+        client:update(0)
+      end, "interrupted!$")
+      client:close()
+      client = rig.client(srv, { journal = files:at "journal" })
+      assert.same({ 1, "v" }, { #unfinished(), unfinished()[1].id })
+    end)
+  end)
+
   it("has a line for a create before the server has answered", function()
     srv:route("POST", "^", { hold = true })
     local before = os.time()

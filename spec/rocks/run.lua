@@ -117,6 +117,21 @@ local function check_server(tree)
   server:stop()
 end
 
+-- Runs the command of a tree outside of the checkout: makes a film on the server that it starts.
+local function check_command(tree, version)
+  local words = { "env", "-C", FOLDER, "-u", "LUA_PATH", "-u", "LUA_CPATH", "HOME=" .. FOLDER,
+    tree .. "/bin/sora" }
+  local sora = process.command(words)
+  local output = run("/", sora .. " --version")
+  if output ~= "sora " .. version .. "\n" then fail("sora --version says %s", output) end
+  for word in ("serve --port 0 --duration 0 --exit-with-stdin"):gmatch "%S+" do words[#words + 1] = word end
+  local server = process.start(words)
+  local url = (server:readline() or ""):match "^listening on (%S+)$"
+  if not url then fail("sora serve did not start:\n%s", server:errors()) end
+  run("/", ("%s --base-url %s make 'A fox' -o film.mp4 --force"):format(sora, url))
+  server:stop()
+end
+
 -- Installs both rocks into a new tree. Without the library, sora-cli must be refused.
 local function install(tree, folder, verb, rockspecs, version)
   local words = ("%s --tree %s "):format(verb, quote(tree))
@@ -129,6 +144,7 @@ local function install(tree, folder, verb, rockspecs, version)
   luarocks(folder, words .. rockspecs.cli)
   check_files(tree, "lua cli")
   check_server(tree)
+  check_command(tree, version)
   for _, rock in ipairs { "sora", "sora-cli" } do
     local licence = "find %s/lib/luarocks -path '*/%s/*' -name LICENSE"
     if #process.lines(licence:format(quote(tree), rock)) ~= 1 then fail("%s has no licence", rock) end

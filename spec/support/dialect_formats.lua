@@ -355,7 +355,8 @@ end
 -- @tparam string name
 -- @tparam ?string key the only API key that it accepts
 function formats.serve(name, key)
-  local code = ([[os.exit(require "sora.server.program"(require("spec.support.dialect_formats").module(%q),
+  local code = ([[os.exit(require("sora.server.program").main(
+    require("spec.support.dialect_formats").module(%q),
     { "--exit-with-stdin", "--quiet", "--duration", "0.1"%s }))]]):format(name,
     key and (', "--api-key", %q'):format(key) or "")
   local program = process.start(process.lua{ "-e", code })

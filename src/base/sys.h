@@ -85,6 +85,9 @@ void sys_release_sigpipe(const struct sys_pipe_guard *guard);
 /* Where a path leads: symbolic links followed, also one to a file that is missing. The caller frees it; NULL: errno. */
 char *sys_file_resolve(const char *path);
 
+/* The one absolute path of what is at a path: without links, "." and "..". The caller frees it; NULL: errno. */
+char *sys_file_real_path(const char *path);
+
 /* What is at a path, and the permissions of a regular file. */
 enum sys_kind { SYS_MISSING, SYS_REGULAR, SYS_FOLDER, SYS_OTHER /* a device, a pipe … */ };
 enum sys_kind sys_file_kind(const char *path, unsigned *mode);
@@ -145,8 +148,8 @@ long sys_file_write_once(int fd, const char *data, size_t size);
 /* 1: a regular file; 0: nothing has the path; -1: something else (EINVAL, EISDIR), or nobody can tell. */
 int sys_file_is_regular(const char *path);
 
-/* Makes a folder that only its owner may enter; 0, also if there is one already, or -1. */
-int sys_make_folder(const char *path);
+/* Makes a folder, which only its owner may enter if `is_private`; 0, also if there is one already, or -1. */
+int sys_make_folder(const char *path, int is_private);
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 

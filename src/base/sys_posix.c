@@ -173,6 +173,10 @@ char *sys_file_resolve(const char *path) {
   return NULL;
 }
 
+char *sys_file_real_path(const char *path) {
+  return realpath(path, NULL);
+}
+
 enum sys_kind sys_file_kind(const char *path, unsigned *mode) {
   struct stat info;
   if (stat(path, &info) != 0) return SYS_MISSING;
@@ -377,9 +381,9 @@ int sys_file_is_regular(const char *path) {
   return -1;
 }
 
-int sys_make_folder(const char *path) {
+int sys_make_folder(const char *path, int is_private) {
   unsigned mode;
-  if (mkdir(path, 0700) == 0) return 0;
+  if (mkdir(path, is_private ? 0700 : 0777) == 0) return 0;
   return errno == EEXIST && sys_file_kind(path, &mode) == SYS_FOLDER ? 0 : -1;
 }
 

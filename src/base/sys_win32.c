@@ -270,16 +270,18 @@ static char *path_of(HANDLE handle) {
 }
 
 /* A link to a file that is missing is ENOENT here. */
-char *sys_file_resolve(const char *path) {
-  HANDLE handle;
+char *sys_file_real_path(const char *path) {
+  HANDLE handle = open_attributes(path, 0);
   char *target;
-  if (!is_link(path)) return _strdup(path);
-  handle = open_attributes(path, 0);
   if (handle == INVALID_HANDLE_VALUE) return NULL;
   target = path_of(handle);
   CloseHandle(handle);
   if (target == NULL) errno = ENOMEM;
   return target;
+}
+
+char *sys_file_resolve(const char *path) {
+  return is_link(path) ? sys_file_real_path(path) : _strdup(path);
 }
 
 /* Windows keeps permissions elsewhere: a new file has those of its folder. */
@@ -456,10 +458,11 @@ int sys_file_is_regular(const char *path) {
   return -1;
 }
 
-int sys_make_folder(const char *path) {
+int sys_make_folder(const char *path, int is_private) {
   wchar_t *wide = widen(path);
   unsigned mode;
   int result = -1;
+  (void)is_private; /* a new folder has the permissions of the one above it */
   if (wide != NULL) result = CreateDirectoryW(wide, NULL) ? 0 : fail();
   free(wide);
   return result == 0 || sys_file_kind(path, &mode) == SYS_FOLDER ? 0 : -1;

@@ -48,16 +48,29 @@ static int file_kind(lua_State *L) {
   return 2;
 }
 
-/* core.make_folder(path): makes a folder for its owner alone; true, also if there is one, or nil and why not. */
+static int system_error(lua_State *L, const char *path) {
+  int code = errno;
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s: %s", path, strerror(code));
+  return 2;
+}
+
+/* core.make_folder(path [, shared]): makes a folder, for its owner alone unless `shared`; true, also if there is one,
+ * or nil and why not. */
 static int make_folder(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
-  if (sys_make_folder(path) != 0) {
-    int code = errno;
-    lua_pushnil(L);
-    lua_pushfstring(L, "%s: %s", path, strerror(code));
-    return 2;
-  }
+  if (sys_make_folder(path, !lua_toboolean(L, 2)) != 0) return system_error(L, path);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* core.real_path(path): the one absolute path of what is at a path; nil and why not. */
+static int real_path(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct box *box = box_push(L);
+  box->buffer.data = sys_file_real_path(path);
+  if (box->buffer.data == NULL) return system_error(L, path);
+  lua_pushstring(L, box->buffer.data);
   return 1;
 }
 
@@ -105,6 +118,7 @@ void util_open(lua_State *L) {
       {"isyieldable", isyieldable},
       {"file_kind", file_kind},
       {"make_folder", make_folder},
+      {"real_path", real_path},
       {"columns", columns},
       {"echo", echo},
       {NULL, NULL},

@@ -39,15 +39,15 @@ function files.config_folder() return folder("XDG_CONFIG_HOME", "/.config") end
 --- The folder of the journal.
 function files.state_folder() return folder("XDG_STATE_HOME", "/.local/state") end
 
---- Makes a folder and those above it.
-function files.make_folder(path)
+--- Makes a folder and those above it; unless `shared`, only their owner may enter them.
+function files.make_folder(path, shared)
   if core.file_kind(path) == "folder" then return end
   local at = 1
   while true do
     local slash = path:find("[/\\]", at + 1)
     local part = slash and path:sub(1, slash - 1) or path
     if core.file_kind(part) ~= "folder" then
-      local made, problem = core.make_folder(part)
+      local made, problem = core.make_folder(part, shared)
       if not made then exit.fail(exit.USAGE, problem) end
     end
     if not slash then return end
@@ -123,7 +123,7 @@ end
 --- Makes a path absolute, so that it means the same in another folder.
 function files.absolute(path)
   if path:find "^/" or ON_WINDOWS and path:find "^%a:" then return path end
-  local here = getenv "PWD"
+  local here = core.real_path "."
   return here and here .. "/" .. path or path
 end
 

@@ -34,11 +34,14 @@ More: sora help exit-codes, sora help environment, man sora
 function help.overview() return OVERVIEW end
 
 local ENVIRONMENT = [[
-SORA_BASE_URL, SORA_API_KEY      the server and its key; before the default profile
-OPENAI_BASE_URL, OPENAI_API_KEY  the same; after the default profile
-                                 A key is only sent to the server of its own pair.
-XDG_CONFIG_HOME                  sora/config.json and sora/keys.json (default: ~/.config)
-XDG_STATE_HOME                   sora/journal, the record of all jobs (default: ~/.local/state)
+SORA_BASE_URL, SORA_API_KEY      the server and its key, before those of the
+                                 default profile
+OPENAI_BASE_URL, OPENAI_API_KEY  the same, after the default profile; a key is
+                                 only sent to the server of its own pair
+XDG_CONFIG_HOME                  where sora/config.json and sora/keys.json are
+                                 (default: ~/.config)
+XDG_STATE_HOME                   where sora/journal is, the record of all jobs
+                                 (default: ~/.local/state)
 NO_COLOR, TERM=dumb              no colours; no progress bars
 http_proxy, https_proxy, …       the proxy, as for curl
 SORA_DEBUG=1                     print each request, as -v does

@@ -16,7 +16,6 @@ local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local help = require "sora.cli.help"
 local settings = require "sora.cli.settings"
-local sora = require "sora"
 
 -- In the order of `sora --help`.
 local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel",
@@ -69,7 +68,7 @@ function Session:client()
     self.screen:warn(("The key of profile '%s' was set for %s, so it is not sent to %s; write:  sora key set")
       :format(server.profile, tostring(server.stored_for), tostring(settings.origin(server.base_url))))
   end
-  local good, client, err = pcall(sora.new, given)
+  local good, client, err = pcall(require("sora").new, given)
   if not good then exit.fail(exit.USAGE, (tostring(client):gsub("^.-: (.*%(new%))", "%1"))) end
   if not client then exit.fail(exit.of(err), err.message) end
   self.made = client
@@ -139,6 +138,16 @@ local function usage_of(name, module)
   return "Usage: sora " .. name .. (module.usage and " " .. module.usage or "")
 end
 
+-- Loads the commands whose names are among the arguments: all of them would take twice the time of a start.
+local function load_commands(arguments)
+  local modules, named = {}, {}
+  for _, argument in ipairs(arguments) do named[argument] = true end
+  for _, name in ipairs(COMMANDS) do
+    if named[name] or named.completion then modules[name] = require("sora.cli.commands." .. name) end
+  end
+  return modules
+end
+
 local function make_parser(modules)
   local parser = argparse("sora", "Makes videos on servers of the OpenAI video format.")
   parser:command_target "command":require_command(false):add_help(false)
@@ -149,15 +158,16 @@ local function make_parser(modules)
     os.exit(0)
   end):description "Show this help."
   parser:flag "--version":action(function()
-    io.stdout:write("sora ", sora._VERSION, "\n")
+    io.stdout:write("sora ", core._VERSION, "\n")
     os.exit(0)
   end):description "Print the version."
   add_globals(parser)
   for _, name in ipairs(COMMANDS) do
-    local module = modules[name]
-    local command = parser:command(name, module.about)
-    command:usage(usage_of(name, module))
-    module.define(command, parser)
+    local module, command = modules[name], parser:command(name)
+    if module then
+      command:description(module.about):usage(usage_of(name, module))
+      module.define(command, parser)
+    end
   end
   return parser
 end
@@ -211,8 +221,7 @@ end
 -- @tparam {string,...} arguments
 -- @treturn integer the exit status
 return function(arguments)
-  local modules = {}
-  for _, name in ipairs(COMMANDS) do modules[name] = require("sora.cli.commands." .. name) end
+  local modules = load_commands(arguments)
   local parser = make_parser(modules)
   parser.error = refuse
   local args = parser:parse(arguments)

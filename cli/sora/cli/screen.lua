@@ -17,7 +17,7 @@ local STDOUT, STDERR = 1, 2
 local BAR = 24          -- columns
 local NARROW = 60       -- columns; a narrower terminal gets no bar
 local REDRAW = 0.2      -- s
-local MOST = 8          -- progress lines at once
+local MOST = 9          -- progress lines at once: the total of a batch, and eight jobs
 
 local function is_utf8()
   local locale = os.getenv "LC_ALL" or ""
@@ -213,11 +213,16 @@ function Screen:erase()
   self.drawn, self.picture = 0, nil
 end
 
---- Writes out what is left. A full disk is an error like any other.
-function Screen:close()
-  self:erase()
+--- Writes out what was printed on stdout. A full disk is an error like any other.
+function Screen.flush()
   local good, problem = io.stdout:flush()
   if not good then exit.fail(exit.USAGE, "standard output: " .. problem) end
+end
+
+--- Writes out what is left.
+function Screen:close()
+  self:erase()
+  self.flush()
 end
 
 return Screen

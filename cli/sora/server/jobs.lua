@@ -44,7 +44,7 @@ end
 --- Creates an empty store.
 -- @tparam table options `clock` (returns seconds, from any start), `date` (returns seconds since 1970;
 -- without it `clock` must), `random` (returns 0 ≤ x < 1), and the defaults of jobs: `duration` (6), `queue`
--- (a tenth of the duration), `expires` (3600 s after completion), `fail_rate` (0)
+-- (a tenth of the duration), `expires` (3600 s after completion), `fail_rate` (0), `poll_after_ms`
 -- @treturn Store
 function jobs.new(options)
   return setmetatable({
@@ -55,6 +55,7 @@ function jobs.new(options)
     queue = options.queue,
     expires = options.expires or 3600,
     fail_rate = options.fail_rate or 0,
+    poll_after_ms = options.poll_after_ms,
     by_id = {},
     created = 0,
     count = 0,
@@ -99,7 +100,7 @@ function Store:create(fields, dev)
     reach = fail and REACH_OF_FAILURE or 1,
     fail = fail,
     expires = dev.expires or self.expires,
-    poll_after_ms = dev.poll_after_ms,
+    poll_after_ms = dev.poll_after_ms or self.poll_after_ms,
     content_bytes = dev.content_bytes,
     prompt = fields.prompt,
     model = fields.model,
