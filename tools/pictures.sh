@@ -78,7 +78,8 @@ love() {
     sleep 5
     env DISPLAY=":$(cat "$work/display")" import -window root "$out/love.png"
     sleep 4
-    kill "$game" && wait "$game" 2>/dev/null || true
+    kill "$game"
+    wait "$game" 2>/dev/null || true
   done
   kill "$screen"
 }

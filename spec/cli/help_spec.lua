@@ -3,7 +3,7 @@ local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 
 local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel", "delete",
-  "batch", "resume", "doctor", "config", "key", "serve", "completion", "help" }
+  "batch", "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
 local TOPICS = { "exit-codes", "environment" }
 
 -- The source of the manual, and all that begins with a dash and is bold in it.

@@ -21,7 +21,7 @@ Usage: sora COMMAND …          `sora help COMMAND` tells its options
   extend ID|FILE [PROMPT]      make a video longer
   cancel ID…, delete ID…       cancel or delete jobs at the server
   batch FILE                   make many videos, each once
-  put FILE, work, tasks        the same with a queue and workers on many machines
+  put FILE, work, tasks        the same from a queue, with many workers
   doctor                       find out why a server does not work
   config, key                  keep the server's address, and its key
   serve                        start a server to try things on, without costs
@@ -38,6 +38,8 @@ SORA_BASE_URL, SORA_API_KEY      the server and its key, before those of the
                                  default profile
 OPENAI_BASE_URL, OPENAI_API_KEY  the same, after the default profile; a key is
                                  only sent to the server of its own pair
+SORA_REDIS_URL                   the Redis of put, work and tasks;
+                                 SORA_REDIS_PASSWORD: its password
 XDG_CONFIG_HOME                  where sora/config.json and sora/keys.json are
                                  (default: ~/.config)
 XDG_STATE_HOME                   where sora/journal is, the record of all jobs
