@@ -34,13 +34,7 @@ describe("a batch", function()
     return client:batch(list, answers.with({ dir = files:at "films", interval = 0.01 }, opts))
   end
 
-  local function posts()
-    local count = 0
-    for _, request in ipairs(srv:requests()) do
-      if request.method == "POST" then count = count + 1 end
-    end
-    return count
-  end
+  local function posts() return rig.posts(srv) end
 
   local function counts(results)
     return { results.made, results.saved, results.failed, results.unsure }

@@ -70,13 +70,7 @@ describe("sora resume", function()
     srv:route("GET", "/v1/videos/v/content", answers.FILE)
   end
 
-  local function posts()
-    local count = 0
-    for _, request in ipairs(srv:requests()) do
-      if request.method == "POST" then count = count + 1 end
-    end
-    return count
-  end
+  local function posts() return rig.posts(srv) end
 
   it("has nothing to do at first", function()
     local out, err, status = sh:run { "resume" }

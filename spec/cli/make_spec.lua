@@ -19,13 +19,7 @@ describe("sora make", function()
     srv:route("GET", "/v1/videos/v/content", answers.FILE)
   end
 
-  local function posts()
-    local count = 0
-    for _, request in ipairs(srv:requests()) do
-      if request.method == "POST" then count = count + 1 end
-    end
-    return count
-  end
+  local function posts() return rig.posts(srv) end
 
   before_each(function() sh:use(srv.url .. "/v1", rig.KEY) end)
 

@@ -46,13 +46,7 @@ describe("the LÖVE example", function()
     return lines
   end
 
-  local function posts()
-    local count = 0
-    for _, request in ipairs(srv:requests()) do
-      if request.method == "POST" then count = count + 1 end
-    end
-    return count
-  end
+  local function posts() return rig.posts(srv) end
 
   -- A server whose job "v" is as the answer says, and completes with a film and this thumbnail.
   local function serve(job, thumbnail)

@@ -16,11 +16,7 @@ describe("the example of the whole process", function()
     return process.start(words)
   end
 
-  local function posts()
-    local count = 0
-    for _, request in ipairs(srv:requests()) do count = count + (request.method == "POST" and 1 or 0) end
-    return count
-  end
+  local function posts() return rig.posts(srv) end
 
   it("resumes its job after it was killed", function()
     srv:route("POST", "/v1/videos", answers.QUEUED)

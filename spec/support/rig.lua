@@ -32,6 +32,15 @@ function rig.client(server, options)
   return assert(sora.new(settings))
 end
 
+--- Counts the POSTs that a server (httpd.lua) has got.
+function rig.posts(server)
+  local count = 0
+  for _, request in ipairs(server:requests()) do
+    if request.method == "POST" then count = count + 1 end
+  end
+  return count
+end
+
 --- Returns a list, and a function that appends its argument to it.
 function rig.collector()
   local list = {}
