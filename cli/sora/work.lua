@@ -49,33 +49,6 @@ function work.open(where, opts)
   return setmetatable({ store = store, durable = store.durable }, Queue)
 end
 
--- Reading ----------------------------------------------------------------------------
-
---- Reads tasks, one a line: a prompt as it is, or params as JSON if the line begins with '{'. Empty lines,
--- and lines that begin with '#', are left out.
--- @tparam string text
--- @treturn[1] {table,...} for `put`
--- @treturn[2] nil
--- @treturn[2] table error that names the line
-function work.parse(text)
-  options.expect("parse", "text", text, "string")
-  local list, number = {}, 0
-  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
-    number = number + 1
-    line = line:gsub("^\239\187\191", ""):match "^%s*(.-)%s*$"
-    if line:sub(1, 1) == "{" then
-      local params, why = json.decode(line)
-      if not params then
-        return nil, problem("not_json", ("line %d is not JSON: %s"):format(number, tostring(why)))
-      end
-      list[#list + 1] = params
-    elseif line ~= "" and line:sub(1, 1) ~= "#" then
-      list[#list + 1] = { prompt = line }
-    end
-  end
-  return list
-end
-
 -- Putting ----------------------------------------------------------------------------
 
 -- Makes a task of one item of the list. `seen` counts equal ones.

@@ -171,18 +171,3 @@ describe("a queue", function()
     assert.equal('{"prompt":"A fox"}', seen[1].body)
   end)
 end)
-
-describe("a list of tasks", function()
-  it("has a prompt or JSON on each line", function()
-    local text = '\239\187\191A fox\r\n\n# a comment\n {"prompt":"Rain","seconds":8}\n[not JSON]'
-    assert.same({ { prompt = "A fox" }, { prompt = "Rain", seconds = 8 }, { prompt = "[not JSON]" } },
-      work.parse(text))
-    assert.same({}, work.parse "")
-  end)
-
-  it("is refused with the number of the line that is not JSON", function()
-    local list, err = work.parse 'A fox\n{"prompt": }\n'
-    assert.same({ nil, "config", "not_json" }, { list, err.kind, err.code })
-    assert.matches("line 2 is not JSON", err.message)
-  end)
-end)

@@ -1,9 +1,9 @@
 --- `sora put`: puts prompts into a queue, for workers on any machine.
 -- @local
 local exit = require "sora.cli.exit"
+local prompts = require "sora.cli.prompts"
 local queue = require "sora.cli.queue"
 local text = require "sora.cli.text"
-local work = require "sora.work"
 
 local put = { about = "Put prompts into a queue for workers.",
   usage = "FILE|- [--redis URL] [--queue NAME] [--label NAME]" }
@@ -15,24 +15,11 @@ function put.define(command)
   queue.define(command)
 end
 
-local function read(path)
-  local file, problem = io.stdin, nil
-  if path ~= "-" then file, problem = io.open(path, "rb") end
-  if not file then exit.fail(exit.USAGE, problem) end
-  local content
-  content, problem = file:read "*a"
-  if path ~= "-" then file:close() end
-  return content or exit.fail(exit.USAGE, path .. ": " .. tostring(problem))
-end
-
 function put.run(session)
   local args = session.args
-  local list, err = work.parse(read(args.file))
-  if not list then exit.usage(args.file .. ": " .. err.message) end
-  if #list == 0 then exit.usage(args.file .. ": there is no prompt in it") end
+  local list = prompts.read(args.file, {})
   local opened = queue.open(session)
-  local result
-  result, err = opened:put(list, { label = args.label })
+  local result, err = opened:put(list, { label = args.label })
   if not result then
     if err.code == "task" then exit.usage(args.file .. ": " .. err.message) end
     queue.fail(err)
