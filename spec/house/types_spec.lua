@@ -4,6 +4,7 @@ local facts = require "spec.support.facts"
 local given = require "spec.support.given"
 local meta = require "spec.support.meta"
 local patience = require "spec.support.patience"
+local process = require "spec.support.process"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -289,5 +290,31 @@ describe("types/sora.lua declares the fields", function()
     patience.result(client, job)
     assert_fields("sora.Ticket", job:ticket())
     facts.assert_same(facts.sorted(job:ticket()), facts.sorted(types:fields "sora.Ticket"))
+  end)
+end)
+
+describe("the types of other modules", function()
+  it("are declared for each adapter, with its parameters", function()
+    local count = 0
+    for _, path in ipairs(process.lines "ls types/sora/loop/*.lua") do
+      local name = path:match "([%l%d]+)%.lua$"
+      local code = facts.read("lua/sora/loop/" .. name .. ".lua")
+      assert.equal("---@meta sora.loop." .. name, facts.read(path):match "^[^\n]*")
+      assert.equal(code:match "\nreturn function(%b())", facts.read(path):match "\nreturn function(%b())")
+      count = count + 1
+    end
+    assert.equal(5, count)
+  end)
+
+  it("are declared for sora.work: its functions, and the methods of queues and workers", function()
+    local declared, defined = {}, {}
+    for name in facts.read("types/sora/work.lua"):gmatch "\nfunction (%u%l+:%l+)%(" do declared[name] = true end
+    for _, path in ipairs { "cli/sora/work.lua", "cli/sora/work/worker.lua" } do
+      for name in facts.read(path):gmatch "\nfunction (%u%l+:%l+)%(" do
+        defined[name] = true
+      end
+    end
+    facts.assert_same(facts.sorted(defined), facts.sorted(declared))
+    assert(loadfile "types/sora/work.lua")
   end)
 end)

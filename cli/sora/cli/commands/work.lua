@@ -60,6 +60,11 @@ function work.run(session)
   opened:close()
   session.screen:note(("%d made, %d saved, %d failed, %d unsure"):format(counts.made or 0, counts.saved or 0,
     counts.failed or 0, counts.unsure or 0))
+  for _, left in ipairs(counts.unwritten or {}) do
+    session.screen:fail(("the queue could not be told that task %s is %s%s"):format(text.shown(left.id),
+      text.shown(left.event), left.job and ", as job " .. text.shown(left.job) or ""),
+      left.job and ("When it answers again:  sora tasks retry %s --job %s"):format(left.id, left.job))
+  end
   session.screen:object(counts)
   if not results then return session:fail(err) end
   if (counts.unsure or 0) > 0 then return exit.UNSURE end
