@@ -96,7 +96,8 @@ describe("a queue from a shell", function()
       assert.is_true(status == 2 or status == 6, status)
       assert.matches(case[2], err:lower(), 1, true)
     end
-    for text, why in pairs { ["{ not json\n"] = "standard input:1: begins with { and is not JSON", [""] = "standard input has no prompts",
+    for text, why in pairs { ["{ not json\n"] = "standard input:1: begins with { and is not JSON",
+      [""] = "standard input has no prompts",
       ["{\"prompt\":\"x\",\"output\":\"/etc/x\"}\n"] = "output" } do
       local _, err, status = put(text)
       assert.equal(2, status)

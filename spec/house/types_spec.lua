@@ -308,7 +308,9 @@ describe("the types of other modules", function()
 
   it("are declared for sora.work: its functions, and the methods of queues and workers", function()
     local declared, defined = {}, {}
-    for name in facts.read("types/sora/work.lua"):gmatch "\nfunction (%u%l+:%l+)%(" do declared[name] = true end
+    for name in facts.read("types/sora/work.lua"):gmatch "\nfunction (%u%l+:%l+)%(" do
+      declared[name] = true
+    end
     for _, path in ipairs { "cli/sora/work.lua", "cli/sora/work/worker.lua" } do
       for name in facts.read(path):gmatch "\nfunction (%u%l+:%l+)%(" do
         defined[name] = true
