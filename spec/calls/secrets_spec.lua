@@ -193,7 +193,7 @@ local FAILURES = {
   end,
   ["wait that runs out"] = function(srv, client, echo, opts)
     srv:route("GET", "^", job("queued", echo))
-    local _, err = client:wait("v", with(opts, { timeout = 0.02 }))
+    local _, err = client:wait("v", with(opts, { timeout = 0.2 }))
     assert.same({ "deadline", "queued" }, { err.kind, err.video.status })
     return err
   end,

@@ -93,7 +93,7 @@ end
 local function output_of(block)
   if block.note ~= "keeps running" then
     local status, output, errors = block.program:finish()
-    assert.same({ 0, "" }, { status, errors }, block.name)
+    assert.same({ 0, "" }, { status, errors }, block.name .. " printed:\n" .. output)
     return output
   end
   local lines = {}
