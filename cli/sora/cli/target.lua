@@ -37,8 +37,9 @@ function target.choose(args, what, planned, extension)
     return files.absolute(free(text.file_name(what, extension)))
   end
   local kind = core.file_kind(output)
-  if kind == "folder" then return files.absolute(free((output:gsub("/*$", "/")) .. text.file_name(what,
-    extension))) end
+  if kind == "folder" then
+    return files.absolute(free(output:gsub("/+$", "") .. "/" .. text.file_name(what, extension)))
+  end
   if output:find "/$" then exit.fail(exit.USAGE, output .. ": there is no such folder") end
   if kind and not args.force then
     exit.fail(exit.USAGE, ("%s exists already; --force overwrites it"):format(output))
