@@ -233,7 +233,9 @@ local function read_journal()
   end
   for user, list in pairs(lists) do
     for _, name in ipairs(open_list(user)) do
-      if not known[name] then list[#list + 1] = name end -- is not in the journal yet
+      local film = not known[name] and jobs.read(name)
+      if film and film.state == "unsure" then show(name, { state = "unsent" }) end -- its worker was killed
+      if film then list[#list + 1] = name end
     end
     close_list(user, list)
   end
@@ -241,13 +243,13 @@ local function read_journal()
   synced, next_sync = began, ngx.now() + math.max(SYNC, SHARE * (ngx.now() - began))
 end
 
--- Reads the journal if it has grown, and sometimes to count the films of the last day.
+-- Reads the journal if it has grown, and once a minute, because time passes.
 local function sync()
   if ngx.now() < next_sync then return end
   local file = io.open(DATA .. "journal", "rb")
   local grown = file and file:seek "end" or 0
   if file then file:close() end
-  if grown == size and ngx.now() - synced < DAY / 24 then return end
+  if grown == size and ngx.now() - synced < 60 then return end
   read_journal()
   size = grown
 end

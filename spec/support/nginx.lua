@@ -75,7 +75,7 @@ local SHELL = [[
 { env -u LD_PRELOAD -u LUA_INIT -u LUA_PATH -u LUA_CPATH ENV \
     nginx -p PREFIX/ -c DIR/nginx.conf -e DIR/error.log >DIR/output 2>&1; echo $? >DIR/ended; } &
 read -r _
-[ -e DIR/nginx.pid ] && kill "$(cat DIR/nginx.pid)"
+[ -e DIR/nginx.pid ] && kill "$(cat DIR/nginx.pid)" 2>DIR/output
 wait
 rm -rf DIR]]
 

@@ -12,6 +12,7 @@ const TEXTS = {
   completed: "Fetching the film",
   saved: "Ready",
   unsure: "Nobody knows whether this film is being made: the answer was lost. It is not asked for again.",
+  unsent: "The site was interrupted before it asked for this film. Nothing was made: please try again.",
   refused: "Not made: the video server refused it",
   failed: "Failed",
   cancelled: "Cancelled",
