@@ -1,8 +1,8 @@
 -- The jobs of all users: what is known of each, and who follows it to its film.
--- Owns the journal and the films in data/, the shared memory, and the client of this worker. Invariants: a job
--- is asked for once, by `jobs.make`, after the journal has it; shared memory is a cache that the journal can
--- restore; worker 0 follows every job that the journal calls unfinished, so that a start, a reload and a crash
--- are one path. The name of a job, "USER/ID", is its label in the journal.
+-- Owns the journal and the films in data/, the shared memory, and the worker's client. Invariants: a job is
+-- asked for once, by `jobs.make`, after the journal has it; shared memory is a cache that the journal restores;
+-- worker 0 follows every job that the journal calls unfinished, so that a start, a reload and a crash are one
+-- path. The name of a job, "USER/ID", is its label in the journal.
 
 -- luacheck: std +ngx_lua
 local cjson = require("cjson.safe").new()
@@ -18,7 +18,7 @@ local DAY = 86400    -- s
 local SHOWN = 50     -- films in a user's list; at least LIMITS.a_day
 local ASKING = 90    -- s; longer than the client's timeout: an answer that has not come by then is lost
 local SYNC = 5       -- s; at least, between two looks into the journal
-local SHARE = 20     -- a look that takes a second is followed by so many without one
+local SHARE = 20     -- of these, one at most is spent looking
 local RETRY = 30     -- s; until a job that could not be followed is followed again
 local UNLOCKED = 0.5 -- s; the same for a film that an exiting worker is still writing
 
@@ -28,8 +28,7 @@ local ENDED = { failed = true, cancelled = true, expired = true, deleted = true 
 local films, state = ngx.shared.films, ngx.shared.state
 local client
 
--- Returns the worker's client, made when it is first needed: one that is made before nginx forks the workers
--- does not work in them.
+-- Returns the worker's client. One that is made before nginx forks the workers does not work in them.
 local function get_client()
   client = client or openresty(assert(sora.new { journal = DATA .. "journal", max_connections = 256 }))
   return client
@@ -77,9 +76,7 @@ end
 
 -- Making ---------------------------------------------------------------------------------
 
-local function limit(message, seconds)
-  return { kind = "limit", message = message, retry_after = seconds }
-end
+local function limit(message, seconds) return { kind = "limit", message = message, retry_after = seconds } end
 
 -- Returns why a user can't have another film now, or nil.
 local function over_limit(list)
@@ -114,12 +111,8 @@ local function add(name, user, id, prompt)
   return film, err or is_new
 end
 
---- Asks for a film, and returns when the server has answered. One whose id is known is not asked for again: a
--- browser may repeat its request.
--- @treturn[1] table film
--- @treturn[1] boolean whether it is new
--- @treturn[2] nil
--- @treturn[2] table error of the client, or one of the kind `limit`
+--- Asks for a film, and returns when the server has answered: the film, and whether it is new; or nil and an
+-- error, of the kind `limit` or of the client. One whose id is known is not asked for again.
 function jobs.make(user, id, prompt)
   local name = user .. "/" .. id
   local film, is_new = add(name, user, id, prompt)
@@ -132,7 +125,7 @@ function jobs.make(user, id, prompt)
     return film, true
   end
   err = err or { ambiguous = true, message = "the answer has no id" }
-  ngx.log(ngx.ERR, name, ": ", err.message)
+  ngx.log(ngx.ERR, name, ": ", tostring(err))
   show(name, { state = err.ambiguous and "unsure" or "refused" })
   return nil, err
 end
@@ -152,7 +145,7 @@ end
 local function put_off(name, job_id, err)
   following[name] = nil
   later[name] = { id = job_id, at = ngx.now() + (err.code == "locked" and UNLOCKED or RETRY) }
-  ngx.log(ngx.WARN, name, ": ", err.message)
+  ngx.log(ngx.WARN, name, ": ", tostring(err))
 end
 
 local function finish(name, fields)
@@ -254,30 +247,9 @@ local function sync()
   size = grown
 end
 
---- Makes random hex digits, two a byte.
-function jobs.random_hex(bytes)
-  local file = assert(io.open("/dev/urandom", "rb"))
-  local text = file:read(bytes):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
-  file:close()
-  return text
-end
-
--- Shares the secret that signs cookies. It is kept in a file: without it all would lose their films.
-local function share_secret()
-  local file = io.open(DATA .. "secret")
-  local secret = file and file:read "*a" or ""
-  if file then file:close() end
-  if #secret < 64 then
-    secret = jobs.random_hex(32)
-    file = assert(io.open(DATA .. "secret", "w"))
-    assert(file:write(secret) and file:close())
-  end
-  state:set("secret", secret)
-end
-
+-- Takes what is new.
 local function turn()
   get_client()
-  if not state:get "secret" then share_secret() end
   sync()
   state:set("ready", true)
   for line in function() return state:lpop "made" end do follow(line:match "^(%S+) (.*)$") end
@@ -308,10 +280,10 @@ function jobs.start()
   if ngx.worker.id() == 0 then assert(ngx.timer.at(0, lead)) end
 end
 
---- Returns the secret that signs cookies. Waits until the journal was read; returns nil if that takes long.
-function jobs.secret()
+--- Tells whether shared memory has what the journal knows; waits for that after a start.
+function jobs.ready()
   for _ = 1, 50 do
-    if state:get "ready" then return state:get "secret" end
+    if state:get "ready" then return true end
     ngx.sleep(0.1)
   end
 end

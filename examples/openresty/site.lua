@@ -1,6 +1,6 @@
 -- The requests of the page: who asks, whether that is allowed, and what the answer is.
--- Owns the cookie, the checks, and every status. Invariants: only a POST of the page itself makes a job; a user
--- sees nobody else's films; no answer holds the key.
+-- Owns the cookie, the checks and the statuses. Invariants: only a POST of the page itself makes a job; a
+-- user sees nobody else's films; no answer holds the key.
 
 -- luacheck: std +ngx_lua
 local cjson = require("cjson.safe").new()
@@ -25,38 +25,45 @@ end
 
 -- Who asks ---------------------------------------------------------------------------------
 
-local function get_secret()
-  return jobs.secret() or answer(503, "The site is starting. Please try again.", 2)
+local function read_file(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
 end
 
-local function sign(secret, user)
-  return (ngx.encode_base64(ngx.hmac_sha1(secret, user), true):gsub("[+/]", { ["+"] = "-", ["/"] = "_" }))
+local SECRET = read_file(ngx.config.prefix() .. "data/secret") -- signs the cookies
+assert(#SECRET >= 32, "data/secret: expected 32 bytes or more")
+
+local function sign(text)
+  return (ngx.encode_base64(ngx.hmac_sha1(SECRET, text), true):gsub("[+/]", { ["+"] = "-", ["/"] = "_" }))
 end
 
--- Returns the user that the cookie proves, or nil. Signs once more, so that the time of the comparison tells
--- nothing.
-local function read_cookie(secret)
+-- Returns the user that the cookie proves, or nil. Signs what it compares, so that the time that this takes
+-- tells nothing.
+local function read_cookie()
   local user, given = (ngx.var.cookie_user or ""):match "^(%x+)%.([%w_-]+)$"
-  if user and sign(secret, given) == sign(secret, sign(secret, user)) then return user end
+  if user and sign(given) == sign(sign(user)) then return user end
 end
 
 local function get_user()
-  return read_cookie(get_secret()) or answer(403, "Please open the page first, with cookies allowed.")
+  return read_cookie() or answer(403, "Please open the page first, with cookies allowed.")
 end
 
 --- Gives a browser that opens the page its cookie.
 function site.welcome()
-  local secret = get_secret()
-  if read_cookie(secret) then return end
-  local user = jobs.random_hex(16)
-  ngx.header["Set-Cookie"] = ("user=%s.%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s"):format(user,
-    sign(secret, user), YEAR, ngx.var.scheme == "https" and "; Secure" or "")
+  if read_cookie() then return end
+  local file = assert(io.open("/dev/urandom", "rb"))
+  local user = file:read(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  file:close()
+  ngx.header["Set-Cookie"] = ("user=%s.%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s"):format(user, sign(user),
+    YEAR, ngx.var.scheme == "https" and "; Secure" or "")
 end
 
 -- Refuses what another site makes a browser send. A program that is no browser sends neither header.
 local function check_origin()
-  local site_of, origin = ngx.var.http_sec_fetch_site, ngx.var.http_origin
-  if site_of and site_of ~= "same-origin" or origin and origin:match "^https?://(.+)$" ~= ngx.var.http_host then
+  local from, origin = ngx.var.http_sec_fetch_site, ngx.var.http_origin
+  if from and from ~= "same-origin" or origin and origin:match "^https?://(.+)$" ~= ngx.var.http_host then
     return answer(403, "This request must come from the page of this site.")
   end
 end
@@ -65,11 +72,11 @@ end
 local function read_body()
   ngx.req.read_body()
   local path = ngx.req.get_body_file()
-  if not path then return ngx.req.get_body_data() or "" end
-  local file = assert(io.open(path, "rb"))
-  local body = file:read "*a"
-  file:close()
-  return body
+  return path and read_file(path) or ngx.req.get_body_data() or ""
+end
+
+local function check_ready()
+  return jobs.ready() or answer(503, "The site is starting. Please try again.", 2)
 end
 
 -- Films --------------------------------------------------------------------------------------
@@ -100,6 +107,7 @@ function site.make()
   end
   check_origin()
   local user = get_user()
+  check_ready()
   if not (ngx.var.content_type or ""):find "^application/json" then
     return answer(415, "Expected application/json.")
   end
@@ -125,6 +133,7 @@ end
 --- GET /events: sends each of the user's films, and again whenever it changes.
 function site.events()
   local user = get_user()
+  check_ready()
   ngx.header["Content-Type"] = "text/event-stream"
   ngx.header["X-Accel-Buffering"] = "no"
   ngx.print "retry: 1000\n\n"

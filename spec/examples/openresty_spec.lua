@@ -264,6 +264,7 @@ describe("the OpenResty example", function()
       for prompt, film in pairs(prompts) do
         film.ticket = asked[prompt]
         if not (film.ticket and film.ticket.id) then film.user.expected = film.user.expected - 1 end
+        film.user:wake()
       end
     end
     run(unpack(works))

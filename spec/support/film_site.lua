@@ -91,8 +91,9 @@ end
 -- @tparam ?function prepare called with the site before nginx starts
 function film_site.start(options, prepare)
   local self = setmetatable({ folder = process.folder() }, Site)
-  os.execute(("cp -r examples/openresty/. %s && rm -rf %s/data && mkdir -m 700 %s/data"):gsub("%%s",
-    process.quote(self.folder)))
+  local command = "cp -r examples/openresty/. DIR && rm -rf DIR/data && mkdir -m 700 DIR/data && "
+    .. "openssl rand -hex 32 >DIR/data/secret"
+  assert(process.run((command:gsub("DIR", process.quote(self.folder)))) == "")
   self.server = process.serve(options)
   self.server_port = tonumber(self.server.origin:match ":(%d+)$")
   if prepare then prepare(self) end
@@ -140,6 +141,7 @@ end
 -- Reads events until the connection ends or `enough` says so.
 local function listen(self, enough)
   local sock = load.connect(self.site.port)
+  self.sock = sock
   sock:write("GET /events HTTP/1.1\r\nHost: localhost\r\nCookie: " .. self.cookie .. "\r\n\r\n")
   for line in function() return sock:read "*l" end do
     local film = cjson.decode(line:match "^data: (.*)$" or "")
@@ -149,7 +151,13 @@ local function listen(self, enough)
     end
     if enough(self) then break end
   end
+  self.sock = nil
   sock:close()
+end
+
+--- Lets `follow` ask again whether it is enough.
+function User:wake()
+  if self.sock then self.sock:shutdown "rw" end
 end
 
 --- Follows the events, over as many connections as it takes, until `enough(user)`.
