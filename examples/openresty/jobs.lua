@@ -1,8 +1,8 @@
 -- The jobs of all users: what is known of each, and who follows it to its film.
 -- Owns the journal and the films in data/, the shared memory, and the worker's client. Invariants: a job is
--- asked for once, by `jobs.make`, after the journal has it; shared memory is a cache that the journal restores;
--- worker 0 follows every job that the journal calls unfinished, so that a start, a reload and a crash are one
--- path. The name of a job, "USER/ID", is its label in the journal.
+-- asked for once, by `jobs.make`, after the journal has it; shared memory is a cache of the journal; worker 0
+-- follows every job that the journal calls unfinished, so that a start, a reload and a crash are one path.
+-- The name of a job, "USER/ID", is its label in the journal.
 
 -- luacheck: std +ngx_lua
 local cjson = require("cjson.safe").new()

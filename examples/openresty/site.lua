@@ -56,8 +56,8 @@ function site.welcome()
   local file = assert(io.open("/dev/urandom", "rb"))
   local user = file:read(16):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
   file:close()
-  ngx.header["Set-Cookie"] = ("user=%s.%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s"):format(user, sign(user),
-    YEAR, ngx.var.scheme == "https" and "; Secure" or "")
+  ngx.header["Set-Cookie"] = ("user=%s.%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s"):format(user,
+    sign(user), YEAR, ngx.var.scheme == "https" and "; Secure" or "")
 end
 
 -- Refuses what another site makes a browser send. A program that is no browser sends neither header.
@@ -86,8 +86,8 @@ local function refuse(err)
   if err.kind == "limit" then
     return answer(429, err.message, err.retry_after)
   elseif err.ambiguous then
-    return answer(502, "The answer of the video server was lost. The film may be in the making, or not; it is "
-      .. "not asked for again.")
+    return answer(502, "The answer of the video server was lost. The film may be in the making, or not. It "
+      .. "is not asked for again.")
   elseif err.kind == "api" and (err.status == 400 or err.status == 422) or err.reason == "moderation" then
     return answer(400, "The video server refuses this prompt: " .. tostring(err.message))
   elseif err.status == 429 or err.status == 503 then
@@ -168,7 +168,7 @@ function site.webhook()
     return answer(403, "The signature is invalid.")
   end
   local id = sora.normalize(event.data or event).id
-  if id then jobs.ended(id) end
+  if id then jobs.ended(tostring(id)) end
   return ngx.exit(ngx.HTTP_NO_CONTENT)
 end
 

@@ -1,12 +1,14 @@
--- The example for OpenResty: a page that makes films. Its requests, its limits, and what remains of the jobs when
--- nginx is reloaded, killed or stopped, all in a real nginx with two workers.
+-- The example for OpenResty: a page that makes films. Its requests, its limits, and what remains of the jobs
+-- when nginx is reloaded, killed or stopped, all in a real nginx with two workers.
 local cjson = require("cjson.safe").new()
 local cqueues = require "cqueues"
+local curl = require "spec.support.curl"
 local film_site = require "spec.support.film_site"
 local load = require "spec.support.load"
 local media = require "sora.server.media"
 local nginx = require "spec.support.nginx"
 local patience = require "spec.support.patience"
+local process = require "spec.support.process"
 local webhook = require "sora.server.webhook"
 
 local unpack = table.unpack or unpack -- luacheck: std max
@@ -81,8 +83,8 @@ describe("the OpenResty example", function()
       end
       assert.equal(415, user:post(ID, "a fox", { ["Content-Type"] = "text/plain" }).status)
       assert.equal(0, jobs_created())
-      assert.equal(201, user:post(ID, "a fox", { ["Sec-Fetch-Site"] = "same-origin", Origin = "http://localhost" })
-        .status)
+      local own = { ["Sec-Fetch-Site"] = "same-origin", Origin = "http://localhost" }
+      assert.equal(201, user:post(ID, "a fox", own).status)
     end)
 
     it("400 to what is no film, and 413 to what is too long", function()
@@ -199,21 +201,23 @@ describe("the OpenResty example", function()
       assert.is_true(part.body == film_of(prompt):sub(101, 200))
       assert.equal(404, site:user():ask("GET", path).status)
       assert.equal(403, load.get(site.port, path).status)
-      assert.equal(404, user:ask("GET", "/saved/" .. user.cookie:match "=(%x+)" .. "-" .. id .. ".mp4").status)
+      local saved = "/saved/" .. user.cookie:match "=(%x+)" .. "-" .. id .. ".mp4"
+      assert.equal(404, user:ask("GET", saved).status)
     end)
   end)
 
   describe("takes webhooks", function()
     local function send(user, body, secret)
       local now = os.time()
-      return user:ask("POST", "/webhook", body, { ["webhook-id"] = "evt_1", ["webhook-timestamp"] = ("%d"):format(now),
+      return user:ask("POST", "/webhook", body, { ["webhook-id"] = "evt_1",
+        ["webhook-timestamp"] = ("%d"):format(now),
         ["webhook-signature"] = webhook.sign(secret or film_site.SECRET, "evt_1", now, body) }).status
     end
 
     it("of any size up to 1 MB, and none whose signature is wrong", function()
       local user = start()
       for _, size in ipairs { 10, 15000, 17000, 100000, 1000000 } do
-        local body = cjson.encode { type = "video.completed", data = { id = "v1", filling = ("x"):rep(size) } }
+        local body = cjson.encode { type = "video.completed", data = { id = "v1", more = ("x"):rep(size) } }
         assert.equal(204, send(user, body))
         assert.equal(403, send(user, body, "whsec_d3Jvbmc="))
       end
@@ -223,7 +227,8 @@ describe("the OpenResty example", function()
 
     it("and then polls the job at once", function()
       local user = start({ "--duration", "1", "--webhook-secret", film_site.SECRET }, function(prepared)
-        prepared:edit("nginx.conf", "env SORA_WEBHOOK_URL;", "env SORA_WEBHOOK_URL=http://127.0.0.1:@PORT@/webhook;")
+        prepared:edit("nginx.conf", "env SORA_WEBHOOK_URL;",
+          "env SORA_WEBHOOK_URL=http://127.0.0.1:@PORT@/webhook;")
       end)
       user:post(film_site.id(1), "a fox")
       run(function() user:follow(function() return user:has(1, "saved") end) end)
@@ -235,9 +240,9 @@ describe("the OpenResty example", function()
     end)
   end)
 
-  -- Lets users make two films each while something happens to nginx once `after` jobs were made. Each film must
-  -- be made once and saved whole. Where a worker was killed, an answer may be lost: then the journal says so, and
-  -- the film is not asked for again; or nothing may have been sent, and the journal has no line.
+  -- Lets users make two films each while something happens to nginx once `after` jobs were made. Each film
+  -- must be made once and saved whole. Where a worker was killed, an answer may be lost: then the journal
+  -- says so, and the film is not asked for again; or nothing was sent, and the journal has no line.
   local function campaign(users, after, disturb, may_be_lost)
     local list, works, prompts, unanswered = {}, {}, {}, 2 * users
     for number = 1, users do list[number] = site:user() end
@@ -338,9 +343,11 @@ describe("the OpenResty example", function()
 
     it("although a reload interrupts its download", function()
       local user = start { "--duration", "0" }
-      site:dev("POST", "/dev/faults", { match = { path = "/content$" }, truncate = 1000, stall = 60, times = 1 })
+      site:dev("POST", "/dev/faults", { match = { path = "/content$" }, truncate = 1000, stall = 60,
+        times = 1 })
       user:post(film_site.id(1), "a fox")
-      nginx.wait_until(function() return site:dev("GET", "/dev/faults").faults[1].used == 1 end, "the download")
+      nginx.wait_until(function() return site:dev("GET", "/dev/faults").faults[1].used == 1 end,
+        "the download")
       site.nginx:reload()
       run(function() user:follow(function() return user:has(1, "saved") end) end)
       assert.is_true(user:ask("GET", "/films/" .. film_site.id(1) .. ".mp4").body == film_of "a fox")
@@ -354,5 +361,38 @@ describe("the OpenResty example", function()
     run(function() user:follow(function() return user:has(3, "failed") end) end)
     assert.is_string(user.films[film_site.id(1)].error)
     assert.equal(201, user:post(film_site.id(4), "film 4").status)
+  end)
+
+  it("answers nobody who calls it by a name that it does not have", function()
+    start()
+    local answer = curl.get(("http://127.0.0.1:%d/"):format(site.port), { "-H", "Host: evil.example" })
+    assert.equal(52, answer.exit) -- an empty reply
+  end)
+
+  it("starts with the commands of its guide", function()
+    local commands = process.slurp("docs/openresty.md"):match "```sh\n(.-)```"
+    local clone = process.folder()
+    local copy = "cd %s && ln -s %s/* . && rm examples && cp -r %s/examples . && rm -rf examples/*/data"
+    os.execute(copy:format(process.quote(clone), nginx.root, nginx.root))
+    local conf = clone .. "/examples/openresty/nginx.conf"
+    local ports = { ["8080"] = nginx.free_port(), ["8088"] = nginx.free_port() }
+    process.spill(conf, nginx.modules() .. process.slurp(conf):gsub("load_module[^\n]*\n", "")
+      :gsub("8080", ports))
+    local as_root = process.output("id -u"):find "^0\n" and ' -g "user root;"' or ""
+    local program = process.start { "setsid", "sh", "-c", ("cd %s\n%s%s &\nread -r _; kill 0"):format(
+      process.quote(clone), commands:gsub("80[0-9][0-9]", ports):gsub("\n$", ""), as_root) }
+    finally(function()
+      program:wait()
+      os.execute("rm -rf " .. process.quote(clone))
+    end)
+    site = film_site.at(tonumber(ports["8080"]))
+    nginx.wait_until(function() return load.get(site.port, "/").status end, "the page")
+    local user = site:user()
+    local number = 0
+    nginx.wait_until(function() -- the development server is there
+      number = number + 1
+      return user:post(film_site.id(number), "a fox").status == 201
+    end, "a film")
+    run(function() user:follow(function() return user:has(1, "saved") end) end)
   end)
 end)

@@ -1,6 +1,6 @@
 --- A headless Chromium for specs of web pages, driven over WebDriver by chromedriver.
--- Owns the driver's process and one window. Invariant: neither outlives the process that started them: the shell
--- around the driver kills their process group when its pipe is closed.
+-- Owns the driver's process and one window. Invariant: neither outlives the process that started them: the
+-- shell around the driver kills their process group when its pipe is closed.
 local cjson = require("cjson.safe").new()
 local http_request = require "http.request"
 local patience = require "spec.support.patience"
@@ -48,11 +48,11 @@ function browser.start()
   local port = patience.wait(function()
     return (process.slurp(folder .. "/out") or ""):match "successfully on port (%d+)"
   end, function() cqueues.sleep(0.02) end, "chromedriver to start")
-  local arguments = { "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio",
-    "--user-data-dir=" .. folder .. "/profile" }
+  local arguments = { "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    "--mute-audio", "--user-data-dir=" .. folder .. "/profile" }
   local driver = "http://127.0.0.1:" .. port .. "/session"
-  local made = command(driver, "POST", cjson.encode { capabilities = { alwaysMatch = { ["goog:chromeOptions"] = {
-    args = arguments }, ["goog:loggingPrefs"] = { browser = "ALL" } } } })
+  local made = command(driver, "POST", cjson.encode { capabilities = { alwaysMatch = {
+    ["goog:chromeOptions"] = { args = arguments }, ["goog:loggingPrefs"] = { browser = "ALL" } } } })
   self.url = driver .. "/" .. made.sessionId
   return self
 end
@@ -64,19 +64,21 @@ end
 
 --- Runs JavaScript in the page; returns what it returns.
 function Browser:run(script)
-  return command(self.url .. "/execute/sync", "POST", ('{"script":%s,"args":[]}'):format(cjson.encode(script)))
+  local body = ('{"script":%s,"args":[]}'):format(cjson.encode(script))
+  return command(self.url .. "/execute/sync", "POST", body)
 end
 
 --- Runs JavaScript until it returns something true; returns that.
 function Browser:wait(script, what)
   return patience.wait(function()
     local value = self:run(script)
-    return value ~= cjson.null and value
+    return value ~= cjson.null and value ~= "" and value
   end, function() cqueues.sleep(0.02) end, what or script)
 end
 
 local function element(self, selector)
-  local found = command(self.url .. "/element", "POST", cjson.encode { using = "css selector", value = selector })
+  local found = command(self.url .. "/element", "POST",
+    cjson.encode { using = "css selector", value = selector })
   return self.url .. "/element/" .. select(2, next(found))
 end
 
@@ -98,7 +100,9 @@ end
 --- Returns what the page has written to the console, warnings of the browser too.
 function Browser:console()
   local lines = {}
-  for i, entry in ipairs(command(self.url .. "/se/log", "POST", '{"type":"browser"}')) do lines[i] = entry.message end
+  for i, entry in ipairs(command(self.url .. "/se/log", "POST", '{"type":"browser"}')) do
+    lines[i] = entry.message
+  end
   return lines
 end
 

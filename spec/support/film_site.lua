@@ -1,6 +1,6 @@
 --- The example for OpenResty in a real nginx, beside a development server, and users who make films there.
--- Owns a copy of examples/openresty, which outlives restarts of nginx, and both servers. Invariant: `stop` ends
--- them and removes the copy; a user of a site repeats what got no answer, as the page does.
+-- Owns a copy of examples/openresty, which outlives restarts of nginx, and both servers. Invariant: `stop`
+-- ends them and removes the copy; a user of a site repeats what got no answer, as the page does.
 local cjson = require("cjson.safe").new()
 local cqueues = require "cqueues"
 local load = require "spec.support.load"
@@ -19,7 +19,8 @@ local function adapt(text)
   local root = process.output("id -u"):find "^0\n" and "user root;\n" or ""
   text = text:gsub("load_module[^\n]*\n", "")
   text = text:gsub("127%.0%.0%.1:8080", "127.0.0.1:@PORT@"):gsub("pid data/", "pid @DIR@/")
-  text = text:gsub("error_log stderr", "error_log @DIR@/error.log"):gsub("%$prefix/%.%./%.%./", nginx.root .. "/")
+  text = text:gsub("error_log stderr", "error_log @DIR@/error.log")
+  text = text:gsub("%$prefix/%.%./%.%./", nginx.root .. "/")
   return nginx.modules() .. root .. text
 end
 
@@ -41,7 +42,9 @@ end
 --- Stops nginx at once, as a power cut does, or in good order.
 function Site:halt(killed)
   self.past = (self.past or "") .. self.nginx:log()
-  if killed then os.execute("kill -KILL " .. self.nginx.pid .. " " .. table.concat(self.nginx:workers(), " ")) end
+  if killed then
+    os.execute("kill -KILL " .. self.nginx.pid .. " " .. table.concat(self.nginx:workers(), " "))
+  end
   self.nginx:stop()
   self.port = nil
 end
@@ -86,6 +89,11 @@ function Site:stop()
   os.execute("rm -rf " .. process.quote(self.folder))
 end
 
+--- Returns a site that others have started, with no more than its port: for users.
+function film_site.at(port)
+  return setmetatable({ port = port, log = function() return "?" end }, Site)
+end
+
 --- Starts the example.
 -- @tparam ?{string,...} options of the development server
 -- @tparam ?function prepare called with the site before nginx starts
@@ -112,8 +120,8 @@ end
 function Site:user()
   local page = load.get(self.port, "/")
   local cookie = page.headers["set-cookie"]
-  return setmetatable({ site = self, page = page, cookie = cookie:match "^[^;]+", set_cookie = cookie, films = {},
-    states = {} }, User)
+  return setmetatable({ site = self, page = page, cookie = cookie:match "^[^;]+", set_cookie = cookie,
+    films = {}, states = {} }, User)
 end
 
 --- Makes a request with the user's cookie.

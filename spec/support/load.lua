@@ -57,8 +57,8 @@ end
 function load.ask(sock, path, method, headers, body)
   local before, lines = cqueues.monotime(), {}
   for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value .. "\r\n" end
-  sock:write(("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s"):format(method or "GET", path,
-    table.concat(lines), #(body or ""), body or ""))
+  sock:write(("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s"):format(method or "GET",
+    path, table.concat(lines), #(body or ""), body or ""))
   local answer = read_answer(sock)
   answer.seconds = cqueues.monotime() - before
   return answer

@@ -79,7 +79,8 @@ read -r _
 wait
 rm -rf DIR]]
 
-local function free_port()
+--- Returns a port that is free now.
+function nginx.free_port()
   local listener = assert(socket.listen("127.0.0.1", 0))
   local _, _, port = listener:localname()
   listener:close()
@@ -126,7 +127,7 @@ end
 function nginx.run(text, options)
   local self, log
   for _ = 1, TRIES do
-    self, log = try(text, free_port(), options or {})
+    self, log = try(text, nginx.free_port(), options or {})
     if self then return self end
     if not log:find("Address already in use", 1, true) then break end
   end

@@ -34,6 +34,7 @@ function describe(film) {
 function addCard(film) {
   const item = $("film").content.firstElementChild.cloneNode(true);
   item.querySelector(".prompt").textContent = film.prompt;
+  item.querySelector("progress").setAttribute("aria-label", `Progress of: ${film.prompt}`);
   item.dataset.created = film.created;
   // newest first, whatever the order of the events
   const after = [...$("films").children].find((other) => other.dataset.created <= film.created);
