@@ -179,7 +179,7 @@ local function follow(name, job_id)
       if not ENDED[view.state] then return put_off(name, job_id, err) end
       finish(name, { state = view.state, error = view.error and view.error.message })
     end }))
-  following[name], later[name] = job, nil
+  following[name] = job
 end
 
 -- Polls a job at once.
@@ -255,7 +255,10 @@ local function turn()
   for line in function() return state:lpop "made" end do follow(line:match "^(%S+) (.*)$") end
   for job_id in function() return state:lpop "ended" end do hurry(job_id) end
   for name, job in pairs(later) do
-    if ngx.now() >= job.at then follow(name, job.id) end
+    if ngx.now() >= job.at then
+      later[name] = nil
+      follow(name, job.id)
+    end
   end
   if next(following) then client:pause(0) end -- starts the pump, unless it runs
 end
