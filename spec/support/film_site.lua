@@ -151,14 +151,14 @@ local function listen(self, enough)
   local sock = load.connect(self.site.port)
   self.sock = sock
   sock:write("GET /events HTTP/1.1\r\nHost: localhost\r\nCookie: " .. self.cookie .. "\r\n\r\n")
-  for line in function() return sock:read "*l" end do
-    local film = cjson.decode(line:match "^data: (.*)$" or "")
+  repeat -- no for-iterator: Lua 5.1 can't yield through one
+    local line = sock:read "*l"
+    local film = line and cjson.decode(line:match "^data: (.*)$" or "")
     if film then
       self.films[film.id] = film
       self.states[film.state] = math.max(self.states[film.state] or 0, film.progress or 0)
     end
-    if enough(self) then break end
-  end
+  until not line or enough(self)
   self.sock = nil
   sock:close()
 end

@@ -23,8 +23,8 @@ local function read_answer(sock)
   local line, why = sock:read("*l")
   if not line then return { err = "no answer: " .. tostring(why or "end of file") } end
   local answer = { status = tonumber(line:match("^HTTP/1%.%d (%d%d%d)")), headers = {} }
-  for header in function() return sock:read("*l") end do
-    local name, value = header:match("^([^:]+):%s*(.-)\r?$")
+  while true do -- no for-iterator: Lua 5.1 can't yield through one
+    local name, value = (sock:read("*l") or ""):match("^([^:]+):%s*(.-)\r?$")
     if not name then break end
     answer.headers[name:lower()] = value
   end
