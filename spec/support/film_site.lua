@@ -137,6 +137,13 @@ function User:post(id, prompt, headers)
   return answer, cjson.decode(answer.body or "")
 end
 
+--- Gets a film, as often as it takes until there is an answer: a worker that exits closes connections.
+function User:film(id)
+  local answer
+  repeat answer = self:ask("GET", "/films/" .. id .. ".mp4") until answer.status
+  return answer.body
+end
+
 --- Posts a prompt until there is an answer.
 function User:make(id, prompt)
   while true do
