@@ -11,7 +11,7 @@ local APP = [[require("spec.support.nginx_app")]]
 -- A location for each of these answers with the function of its name.
 local LOCATIONS = { "get", "say", "get_in_timer", "make", "make_many", "download", "stream", "get_two",
   "abandon", "watch", "watched", "get_beside_error", "tried", "forked", "worker", "create", "journaled",
-  "inside_c" }
+  "inside_c", "random" }
 
 local SERVER = [[
   location = /plain { return 200 "plain"; }
@@ -221,6 +221,21 @@ describe("sora.loop.openresty", function()
       end
       assert.equal("", front:log():sub(before + 1))
     end)
+  end)
+
+  it("has random numbers of its own in each worker: keys of the journal are made of them", function()
+    local fresh = start_front(upstream, 2)
+    finally(function() fresh:stop() end)
+    local owners, pids, count = {}, {}, 0
+    nginx.wait_until(function()
+      local pid, numbers = get("/random", fresh):match("^(%d+) (.*)$")
+      if not pids[pid] then pids[pid], count = true, count + 1 end
+      for number in numbers:gmatch("%S+") do
+        assert.is_nil(owners[number], number .. " came twice")
+        owners[number] = pid
+      end
+      return count == 2
+    end, "both workers")
   end)
 
   it("refuses a call inside a callback of C before anything is sent", function()
