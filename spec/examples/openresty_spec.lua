@@ -379,7 +379,7 @@ describe("the OpenResty example", function()
     os.execute(copy:format(process.quote(clone), nginx.root, nginx.root))
     local conf = clone .. "/examples/openresty/nginx.conf"
     local ports = { ["8080"] = nginx.free_port(), ["8088"] = nginx.free_port() }
-    process.spill(conf, nginx.modules() .. process.slurp(conf):gsub("load_module[^\n]*\n", "")
+    process.spill(conf, nginx.modules() .. process.slurp(conf):gsub("load_module /%S+;\n", "")
       :gsub("8080", ports))
     local as_root = process.output("id -u"):find "^0\n" and ' -g "user root;"' or ""
     commands = commands:gsub("80%d%d", ports):gsub("%-%-port", "--duration 1 %0"):gsub("\n$", "")

@@ -17,7 +17,7 @@ film_site.SECRET = "whsec_c2VjcmV0IG9mIHRoZSBzcGVj"
 -- Makes the example's configuration one for a spec: its own port, folders and paths.
 local function adapt(text)
   local root = process.output("id -u"):find "^0\n" and "user root;\n" or ""
-  text = text:gsub("load_module[^\n]*\n", "")
+  text = text:gsub("load_module /%S+;\n", "")
   text = text:gsub("127%.0%.0%.1:8080", "127.0.0.1:@PORT@"):gsub("pid data/", "pid @DIR@/")
   text = text:gsub("error_log stderr", "error_log @DIR@/error.log")
   text = text:gsub("%$prefix/%.%./%.%./", nginx.root .. "/")
