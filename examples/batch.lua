@@ -4,7 +4,7 @@
 dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
 
-local list = arg[1] or arg[0]:gsub("[^/\\]*$", "prompts.txt")
+local list = arg[1] or (arg[0]:gsub("[^/\\]+$", "prompts.txt"))
 local folder = arg[2] or "."
 
 local function check(value, err)

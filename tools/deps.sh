@@ -101,6 +101,7 @@ need_test() {
   need command curl curl curl "a second client, to check the development server with"
   want file /usr/share/i18n/locales/de_DE locales - "localedef makes a locale with a decimal comma of it"
   want openresty nginx "nginx-light libnginx-mod-http-lua lua-resty-core" - "the OpenResty adapter runs in it"
+  want command chromedriver "chromium chromium-driver" - "opens the page of the example for OpenResty"
   want library luajit "$(lua_package luajit) $(header_package luajit)" - "the Lua that nginx runs"
   want module luv lua-luv - "the uv adapter runs in it"
   want module copas lua-copas - "the Copas adapter runs in it"

@@ -190,9 +190,9 @@ end
 
 -- Events -----------------------------------------------------------------------------
 
--- Makes a key that no other line has, in any process.
+-- Makes a key that no other line has, in any process: tables of forked processes have the same addresses.
 local function new_key()
-  return ("%d-%s-%.0f"):format(os.time(), tostring({}):gsub("%W", ""):sub(-8), core.random() * 1e9)
+  return ("%d-%s-%.0f"):format(os.time(), tostring({}):gsub("%W", ""):sub(-8), core.random() * 2^53)
 end
 
 local function as_text(id)

@@ -3,7 +3,6 @@
 -- decides a test.
 local cjson = require("cjson.safe").new()
 local cqueues = require "cqueues"
-local httpd = require "spec.support.httpd"
 local load = require "spec.support.load"
 local nginx = require "spec.support.nginx"
 
@@ -12,7 +11,7 @@ local APP = [[require("spec.support.nginx_app")]]
 -- A location for each of these answers with the function of its name.
 local LOCATIONS = { "get", "say", "get_in_timer", "make", "make_many", "download", "stream", "get_two",
   "abandon", "watch", "watched", "get_beside_error", "tried", "forked", "worker", "create", "journaled",
-  "inside_c" }
+  "inside_c", "random" }
 
 local SERVER = [[
   location = /plain { return 200 "plain"; }
@@ -224,6 +223,21 @@ describe("sora.loop.openresty", function()
     end)
   end)
 
+  it("has random numbers of its own in each worker: keys of the journal are made of them", function()
+    local fresh = start_front(upstream, 2)
+    finally(function() fresh:stop() end)
+    local owners, pids, count = {}, {}, 0
+    nginx.wait_until(function()
+      local pid, numbers = get("/random", fresh):match("^(%d+) (.*)$")
+      if not pids[pid] then pids[pid], count = true, count + 1 end
+      for number in numbers:gmatch("%S+") do
+        assert.is_nil(owners[number], number .. " came twice")
+        owners[number] = pid
+      end
+      return count == 2
+    end, "both workers")
+  end)
+
   it("refuses a call inside a callback of C before anything is sent", function()
     local raised = get("/inside_c")
     assert.matches("^gsub: .*sora.loop.openresty: .*string.gsub.*\nsort: .*sora.loop.openresty: ", raised)
@@ -289,26 +303,4 @@ describe("sora.loop.openresty", function()
       assert.is_true(#lines > 0)
     end)
   end
-
-  it("is what the example uses", function()
-    local file = assert(io.open("examples/openresty/nginx.conf"))
-    local text = file:read("*a"):gsub("127%.0%.0%.1:8080", "127.0.0.1:@PORT@")
-      :gsub("/tmp/sora%-example%-", "@DIR@/")
-    file:close()
-    local server = httpd.start()
-    local example = nginx.run(text, { prefix = nginx.root .. "/examples/openresty",
-      env = { SORA_BASE_URL = server.url .. "/v1", SORA_API_KEY = "sk-spec" } })
-    finally(function()
-      example:stop()
-      server:stop()
-    end)
-    local function job(status, progress)
-      return { json = { id = "v1", status = status, progress = progress, url = "https://cdn.example/v1" } }
-    end
-    server:reply(job("queued", 0), job("in_progress", 50), job("completed", 100), job("completed", 100))
-    assert.equal("v1: in_progress 50%\nv1: completed 100%\nhttps://cdn.example/v1\n",
-      load.get(example.port, "/make?prompt=a%20lighthouse", "POST").body)
-    assert.equal('{"prompt":"a lighthouse"}', server:requests()[1].body)
-    assert.equal("v1", cjson.decode(get("/show/v1", example)).id)
-  end)
 end)

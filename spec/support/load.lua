@@ -23,8 +23,8 @@ local function read_answer(sock)
   local line, why = sock:read("*l")
   if not line then return { err = "no answer: " .. tostring(why or "end of file") } end
   local answer = { status = tonumber(line:match("^HTTP/1%.%d (%d%d%d)")), headers = {} }
-  for header in function() return sock:read("*l") end do
-    local name, value = header:match("^([^:]+):%s*(.-)\r?$")
+  while true do -- no for-iterator: Lua 5.1 can't yield through one
+    local name, value = (sock:read("*l") or ""):match("^([^:]+):%s*(.-)\r?$")
     if not name then break end
     answer.headers[name:lower()] = value
   end
@@ -51,19 +51,23 @@ end
 -- @param sock
 -- @tparam string path with its query
 -- @tparam ?string method
+-- @tparam ?table headers name → value
+-- @tparam ?string body
 -- @treturn table answer: status, headers, body, seconds; or err
-function load.ask(sock, path, method)
-  local before = cqueues.monotime()
-  sock:write(("%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"):format(method or "GET", path))
+function load.ask(sock, path, method, headers, body)
+  local before, lines = cqueues.monotime(), {}
+  for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value .. "\r\n" end
+  sock:write(("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s"):format(method or "GET",
+    path, table.concat(lines), #(body or ""), body or ""))
   local answer = read_answer(sock)
   answer.seconds = cqueues.monotime() - before
   return answer
 end
 
 --- Makes one request on a new connection.
-function load.get(port, path, method)
+function load.get(port, path, method, headers, body)
   local sock = load.connect(port)
-  local answer = load.ask(sock, path, method)
+  local answer = load.ask(sock, path, method, headers, body)
   sock:close()
   return answer
 end

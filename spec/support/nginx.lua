@@ -75,11 +75,12 @@ local SHELL = [[
 { env -u LD_PRELOAD -u LUA_INIT -u LUA_PATH -u LUA_CPATH ENV \
     nginx -p PREFIX/ -c DIR/nginx.conf -e DIR/error.log >DIR/output 2>&1; echo $? >DIR/ended; } &
 read -r _
-[ -e DIR/nginx.pid ] && kill "$(cat DIR/nginx.pid)"
+[ -e DIR/nginx.pid ] && kill "$(cat DIR/nginx.pid)" 2>DIR/output
 wait
 rm -rf DIR]]
 
-local function free_port()
+--- Returns a port that is free now.
+function nginx.free_port()
   local listener = assert(socket.listen("127.0.0.1", 0))
   local _, _, port = listener:localname()
   listener:close()
@@ -126,7 +127,7 @@ end
 function nginx.run(text, options)
   local self, log
   for _ = 1, TRIES do
-    self, log = try(text, free_port(), options or {})
+    self, log = try(text, nginx.free_port(), options or {})
     if self then return self end
     if not log:find("Address already in use", 1, true) then break end
   end

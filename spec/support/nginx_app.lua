@@ -281,6 +281,12 @@ end
 
 -- The worker -------------------------------------------------------------------------
 
+--- Responds with the worker's process id and its next random numbers.
+function app.random()
+  ngx.print(ngx.worker.pid())
+  for _ = 1, 20 do ngx.print((" %.17g"):format(require("sora.core").random())) end
+end
+
 --- Responds with the worker's process id, its timers, and the number of its client's pending calls.
 function app.worker()
   ngx.print(cjson.encode { pid = ngx.worker.pid(), running = ngx.timer.running_count(),

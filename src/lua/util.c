@@ -94,9 +94,21 @@ static int now(lua_State *L) {
   return 1;
 }
 
-/* core.random(): in [0, 1). math.random is not seeded before Lua 5.4. */
+struct sequence {
+  uint64_t seed;
+  unsigned generation; /* of the process that has it: a forked child starts its own */
+};
+
+static void start_sequence(struct sequence *numbers) {
+  numbers->seed = sys_seed(numbers);
+  numbers->generation = sys_generation();
+}
+
+/* core.random(): in [0, 1), another sequence in each process. math.random is not seeded before Lua 5.4. */
 static int random_number(lua_State *L) {
-  lua_pushnumber(L, sys_random(lua_touserdata(L, lua_upvalueindex(1))));
+  struct sequence *numbers = lua_touserdata(L, lua_upvalueindex(1));
+  if (numbers->generation != sys_generation()) start_sequence(numbers);
+  lua_pushnumber(L, sys_random(&numbers->seed));
   return 1;
 }
 
@@ -123,10 +135,10 @@ void util_open(lua_State *L) {
       {"echo", echo},
       {NULL, NULL},
   };
-  uint64_t *seed;
+  struct sequence *numbers;
   compat_setfuncs(L, functions);
-  seed = lua_newuserdata(L, sizeof *seed);
-  *seed = sys_seed(seed);
+  numbers = lua_newuserdata(L, sizeof *numbers);
+  start_sequence(numbers);
   lua_pushcclosure(L, random_number, 1);
   lua_setfield(L, -2, "random");
 }
