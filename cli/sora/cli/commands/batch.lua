@@ -76,6 +76,14 @@ local function overview(items, counts, remake)
   return ("%s: %s"):format(text.count(#items, "prompt"), table.concat(parts, ", "))
 end
 
+-- Writes a word as a shell reads it.
+local function quote(word)
+  if not word:find "[^%w/._-]" then return word end
+  return text.shown("'" .. word:gsub("'", "'\\''") .. "'")
+end
+
+local NOT_MADE = { refused = true, failed = true, cancelled = true }
+
 -- Without -o, nothing is made anew that was made in another folder: that would be paid for twice.
 local function check_other_folders(job, items, tickets)
   if job.args.output then return end
@@ -86,10 +94,11 @@ local function check_other_folders(job, items, tickets)
   end
   for i = #tickets, 1, -1 do
     local folder, sum = (tickets[i].label or ""):match "^(.+)/(%x+)#%d+$"
-    if sum and new[sum] and tickets[i].state ~= "refused" and folder ~= job.dir then
+    if sum and new[sum] and not NOT_MADE[tickets[i].state] and folder ~= job.dir then
+      local again = "batch " .. quote(job.file) .. " -o "
       exit.fail(exit.USAGE, "these prompts were made in " .. folder, {
-        "To go on there:  " .. job.session:command(("batch %s -o %s"):format(job.file, folder)),
-        "To make them anew here:  " .. job.session:command(("batch %s -o ."):format(job.file)) })
+        "To go on there:  " .. job.session:command(again .. quote(folder)),
+        "To make them anew here:  " .. job.session:command(again .. ".") })
     end
   end
 end
