@@ -8,6 +8,7 @@ local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local params = require "sora.cli.params"
 local prompts = require "sora.cli.prompts"
+local pump = require "sora.pump"
 local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
@@ -159,7 +160,6 @@ end
 -- Takes note of an item that has changed.
 local function follow(job, item)
   local row = job.rows[item.index]
-  row.id, row.state, row.handle = item.id, item.state, item.handle
   if row.over then return end
   if item.err or item.state == "saved" then
     end_line(row)
@@ -175,11 +175,7 @@ end
 local function await_answers(job)
   local client, till = job.session:client(), core.now() + GRACE
   client.pause = nil
-  for _, row in ipairs(job.rows) do
-    while row.state == "asked" and row.handle and not row.handle:done() and core.now() < till do
-      client:update(0.1)
-    end
-  end
+  while pump.expects_answers(client) and core.now() < till do client:update(0.1) end
 end
 
 -- The end ------------------------------------------------------------------------------------
