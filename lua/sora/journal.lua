@@ -95,8 +95,8 @@ end
 
 -- Writing ----------------------------------------------------------------------------
 
--- Ctrl-C in stand-alone Lua raises this wherever the program is.
-local function is_interrupt(raised)
+--- Tells whether an error is that of Ctrl-C, which stand-alone Lua raises wherever the program is.
+function journal.is_interrupt(raised)
   return type(raised) == "string" and raised:find "interrupted!$" ~= nil
 end
 
@@ -108,7 +108,7 @@ local function append(client, text)
   if may_yield and not task.yields_through_pcall then return store.append(text) end
   local good, written, problem = pcall(store.append, text)
   if good then return written, problem end
-  if not is_interrupt(written) then return nil, written end
+  if not journal.is_interrupt(written) then return nil, written end
   store.writing = nil
   return error(written, 0)
 end

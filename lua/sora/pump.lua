@@ -178,6 +178,12 @@ local function record(answer, video, err)
   client._journal.answers[answer] = nil
 end
 
+--- Tells whether the answer to a call is awaited that makes or ends a job.
+-- @local
+function pump.expects_answers(client)
+  return client._journal and next(client._journal.answers) ~= nil or false
+end
+
 --- Notes the answers that came and are not delivered yet, and writes all lines.
 -- @local
 function pump.settle(client)
@@ -208,12 +214,14 @@ local function waker(waiter, answer)
   end
 end
 
--- Starts a call. If that raises, as an api_key function may, nothing was sent.
+-- Starts a call. If that raises, as an api_key function may, nothing was sent; but Ctrl-C may come after the
+-- start, and then the answer, if there is one, is recorded as any other.
 local function start_recorded(client, start, what, opts, answer)
   if not answer then return start(client, what, opts) end
   local good, handle, err = pcall(start, client, what, opts)
   answer.handle = good and handle or nil
   if answer.handle then return handle end
+  if not good and journal.is_interrupt(handle) then error(handle, 0) end
   record(answer, nil, good and err or { kind = "config" })
   if not good then error(handle, 0) end
   return nil, err

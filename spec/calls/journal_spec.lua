@@ -5,6 +5,7 @@ local given = require "spec.support.given"
 local httpd = require "spec.support.httpd"
 local patience = require "spec.support.patience"
 local process = require "spec.support.process"
+local pump = require "sora.pump"
 local rig = require "spec.support.rig"
 local sora = require "sora"
 
@@ -73,6 +74,28 @@ describe("a journal", function()
         assert.same({ "asked refused", 0, {} }, { events(), #srv:requests(), unfinished() })
       end)
     end
+
+    it("while a create is started keeps what is known of it, and its answer", function()
+      srv:route("POST", "^", QUEUED)
+      local core = require "sora.core"
+      local start = core.start
+      for _, began in ipairs { true, false } do -- Lua raises after C has returned, or before it is called
+        function core.start(...)
+          core.start = start
+          if began then start(...) end
+          error("pump.lua:1: interrupted!", 0)
+        end
+        assert.error_matches(function() client:start("create_video", { prompt = "A fox" }) end,
+          "interrupted!$")
+        assert.same({ true, true }, { unfinished()[1].ambiguous, pump.expects_answers(client) })
+        if began then
+          patience.pump(client, function() return not pump.expects_answers(client) end)
+          assert.same({ 1, "v" }, { #unfinished(), unfinished()[1].id })
+          assert(client:forget "v")
+        end
+      end
+      assert.equal(1, #srv:requests())
+    end)
 
     it("after a create raises, and knows the job", function()
       srv:route("POST", "^", QUEUED)

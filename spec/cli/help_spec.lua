@@ -71,8 +71,14 @@ end)
 describe("the manual of sora", function()
   local sh = shell.new()
 
-  it("has the options that the commands have, and no others", function()
+  it("has the commands and options that there are, and no others", function()
     local completion = sh:run { "completion", "bash" }
+    local names = {}
+    for name in completion:gmatch 'cmd="([^"]+)"' do names[#names + 1] = name end
+    local expected = { (table.unpack or unpack)(COMMANDS) }
+    table.sort(names)
+    table.sort(expected)
+    assert.same(expected, names)
     local taken = {}
     for list in completion:gmatch 'opts="([^"]*)"' do
       for option in list:gmatch "%-%-?[%w-]+" do taken[option] = true end

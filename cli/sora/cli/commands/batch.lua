@@ -8,6 +8,7 @@ local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local params = require "sora.cli.params"
 local prompts = require "sora.cli.prompts"
+local pump = require "sora.pump"
 local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
@@ -76,6 +77,14 @@ local function overview(items, counts, remake)
   return ("%s: %s"):format(text.count(#items, "prompt"), table.concat(parts, ", "))
 end
 
+-- Writes a word as a shell reads it.
+local function quote(word)
+  if not word:find "[^%w/._-]" then return word end
+  return text.shown("'" .. word:gsub("'", "'\\''") .. "'")
+end
+
+local NOT_MADE = { refused = true, failed = true, cancelled = true }
+
 -- Without -o, nothing is made anew that was made in another folder: that would be paid for twice.
 local function check_other_folders(job, items, tickets)
   if job.args.output then return end
@@ -86,10 +95,11 @@ local function check_other_folders(job, items, tickets)
   end
   for i = #tickets, 1, -1 do
     local folder, sum = (tickets[i].label or ""):match "^(.+)/(%x+)#%d+$"
-    if sum and new[sum] and tickets[i].state ~= "refused" and folder ~= job.dir then
+    if sum and new[sum] and not NOT_MADE[tickets[i].state] and folder ~= job.dir then
+      local again = "batch " .. quote(job.file) .. " -o "
       exit.fail(exit.USAGE, "these prompts were made in " .. folder, {
-        "To go on there:  " .. job.session:command(("batch %s -o %s"):format(job.file, folder)),
-        "To make them anew here:  " .. job.session:command(("batch %s -o ."):format(job.file)) })
+        "To go on there:  " .. job.session:command(again .. quote(folder)),
+        "To make them anew here:  " .. job.session:command(again .. ".") })
     end
   end
 end
@@ -150,7 +160,6 @@ end
 -- Takes note of an item that has changed.
 local function follow(job, item)
   local row = job.rows[item.index]
-  row.id, row.state, row.handle = item.id, item.state, item.handle
   if row.over then return end
   if item.err or item.state == "saved" then
     end_line(row)
@@ -166,11 +175,7 @@ end
 local function await_answers(job)
   local client, till = job.session:client(), core.now() + GRACE
   client.pause = nil
-  for _, row in ipairs(job.rows) do
-    while row.state == "asked" and row.handle and not row.handle:done() and core.now() < till do
-      client:update(0.1)
-    end
-  end
+  while pump.expects_answers(client) and core.now() < till do client:update(0.1) end
 end
 
 -- The end ------------------------------------------------------------------------------------
