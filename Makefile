@@ -91,7 +91,7 @@ DEPS = $(WITH_LUA) LUA_INCDIR="$(LUA_INCDIR)" LUA_PC="$(LUA_PC)" tools/deps.sh
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check bench-workers docs site man install uninstall modules dist dist-check clean help FORCE
+.PHONY: all deps demo test test-all crash workers lint house platforms memcheck asan torture threads soak fuzz fuzz-corpus bench bench-paid bench-check bench-workers docs site man install uninstall modules dist dist-check pictures clean help FORCE
 .DELETE_ON_ERROR:
 
 # V=1 shows the compiler's command lines.
@@ -159,7 +159,7 @@ deepest_first = $(shell printf '%s\n' $(1) | sort -r)
 # The targets below first install missing dependencies (tools/deps.sh lists them), then build in a second make, because
 # only a new make sees what was just installed.
 
-deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, site, bench, bench-workers, dist-check, ci
+deps: ## install the dependencies of a GOAL: build (the default), demo, test, lint, platforms, memcheck, sanitize, soak, fuzz, docs, site, bench, bench-workers, dist-check, pictures, ci
 	@$(DEPS) $(or $(GOAL),build)
 
 demo: ## start the development server and make a video on it
@@ -330,6 +330,12 @@ site: docs ## write the guides and the reference as a site to build/site, and ch
 # The manual is kept beside its source, so that an installation does not need scdoc.
 man: ## write the manual of the command to man/sora.1
 	scdoc <man/sora.1.scd >man/sora.1
+
+pictures: ## make the pictures of README and docs anew; WHAT="terminal charts love neovim page"
+	@$(DEPS) pictures
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all LUA=luajit
+	@$(RUN) tools/pictures.sh $(WHAT)
 
 clean: ## remove build/
 	rm -rf build

@@ -2,7 +2,7 @@
 # tools/deps.sh GOAL: installs the dependencies of GOAL. Run it through make (`make deps GOAL=test`).
 #
 #   GOAL  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check |
-#         bench-workers | dist-check | ci
+#         bench-workers | dist-check | pictures | ci
 #   from the Makefile: LUA, LUA_PC, LUA_INCDIR, CC, and the LUA_PATH and LUA_CPATH that the goal will use
 #
 # Finds a dependency by trying it, not by asking a package manager, so that one installed by hand or by LuaRocks
@@ -224,6 +224,21 @@ need_dist_check() {
   need command git git git "packs a release"
 }
 
+# Debian's packages, and one from npm, into build/.
+need_pictures() {
+  need_test
+  need command asciinema asciinema asciinema "records a terminal"
+  need command npm npm npm "installs what makes a picture of the record"
+  need command nvim neovim neovim "is in a picture"
+  need command xdotool xdotool xdotool "presses a key in the game"
+  need command import imagemagick imagemagick "takes the picture of the game"
+  need command chromedriver "chromium chromium-driver" chromedriver "takes the picture of the web page"
+}
+svg_term=build/pictures/node_modules/.bin/svg-term
+fetch_pictures() {
+  has_file "$svg_term" || npm install --prefix build/pictures --no-audit --no-fund --silent svg-term-cli
+}
+
 need_ci() {
   need_lint
   need_platforms
@@ -317,11 +332,12 @@ look() {
   "need_$(echo "$goal" | tr - _)"
   [ -z "$missing" ] || return
   [ "$goal" != bench ] || fetch_bench
+  [ "$goal" != pictures ] || fetch_pictures
   exit 0
 }
 
 case $goal in
-  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check | bench-workers | dist-check | ci) look ;;
+  build | demo | test | lint | platforms | memcheck | sanitize | soak | fuzz | docs | site | bench | bench-check | pictures | bench-workers | dist-check | ci) look ;;
   *) echo "tools/deps.sh: no such goal: $goal" >&2; exit 2 ;;
 esac
 if has_command apt-get && has_command dpkg-query; then

@@ -107,7 +107,12 @@ EOT
   npx --prefix build/pictures svg-term --in "$work/cast" --out "$out/neovim.svg" --window --width 84 --height 10
 }
 
-[ $# -gt 0 ] || set -- terminal charts
+# The web page of the example for OpenResty.
+page() {
+  "$LUA" tools/page_picture.lua "$out/page.png"
+}
+
+[ $# -gt 0 ] || set -- terminal charts love neovim page
 for picture; do
   "$picture"
 done
