@@ -690,6 +690,13 @@ function Client:unfinished(opts) end
 ---@return sora.Error? err
 function Client:journaled(opts) end
 
+---Gives a ticket without an id the job that was made for it.
+---@param ticket sora.UnfinishedTicket
+---@param job sora.Id
+---@return sora.UnfinishedTicket? ticket with its id
+---@return sora.Error? err whose `code` is `not_journaled` or `taken`
+function Client:adopt(ticket, job) end
+
 ---Closes a job of the journal by hand; the server hears nothing of it.
 ---@param what sora.UnfinishedTicket|sora.Id
 ---@return true? closed
@@ -835,6 +842,8 @@ function Client:close() end
 ---@field batch fun(list: (string|sora.CreateParams)[], opts: sora.BatchOptions): sora.BatchResults|sora.BatchItem[]|nil, sora.Error?
 ---Reads all jobs of the journal: `Client:journaled` of the default client.
 ---@field journaled fun(opts?: sora.JournalOptions): sora.JournalTicket[]?, sora.Error?
+---Gives a ticket without an id the job that was made for it: `Client:adopt` of the default client.
+---@field adopt fun(ticket: sora.UnfinishedTicket, job: sora.Id): sora.UnfinishedTicket?, sora.Error?
 ---Closes a job of the journal by hand: `Client:forget` of the default client.
 ---@field forget fun(what: sora.UnfinishedTicket|sora.Id): true?, sora.Error?
 ---Reads the jobs of the journal that are not over: `Client:unfinished` of the default client.

@@ -530,6 +530,24 @@ function Client:unfinished(opts)
   return open
 end
 
+--- Gives a ticket without an id the job that was made for it, as `find_created` or the server's list shows
+-- it: the ticket is then like any other.
+-- @tparam table ticket from `unfinished`
+-- @tparam string|table job its id, or the job
+-- @treturn[1] table the ticket, with its `id`
+-- @treturn[2] nil
+-- @treturn[2] table error: its code is `not_journaled` if the journal does not know the ticket, `taken` if
+-- the ticket has a job, or the job a ticket
+function Client:adopt(ticket, job)
+  if type(ticket) ~= "table" or type(ticket.key) ~= "string" then
+    core.complain("adopt", "ticket: expected one that client:unfinished() returned, got " .. type(ticket))
+  end
+  endpoints.check_id(job, "adopt", "job")
+  if not self._journal then return read_journal(self, nil, "adopt") end
+  local id = endpoints.id_of(job, "adopt", self)
+  return journal.adopt(self, ticket.key, type(job) == "table" and job.status and job or { id = id })
+end
+
 --- Closes a job of the journal by hand: `unfinished` no longer returns it. The server hears nothing of it.
 -- @tparam table|string what a ticket, or a job's id
 -- @treturn[1] boolean true

@@ -108,9 +108,12 @@ function endpoints.flaw(answer)
 end
 
 --- Raises unless a value is a job's id, or a table that has one.
-function endpoints.check_id(value, who)
+-- @param value
+-- @tparam string who the function that the user called
+-- @tparam ?string what the argument ("id")
+function endpoints.check_id(value, who, what)
   local segment, problem = core.escape(value)
-  if not segment then complain(who, problem) end
+  if not segment then complain(who, what and problem:gsub("^id:", what .. ":") or problem) end
 end
 
 --- Returns the id that an argument stands for.

@@ -453,6 +453,40 @@ local function find(tickets, key, id)
   return found
 end
 
+local function refuse(code, message)
+  return nil, core.error { kind = "config", code = code, message = message }
+end
+
+--- Notes which job was made for a ticket without an id.
+-- @tparam table client
+-- @tparam string key of the ticket
+-- @tparam table video
+-- @treturn[1] table the ticket, with the id
+-- @treturn[2] nil
+-- @treturn[2] table error: the journal does not know the ticket, the ticket has a job, or the job has a
+-- ticket
+function journal.adopt(client, key, video)
+  local tickets, err = journal.tickets(client)
+  if not tickets then return nil, err end
+  local view = normalize.video(video)
+  local ticket, owner = find(tickets, key), find(tickets, nil, view.id)
+  if not ticket then
+    return refuse("not_journaled",
+      ("the journal has no ticket '%s'; client:unfinished() lists them"):format(key))
+  elseif ticket.id or ticket.over then
+    return refuse("taken", ("the ticket '%s' has the job '%s' already"):format(key, ticket.id
+      or ticket.state))
+  elseif owner then
+    return refuse("taken", ("the job '%s' is that of the ticket '%s'"):format(view.id, owner.key or "?"))
+  end
+  local written
+  written, err = write(client, { event = "made", key = key, id = view.id, state = view.state,
+    created = view.created_at or ticket.created })
+  if not written then return nil, err end
+  ticket.id, ticket.state, ticket.ambiguous = view.id, view.state, nil
+  return ticket
+end
+
 --- Closes a job by hand.
 -- @tparam table client
 -- @tparam ?string key of its ticket
@@ -465,9 +499,8 @@ function journal.forget(client, key, id)
   if not tickets then return nil, err end
   local ticket = find(tickets, key, id)
   if not ticket then
-    return nil, core.error { kind = "config", code = "not_journaled", message =
-      ("the journal has no job '%s' of %s; client:journaled() lists all"):format(tostring(id or key),
-      client.base_url) }
+    return refuse("not_journaled", ("the journal has no job '%s' of %s; client:journaled() lists all"):format(
+      tostring(id or key), client.base_url))
   end
   if ticket.over then return true end
   return write(client, { event = "forgotten", key = key or ticket.key, id = not key and id or nil })

@@ -379,6 +379,39 @@ describe("a journal", function()
     assert.error_matches(function() client:unfinished { all = true } end, "unknown option 'all'")
   end)
 
+  it("takes the job that was found for a ticket without an id", function()
+    srv:route("POST", "^", { close = true })
+    assert.is_true(select(2, client:create_video({ prompt = "a" }, { label = "l" })).ambiguous)
+    local ticket = unfinished()[1]
+    local adopted = assert(client:adopt(ticket, { id = "v", status = "in_progress" }))
+    assert.same({ "v", "l", ticket.key, "in_progress" },
+      { adopted.id, adopted.label, adopted.key, adopted.state })
+    assert.same({ "v" }, rig.pluck(unfinished(), "id"))
+    assert.is_nil(unfinished()[1].ambiguous)
+    srv:route("GET", "^", answers.FILE)
+    assert(client:download_video(unfinished()[1], files:at "v.mp4"))
+    assert.same({}, unfinished())
+  end)
+
+  it("gives a ticket one job only, and a job one ticket", function()
+    srv:route("POST", "^", { QUEUED, { close = true }, { close = true } })
+    assert(client:create_video { prompt = "a" })
+    client:create_video { prompt = "b" }
+    client:create_video { prompt = "c" }
+    local made, lost, other = unpack(unfinished())
+    local function refused(code, ...)
+      local adopted, err = client:adopt(...)
+      assert.same({ nil, "config", code }, { adopted, err.kind, err.code })
+    end
+    refused("taken", lost, "v") -- the first ticket's
+    refused("taken", made, "w") -- it has a job
+    assert(client:adopt(lost, "w"))
+    refused("taken", other, "w")
+    refused("not_journaled", { key = "nothing" }, "x")
+    assert.error_matches(function() client:adopt(other, {}) end, "job: expected")
+    assert.error_matches(function() client:adopt("v", "w") end, "ticket: expected")
+  end)
+
   it("keeps where the film is to go", function()
     srv:route("POST", "^", QUEUED)
     srv:route("GET", "^", { hold = true })

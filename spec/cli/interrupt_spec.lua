@@ -101,6 +101,7 @@ describe("sora resume", function()
     finish_all()
     assert.equal("a-boat.mp4\n", (sh:run { "resume" }))
     assert.equal(1, posts())
+    assert.same({ "", "nothing is unfinished\n", 0 }, { sh:run { "resume" } })
   end)
 
   it("ends with 5 where the server knows no such job, until it is forgotten", function()
@@ -116,6 +117,19 @@ describe("sora resume", function()
     assert.equal(0, select(3, sh:run(forget)))
     assert.same({ "", "nothing is unfinished\n", 0 }, { sh:run { "resume" } })
     assert.equal(1, posts())
+  end)
+
+  it("saves two jobs that were to have the same name under two", function()
+    srv:route("POST", "^", { { json = { id = "a", status = "queued" } },
+      { json = { id = "b", status = "queued" } } })
+    for _ = 1, 2 do sh:run { "make", "A boat", "--no-wait" } end
+    for _, id in ipairs { "a", "b" } do
+      srv:route("GET", "/v1/videos/" .. id, { json = { id = id, status = "completed" } })
+      srv:route("GET", "/v1/videos/" .. id .. "/content", answers.file(id))
+    end
+    assert.equal(0, select(3, sh:run { "resume" }))
+    assert.same({ a = true, b = true }, { [sh.files:read "a-boat.mp4"] = true,
+      [sh.files:read "a-boat-2.mp4"] = true })
   end)
 
   it("names the servers of other jobs, which it cannot ask with this key", function()

@@ -1,4 +1,5 @@
 --- Where a video goes: the name of the file, and that nothing is overwritten.
+-- Owns the paths that the command has chosen. Invariant: no two of its videos have the same one.
 -- @module sora.cli.target
 -- @local
 
@@ -9,11 +10,13 @@ local text = require "sora.cli.text"
 
 local target = {}
 
--- Returns the first of name.mp4, name-2.mp4, … that nothing has.
-local function free(path)
+local chosen = {} -- path → true
+
+-- Returns the first of name.mp4, name-2.mp4, … that nothing has; the first itself may have a file if `force`.
+local function free(path, force)
   local stem, extension = path:match "^(.*)(%.%w+)$"
   local tried, count = path, 1
-  while core.file_kind(tried) do
+  while chosen[tried] or core.file_kind(tried) and not (force and count == 1) do
     count = count + 1
     tried = ("%s-%d%s"):format(stem or path, count, extension or "")
   end
@@ -32,19 +35,21 @@ function target.choose(args, what, planned, extension)
     if core.columns(1) then exit.usage "-o - writes bytes, and standard output is a terminal" end
     return "-"
   end
+  local kind = output and core.file_kind(output)
+  local path
   if not output then
-    if planned and (args.force or not core.file_kind(planned)) then return planned end
-    return files.absolute(free(text.file_name(what, extension)))
-  end
-  local kind = core.file_kind(output)
-  if kind == "folder" then
-    return files.absolute(free(output:gsub("/+$", "") .. "/" .. text.file_name(what, extension)))
-  end
-  if output:find "/$" then exit.fail(exit.USAGE, output .. ": there is no such folder") end
-  if kind and not args.force then
+    path = planned and free(planned, args.force) or free(files.absolute(text.file_name(what, extension)))
+  elseif kind == "folder" then
+    path = free(files.absolute(output:gsub("/+$", "") .. "/" .. text.file_name(what, extension)))
+  elseif output:find "/$" then
+    exit.fail(exit.USAGE, output .. ": there is no such folder")
+  elseif kind and not args.force then
     exit.fail(exit.USAGE, ("%s exists already; --force overwrites it"):format(output))
+  else
+    path = files.absolute(output)
   end
-  return files.absolute(output)
+  chosen[path] = true
+  return path
 end
 
 --- Returns the path as the user would write it: relative to the folder that they are in.

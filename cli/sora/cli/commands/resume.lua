@@ -17,7 +17,8 @@ function resume.define(command)
   params.define_waiting(command)
 end
 
--- Looks for the job of a create whose answer was lost. Returns its id, or nil and why it is not known.
+-- Looks for the job of a create whose answer was lost. Returns the ticket, with its id; or nil and why it is
+-- not known.
 local function find(client, ticket, known)
   if type(ticket.prompt) ~= "string" then return nil, "its prompt is not in the journal" end
   local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created
@@ -26,15 +27,18 @@ local function find(client, ticket, known)
   local fitting = {}
   for _, video in ipairs(found) do
     local id = normalize.video(video).id
-    if id and not known[id] and video.prompt == ticket.prompt then fitting[#fitting + 1] = id end
+    if id and not known[id] and video.prompt == ticket.prompt then fitting[#fitting + 1] = video end
   end
-  if #fitting == 1 then return fitting[1] end
+  if #fitting == 1 then
+    local adopted, problem = client:adopt(ticket, fitting[1])
+    return adopted, problem and problem.message
+  end
   return nil, #fitting == 0 and "the server lists no such job" or text.count(#fitting, "job") .. " may be it"
 end
 
-local function item_of(session, ticket, id)
-  local path = target.choose(session.args, ticket.prompt or id, ticket.target)
-  return { id = id, ticket = ticket.id and ticket, name = target.shown(path), path = path }
+local function item_of(session, ticket)
+  local path = target.choose(session.args, ticket.prompt or ticket.id, ticket.target)
+  return { id = ticket.id, ticket = ticket, name = target.shown(path), path = path }
 end
 
 -- Says how many jobs other servers have, since their keys are elsewhere.
@@ -59,11 +63,11 @@ function resume.run(session)
   local known, items, unsure = {}, {}, {}
   for _, ticket in ipairs(assert(client:journaled())) do known[ticket.id or ""] = true end
   for _, ticket in ipairs(tickets) do
-    local id, why = ticket.id, nil
-    if not id then id, why = find(client, ticket, known) end
-    if id then
-      known[id] = true
-      items[#items + 1] = item_of(session, ticket, id)
+    local job, why = ticket.id and ticket, nil
+    if not job then job, why = find(client, ticket, known) end
+    if job then
+      known[job.id] = true
+      items[#items + 1] = item_of(session, job)
     else
       unsure[#unsure + 1] = { ticket = ticket, why = why }
     end
