@@ -8,6 +8,7 @@
 local core = require "sora.core"
 local json = require "sora.json"
 local normalize = require "sora.normalize"
+local problems = require "sora.problems"
 local task = require "sora.task"
 local values = require "sora.normalize.values"
 
@@ -95,11 +96,6 @@ end
 
 -- Writing ----------------------------------------------------------------------------
 
---- Tells whether an error is that of Ctrl-C, which stand-alone Lua raises wherever the program is.
-function journal.is_interrupt(raised)
-  return type(raised) == "string" and raised:find "interrupted!$" ~= nil
-end
-
 -- Appends a line. A table's function may yield, so pcall is left out where a coroutine can't yield through
 -- it. A file's may raise, too, where memory is out.
 local function append(client, text)
@@ -108,7 +104,7 @@ local function append(client, text)
   if may_yield and not task.yields_through_pcall then return store.append(text) end
   local good, written, problem = pcall(store.append, text)
   if good then return written, problem end
-  if not journal.is_interrupt(written) then return nil, written end
+  if not problems.is_interrupt(written) then return nil, written end
   store.writing = nil
   return error(written, 0)
 end

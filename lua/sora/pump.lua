@@ -221,7 +221,7 @@ local function start_recorded(client, start, what, opts, answer)
   local good, handle, err = pcall(start, client, what, opts)
   answer.handle = good and handle or nil
   if answer.handle then return handle end
-  if not good and journal.is_interrupt(handle) then error(handle, 0) end
+  if not good and problems.is_interrupt(handle) then error(handle, 0) end
   record(answer, nil, good and err or { kind = "config" })
   if not good then error(handle, 0) end
   return nil, err
