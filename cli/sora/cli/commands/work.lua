@@ -33,8 +33,7 @@ local function teller(session)
       return
     end
     lines[entry.id] = lines[entry.id] or screen:track(text.cut(text.shown(entry.prompt or entry.id), 30))
-    lines[entry.id]:show(entry.state, entry.progress)
-    if not ENDS[entry.state] then return end
+    if not ENDS[entry.state] then return lines[entry.id]:show(entry.state, entry.progress) end
     lines[entry.id]:finish()
     lines[entry.id] = nil
     if entry.state == "saved" then
