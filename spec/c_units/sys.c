@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,6 +294,8 @@ static void folders(void) {
 
 /* Standard input and output of this program are pipes and files. */
 static void terminal(void) {
+  CHECK(sys_take_interrupt() == 0 && sys_catch_interrupt() == 0);
+  CHECK(raise(SIGINT) == 0 && sys_take_interrupt() == 1 && sys_take_interrupt() == 0);
   CHECK(sys_terminal_columns(-1) == 0);
 }
 

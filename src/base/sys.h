@@ -45,6 +45,12 @@ int sys_terminal_columns(int fd);
  * character, 3, which ends the line. */
 int sys_terminal_echo(int on);
 
+/* From now on Ctrl-C is only noted, once; a second one ends the process. 0, or -1. */
+int sys_catch_interrupt(void);
+
+/* Whether Ctrl-C was noted since the last call. */
+int sys_take_interrupt(void);
+
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
 #ifdef _WIN32

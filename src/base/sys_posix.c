@@ -87,6 +87,28 @@ int sys_terminal_echo(int on) {
   return tcsetattr(STDIN_FILENO, TCSAFLUSH, on ? &before : &state);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int number) {
+  (void)number;
+  interrupted = 1;
+}
+
+/* Without SA_RESTART, so that a system call that waits ends. */
+int sys_catch_interrupt(void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = note_interrupt;
+  action.sa_flags = (int)SA_RESETHAND;
+  return sigaction(SIGINT, &action, NULL);
+}
+
+int sys_take_interrupt(void) {
+  int noted = interrupted;
+  if (noted) interrupted = 0;
+  return noted;
+}
+
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
 void sys_once(sys_once_flag *flag, void (*run)(void)) {

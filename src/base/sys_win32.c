@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <io.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,24 @@ int sys_terminal_echo(int on) {
   mode = on ? mode | ENABLE_ECHO_INPUT | ENABLE_PROCESSED_INPUT
             : mode & ~(DWORD)(ENABLE_ECHO_INPUT | ENABLE_PROCESSED_INPUT);
   return SetConsoleMode(input, mode) ? 0 : -1;
+}
+
+static volatile sig_atomic_t interrupted;
+
+/* The C library puts the default action back before it calls this. */
+static void note_interrupt(int number) {
+  (void)number;
+  interrupted = 1;
+}
+
+int sys_catch_interrupt(void) {
+  return signal(SIGINT, note_interrupt) == SIG_ERR ? -1 : 0;
+}
+
+int sys_take_interrupt(void) {
+  int noted = interrupted;
+  if (noted) interrupted = 0;
+  return noted;
 }
 
 /* --- the process -------------------------------------------------------------------------------------------------- */

@@ -88,6 +88,13 @@ static int echo(lua_State *L) {
   return 1;
 }
 
+/* core.catch_interrupt(): from now on Ctrl-C raises "interrupted!" in waits alone, where nothing is half done; true, or
+ * false where that cannot be. */
+static int catch_interrupt(lua_State *L) {
+  lua_pushboolean(L, sys_catch_interrupt() == 0);
+  return 1;
+}
+
 /* core.now(): monotonic seconds. */
 static int now(lua_State *L) {
   lua_pushnumber(L, sys_clock());
@@ -133,6 +140,7 @@ void util_open(lua_State *L) {
       {"real_path", real_path},
       {"columns", columns},
       {"echo", echo},
+      {"catch_interrupt", catch_interrupt},
       {NULL, NULL},
   };
   struct sequence *numbers;

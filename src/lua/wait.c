@@ -9,11 +9,17 @@
 #define SLICE 0.1              /* s; a wait runs hooks at least so often */
 
 /* Runs the hooks that are due, such as the one that Ctrl-C sets in the stand-alone interpreter: it belongs to the main
- * thread, so a coroutine borrows it. Returns 0, or 1 with what a hook raised on the stack. */
+ * thread, so a coroutine borrows it. After core.catch_interrupt, Ctrl-C is raised here. Returns 0, or 1 with what was
+ * raised on the stack. */
 static int run_hooks(lua_State *L) {
   lua_State *main = NULL;
   lua_Hook borrowed = NULL;
-  int failed, is_main = lua_pushthread(L);
+  int failed, is_main;
+  if (sys_take_interrupt()) {
+    lua_pushliteral(L, "interrupted!");
+    return 1;
+  }
+  is_main = lua_pushthread(L);
   lua_pop(L, 1);
   if (!is_main) main = compat_mainthread(L);
   if (main != NULL && lua_gethook(L) == NULL) borrowed = lua_gethook(main);

@@ -72,6 +72,7 @@ function Session:client()
   if not good then exit.fail(exit.USAGE, (tostring(client):gsub("^.-: (.*%(new%))", "%1"))) end
   if not client then exit.fail(exit.of(err), err.message) end
   self.made = client
+  core.catch_interrupt()
   return client
 end
 
