@@ -444,9 +444,12 @@ int receive_is_whole(const struct request *r) {
   return (long long)r->outcome.body.len == length;
 }
 
-void receive_resume(struct request *r) {
-  if (!r->file.paused || r->easy == NULL) return;
+int receive_resume(struct request *r) {
+  CURLcode code;
+  if (!r->file.paused || r->easy == NULL) return 0;
   r->file.paused = 0;
   r->motion.at = sys_clock();
-  (void)curl_easy_pause(r->easy->handle, CURLPAUSE_CONT); /* the transfer's own result tells of a failure */
+  code =
+      curl_easy_pause(r->easy->handle, CURLPAUSE_CONT); /* any other code is the transfer's own, which tells it, too */
+  return code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_OUT_OF_MEMORY ? -1 : 0;
 }

@@ -24,7 +24,8 @@ int receive_is_film(const struct request *r);
 /* Whether an answer that names its length has come as a whole. */
 int receive_is_whole(const struct request *r);
 
-/* Lets a paused transfer continue, once `pending` is taken. */
-void receive_resume(struct request *r);
+/* Lets a paused transfer continue, once `pending` is taken. 0, or -1: libcurl could not note what it waits for now, so
+ * its multi handle is not to be used any more. */
+int receive_resume(struct request *r);
 
 #endif

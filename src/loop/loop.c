@@ -71,6 +71,11 @@ static void start_queued(struct loop *loop) {
   }
 }
 
+void loop_resume(struct loop *loop, struct request *r) {
+  pool_resume(r);
+  loop_arm(loop);
+}
+
 void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, const char *message) {
   double delay;
   if (r->state == REQUEST_PAUSED) timers_remove(&loop->timers, r);

@@ -70,6 +70,9 @@ double loop_timeout(const struct loop *loop);
 /* Ends a request before it is done, with this reason. */
 void loop_cancel(struct loop *loop, struct request *r, enum failure_kind kind, const char *message);
 
+/* Lets a paused request continue, once its `pending` bytes are taken. */
+void loop_resume(struct loop *loop, struct request *r);
+
 /* Takes a request out of the loop, wherever it is, because its owner is gone. */
 void loop_drop(struct loop *loop, struct request *r);
 

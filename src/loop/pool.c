@@ -5,6 +5,7 @@
 
 #include "base/sys.h"
 #include "http/curl_compat.h"
+#include "http/receive.h"
 
 #define STREAMS 100 /* requests that one HTTP/2 connection carries: libcurl's limit, and no usual server's is lower */
 #define MULTI_SIZE 250      /* HTTP/1 requests in one multi handle */
@@ -320,6 +321,11 @@ void pool_remove(struct pool *pool, struct request *r) {
   pool->running--;
   pool->exclusive -= (size_t)r->exclusive;
   if (--multi->running == 0 && multi->index > 0) multi->emptied = sys_clock();
+}
+
+void pool_resume(struct request *r) {
+  struct multi *multi = r->multi;
+  if (receive_resume(r) != 0 && multi != NULL) multi->failure = CURLM_OUT_OF_MEMORY;
 }
 
 /* The next request that libcurl has finished in one multi handle. */

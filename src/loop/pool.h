@@ -55,6 +55,9 @@ int pool_needs_connection(const struct pool *pool, const struct request *r);
 CURLMcode pool_add(struct pool *pool, struct request *r);
 void pool_remove(struct pool *pool, struct request *r);
 
+/* Lets a paused request continue. */
+void pool_resume(struct request *r);
+
 /* Waits at most `ms` milliseconds and lets libcurl work on what happened, also by the clock. */
 void pool_wait(struct pool *pool, int ms);
 

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/part_file.h"
-#include "http/receive.h"
 #include "lua/binding.h"
 
 #define MAX_COUNT 9007199254740992.0 /* 2^53, below which every whole number is a double */
@@ -151,8 +150,7 @@ static int read_bytes(lua_State *L) {
     lua_pushnil(L);
   }
   if (call->request.state == REQUEST_RUNNING && f->paused) { /* last: more bytes may come at once */
-    receive_resume(&call->request);
-    loop_arm(&call->client->loop);
+    loop_resume(&call->client->loop, &call->request);
   }
   return 4;
 }

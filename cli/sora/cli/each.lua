@@ -28,8 +28,9 @@ return function(command)
   end
 
   function command.run(session)
-    local ids, client = session.args.ids, session:client()
+    local ids = session.args.ids
     if command.confirm then confirm(session, command.confirm, ids) end
+    local client = session:client()
     local statuses, objects = {}, {}
     for i, id in ipairs(ids) do
       local answer, err = client[command.method](client, id)
