@@ -228,7 +228,7 @@ describe("a batch", function()
     srv:route("POST", "/v1/videos", { { close = true }, { json = { id = "b", status = "queued" } } })
     srv:route("GET", "/v1/videos", { json = { object = "list", data = {}, has_more = false } })
     srv:route("GET", "/v1/videos/b", { status = 400 })
-    assert(run { "A boat", "Rain" })
+    assert(run({ "A boat", "Rain" }, { jobs = 1 })) -- in this order
     local before = #srv:requests()
     local items, tickets = assert(survey(client, { "A fox", "A boat", "Rain", "A cat" },
       { dir = files:at "films" }))
