@@ -12,10 +12,12 @@ local files = {}
 
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
 
-local function getenv(name)
+--- Reads an environment variable; an empty one counts as missing.
+function files.getenv(name)
   local value = os.getenv(name)
   return value ~= "" and value or nil
 end
+local getenv = files.getenv
 
 -- Returns a folder of the XDG base directory specification, with the command's name.
 local function folder(variable, below_home)

@@ -180,15 +180,11 @@ local function refuse(parser, message)
   os.exit(exit.USAGE)
 end
 
-local function is_interrupt(raised)
-  return type(raised) == "string" and raised:find "interrupted!$" ~= nil
-end
-
 -- Tells what ended a command early: Ctrl-C, `exit.fail`, an error of the library, or a mistake in this
 -- program.
 local function tell_raised(session, raised)
   local screen = session.screen
-  if is_interrupt(raised) then
+  if require("sora.problems").is_interrupt(raised) then -- required late: a cheap start
     screen:erase()
     local told, jobs
     if session.on_interrupt then told, jobs = pcall(session.on_interrupt) end

@@ -13,7 +13,7 @@ function queue.define(command)
   command:option "--queue":argname "NAME":default "sora":description "The name of the queue (sora)."
 end
 
---- Opens the queue; fails if there is none.
+--- Opens the queue; fails if no Redis is named or it cannot be reached.
 function queue.open(session)
   local args = session.args
   if not args.redis and (os.getenv "SORA_REDIS_URL" or "") == "" then

@@ -28,12 +28,9 @@ settings.names = {
 local CLIENT = { "dialect", "auth", "proxy", "ca_file", "cert_file", "key_file", "unix_socket" }
 local DEFAULTS = { "model", "seconds", "size" }
 
-local function getenv(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
+local getenv = files.getenv
 
---- Returns the origin of a URL: scheme, host and port, in lower case; nil if it is none.
+--- Returns the origin of a URL: scheme, host and port, in lower case; nil if it is not a URL.
 function settings.origin(url)
   local scheme, rest = tostring(url):match "^(%a+)://([^/?#]+)"
   if not scheme then return nil end
@@ -42,7 +39,8 @@ function settings.origin(url)
   return scheme .. "://" .. (rest:sub(-#default) == default and rest:sub(1, -#default - 1) or rest)
 end
 
-local function name_of_profile(args, config)
+--- Returns the name of the profile that arguments mean.
+function settings.profile_name(args, config)
   return args.profile or type(config.profile) == "string" and config.profile or "default"
 end
 
@@ -144,7 +142,7 @@ end
 -- @treturn table as from `complete`, and `sources`: all of them; `base_url` is nil if none names a server
 function settings.find(args)
   local config = files.read_config()
-  local name = name_of_profile(args, config)
+  local name = settings.profile_name(args, config)
   local profile = from_profile(config, name, args)
   local sources = { environment "SORA", profile, environment "OPENAI" }
   if args.profile then sources = { profile } end

@@ -38,7 +38,7 @@ function text.shown(value)
   return core.printable(tostring(value))
 end
 
--- One UTF-8 character, or one byte that is none.
+-- A UTF-8 character of several bytes.
 local CHARACTER = "^[\192-\247][\128-\191]+"
 
 -- Returns the characters of a text, and how many columns each takes; East Asian ones and emoji take two.

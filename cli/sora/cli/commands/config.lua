@@ -57,7 +57,7 @@ end
 function config.run(session)
   local args, all = session.args, files.read_config()
   if (args.action or "list") == "list" then return list(session, all) end
-  local name, profile = args.name, args.profile or type(all.profile) == "string" and all.profile or "default"
+  local name, profile = args.name, settings.profile_name(args, all)
   check_name(name)
   local place = name == "profile" and all or all.profiles[profile] or {}
   if args.action == "get" then

@@ -102,14 +102,10 @@ local function examine(session, server)
   if not good then error(raised, 0) end
 end
 
-local function default_profile(all)
-  return type(all.profile) == "string" and all.profile or "default"
-end
-
 -- What `repair` needs to know of a server.
 local function describe(session, found)
   local all = files.read_config()
-  local default = default_profile(all)
+  local default = settings.profile_name({}, all)
   local profile = found.profile or default
   return { found = found, args = session.args, sources = found.sources, profile = profile,
     is_default = profile == default and not session.args.profile, is_flag = found.from == "--base-url",

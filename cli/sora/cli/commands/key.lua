@@ -51,8 +51,7 @@ end
 
 function key.run(session)
   local config, keys = files.read_config(), files.read_keys()
-  local name = session.args.name or session.args.profile
-    or type(config.profile) == "string" and config.profile or "default"
+  local name = session.args.name or settings.profile_name(session.args, config)
   if session.args.action == "rm" then
     if not keys[name] then exit.fail(exit.USAGE, ("profile '%s' has no key"):format(name)) end
     keys[name] = nil

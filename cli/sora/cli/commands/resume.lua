@@ -1,5 +1,6 @@
---- `sora resume`: goes on with everything that is unfinished: waits, saves, and looks for lost answers.
+--- `sora resume`: resumes every unfinished job: waits, saves, and looks for jobs whose answer was lost.
 -- @local
+local batch = require "sora.batch"
 local follow = require "sora.cli.follow"
 local json = require "sora.json"
 local normalize = require "sora.normalize"
@@ -9,8 +10,6 @@ local text = require "sora.cli.text"
 local exit = require "sora.cli.exit"
 
 local resume = { about = "Go on with everything that is unfinished.", usage = "[-o FOLDER] [--timeout S]" }
-
-local SKEW = 300 -- s; the server's clock may be so far behind
 
 function resume.define(command)
   params.define_output(command)
@@ -22,7 +21,7 @@ end
 local function find(client, ticket, known)
   if type(ticket.prompt) ~= "string" then return nil, "its prompt is not in the journal" end
   local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created
-    and ticket.created - SKEW }
+    and ticket.created - batch.SKEW }
   if not found then return nil, err.message end
   local fitting = {}
   for _, video in ipairs(found) do

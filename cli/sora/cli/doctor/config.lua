@@ -16,10 +16,7 @@ local text = require "sora.cli.text"
 
 local config = {}
 
-local function getenv(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
+local getenv = files.getenv
 
 local function message_of(raised)
   return text.shown(type(raised) == "table" and raised.message or raised)

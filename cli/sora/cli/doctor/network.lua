@@ -16,10 +16,7 @@ local network = {}
 
 local MOST_SKEW = 300 -- s between the clocks
 
-local function getenv(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
+local getenv = files.getenv
 
 -- Clock ------------------------------------------------------------------------------
 
