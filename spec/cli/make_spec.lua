@@ -2,6 +2,7 @@
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local given = require "spec.support.given"
+local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local shell = require "spec.support.shell"
 
@@ -170,7 +171,7 @@ describe("sora make", function()
   end
 
   it("ends with 6 when the network fails before anything is sent", function()
-    sh:use("http://127.0.0.1:1/v1", rig.KEY)
+    sh:use(httpd.refused_url() .. "/v1", rig.KEY)
     local _, err, status = sh:run { "make", "p" }
     assert.equal(6, status)
     assert.matches("sora doctor", err, 1, true)

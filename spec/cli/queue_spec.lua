@@ -2,6 +2,7 @@
 local answers = require "spec.support.answers"
 local cjson = require "cjson"
 local given = require "spec.support.given"
+local httpd = require "spec.support.httpd"
 local rig = require "spec.support.rig"
 local shell = require "spec.support.shell"
 
@@ -85,7 +86,7 @@ describe("a queue from a shell", function()
   it("explains what it lacks", function()
     local CASES = {
       { { "put", "-" }, "no redis is named", { SORA_REDIS_URL = "" } },
-      { { "tasks" }, "redis", { SORA_REDIS_URL = "redis://127.0.0.1:1" } },
+      { { "tasks" }, "redis", { SORA_REDIS_URL = httpd.refused_url():gsub("^http", "redis") } },
       { { "tasks" }, "redis", { SORA_REDIS_URL = "http://127.0.0.1" } },
       { { "work", "-o", "nowhere" }, "nowhere: there is no such folder" },
       { { "tasks", "retry" }, "which task" },

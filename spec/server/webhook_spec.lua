@@ -1,6 +1,7 @@
 -- The webhooks that the development server sends, as sora.verify_webhook reads them.
 local curl = require "spec.support.curl"
 local given = require "spec.support.given"
+local httpd = require "spec.support.httpd"
 local process = require "spec.support.process"
 local sora = require "sora"
 local webhook = require "sora.server.webhook"
@@ -77,7 +78,7 @@ describe("the development server's webhooks", function()
   end)
 
   it("do not end the server when nobody receives them, and not when a job is deleted", function()
-    serve("--webhook", "http://127.0.0.1:1/nobody")
+    serve("--webhook", httpd.refused_url() .. "/nobody")
     create {}
     local id = create { dev = { duration = 3600 } }
     assert.equal(200, curl.get(program.url .. "/videos/" .. id, { "-X", "DELETE" }).status)

@@ -1,6 +1,7 @@
 -- sora.store.redis: the five calls, the journal, and what a Redis may do to them. With a real Redis.
 local cqueues = require "cqueues"
 local given = require "spec.support.given"
+local httpd = require "spec.support.httpd"
 local patience = require "spec.support.patience"
 local process = require "spec.support.process"
 local redis = require "spec.support.redis"
@@ -449,7 +450,8 @@ describe("the address of a Redis", function()
 
   it("of nobody gives a `connect` error", function()
     local folder = process.folder()
-    for _, url in ipairs { "unix://" .. folder .. "/none", "redis://:s3cret@127.0.0.1:1/0" } do
+    local refused = httpd.refused_url():gsub("^http://", "redis://:s3cret@")
+    for _, url in ipairs { "unix://" .. folder .. "/none", refused .. "/0" } do
       local began = cqueues.monotime()
       local queue, err = store.open(url, { patience = 0.1 })
       assert.is_nil(queue)
@@ -459,5 +461,14 @@ describe("the address of a Redis", function()
       assert.is_true(cqueues.monotime() - began < patience.LIMIT)
     end
     os.execute("rmdir " .. folder)
+  end)
+
+  it("of a server that is not a Redis says so", function()
+    local web = httpd.start()
+    finally(function() web:stop() end)
+    local queue, err = store.open(web.url:gsub("^http", "redis"), { patience = 0.1 })
+    assert.is_nil(queue)
+    assert.same({ "transport", "redis_lost" }, { err.kind, err.code })
+    assert.matches("does not answer as Redis does", err.message, 1, true)
   end)
 end)

@@ -140,11 +140,19 @@ local function clean(self, text)
   return text
 end
 
+-- Whether lua-redis could not read a reply.
+local function is_garbled(raised)
+  return raised:find("unknown response prefix: ", 1, true) or raised:find("cannot parse ", 1, true)
+end
+
 -- Turns what lua-redis raised into an error.
 local function failure(self, raised)
   local text = clean(self, raised)
   local said = text:match "^redis error: (.*)$"
-  if not said then
+  if is_garbled(text) then
+    return problem("transport", "redis_lost", ("%s does not answer as Redis does (%s): is the address right?")
+      :format(self.at.shown, text), true)
+  elseif not said then
     return problem("transport", "redis_lost", ("the connection to %s broke: %s"):format(self.at.shown,
       (text:gsub("^connection error: ", ""))), true)
   end
@@ -169,8 +177,8 @@ end
 -- Whether an error is of Redis or of the connection. Anything else, such as Ctrl-C, is somebody else's.
 local function is_ours(raised)
   return type(raised) == "string" and (raised:find("redis error: ", 1, true)
-    or raised:find("connection error: ", 1, true) or raised:find("redis.lua:%d+: ") ~= nil
-    and not raised:find("interrupted!", 1, true))
+    or raised:find("connection error: ", 1, true) or is_garbled(raised)
+    or raised:find("redis.lua:%d+: ") and not raised:find("interrupted!", 1, true))
 end
 
 -- Calls `work`, which may raise. Whatever it is that did, the state of the connection is unknown then, unless
