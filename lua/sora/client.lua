@@ -1,5 +1,8 @@
 --- A client: one server, its options, and the calls to it.
 --
+-- `sora.new` makes one. docs/options.md lists its options and those of a call, docs/waiting.md those of a wait,
+-- docs/errors.md the fields of an error.
+--
 -- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
 -- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.
 -- @module sora.client
@@ -38,6 +41,9 @@ local DEFAULT_TIMEOUT = 60 -- s; one attempt
 -- @function Client:get_video
 -- @tparam string|table id an id, or a job, as for all calls below
 -- @tparam ?table opts the options of a call
+-- @treturn[1] table the job, as the server answers
+-- @treturn[2] nil
+-- @treturn[2] table error
 Client.get_video = core.get_video
 
 local function method(name)
@@ -416,6 +422,25 @@ end
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
 -- @treturn[2] table error; if the job was created it has a `ticket`, for `watch`
+
+--- Remixes a video and waits for the new one, as `create_and_wait` does.
+-- @function Client:remix_and_wait
+-- @tparam string|table id
+-- @tparam table params as for `remix_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_wait`
+
+--- Edits a video and waits for the new one, as `create_and_wait` does.
+-- @function Client:edit_and_wait
+-- @tparam table params as for `edit_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_wait`
+
+--- Makes a video longer and waits for the new one, as `create_and_wait` does.
+-- @function Client:extend_and_wait
+-- @tparam table params as for `extend_video`
+-- @tparam ?table opts as for `create_and_wait`
+-- @treturn table as for `create_and_wait`
 
 --- Creates a video, waits for it and downloads it. Checks and locks the target before anything is paid for.
 -- @function Client:create_and_download

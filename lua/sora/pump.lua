@@ -553,6 +553,8 @@ end
 Client.pollfd = Client.fileno
 
 --- Returns what to poll for, for cqueues.
+-- @function Client:events
+-- @treturn string
 function Client.events()
   return "r"
 end
