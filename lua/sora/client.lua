@@ -1,7 +1,7 @@
 --- A client: one server, its options, and the calls to it.
 --
--- `sora.new` makes one. docs/options.md lists its options and those of a call, docs/waiting.md those of a wait,
--- docs/errors.md the fields of an error.
+-- `sora.new` makes one. docs/options.md lists its options and those of a call, docs/waiting.md those of a
+-- wait, docs/errors.md the fields of an error.
 --
 -- An `id` is a job's id, or a table that has one: a job as any call returned it, whatever its server calls
 -- the id; a view, from `sora.normalize`; a ticket; a watched job; or a result with `video`.

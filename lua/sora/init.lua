@@ -3,8 +3,8 @@
 --    local sora = require "sora"
 --    local video, err = sora.get_video("video_123")
 --
--- Every method of a client (see `sora.client`) is also a function here, for the default client, which the first
--- call makes: `sora.create_video(params)`, `sora.wait(id)` and so on. `_VERSION` is the module's version.
+-- Every method of a client (see `sora.client`) is also a function here, for the default client, which the
+-- first call makes: `sora.create_video(params)`, `sora.wait(id)` and so on. `sora._VERSION` is the version.
 -- @module sora
 
 -- Owns the module and its default client, which the first call makes. Invariant: every method of a client is
@@ -60,7 +60,8 @@ end
 
 --- Fetches a job with the default client: one HTTP call, made in C.
 -- @function get_video
--- @tparam string|table id percent-encoded into the path; empty, "." and ".." raise; or a job, see `sora.client`
+-- @tparam string|table id percent-encoded into the path; empty, "." and ".." raise; or a job: see
+-- `sora.client`
 -- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key: see
 -- docs/options.md
 -- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), a JSON null
@@ -73,8 +74,7 @@ end
 sora.get_video = core.get_video_from(get_default, sora)
 get_video = sora.get_video
 
---- Iterates over the snapshots of a job with the default client. Unlike other functions, raises the error if there
--- is no default client.
+--- Iterates over the snapshots of a job with the default client; raises the error if there can be none.
 -- @function poll
 -- @tparam string|table id
 -- @tparam ?table opts as for `Client:poll`
@@ -85,8 +85,7 @@ function sora.poll(...)
   return self:poll(...)
 end
 
---- Iterates over the jobs of all pages with the default client. Unlike other functions, raises the error if there is
--- no default client.
+--- Iterates over the jobs of all pages with the default client; raises the error if there can be none.
 -- @function videos
 -- @tparam ?table params as for `Client:list_videos`
 -- @tparam ?table opts the options of a call

@@ -60,7 +60,7 @@ end
 
 --- Makes a folder with links to everything in the checkout, to stand for a fresh clone, and in it a folder
 -- `commands`, whose `lua5.4` and `lua5.1` are the Lua of the specs, and whose `sora` is the clone's. Its
--- `sora serve` takes a free port, because another suite may run at the same time.
+-- `sora serve` takes a free port, because another suite may run beside this one.
 function snippets.clone()
   local place, words = folder.new(), process.lua {}
   local here = process.quote(process.lines("pwd")[1])
