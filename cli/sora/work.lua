@@ -2,7 +2,7 @@
 --
 --     local work = require "sora.work"
 --     local queue = assert(work.open "redis://127.0.0.1:6379")
---     assert(queue:put { "A fox in the snow", { prompt = "Rain", seconds = "8", output = "rain.mp4" } })
+--     assert(queue:put { "A fox in the snow", { prompt = "Rain", output = "rain.mp4" } })
 --     assert(queue:worker(sora.new {}, { dir = "films" }):run())
 -- @module sora.work
 
