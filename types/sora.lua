@@ -522,6 +522,7 @@ function Job:ticket() end
 ---A client: one server, its options, and the calls to it.
 ---@class sora.Client
 ---@field base_url string the base URL without its query
+---@field can_wait? fun() set by adapters: called before anything is sent, it raises where the pause hook could not wait
 local Client = {}
 
 ---Fetches a job: one HTTP call.
