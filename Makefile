@@ -32,7 +32,7 @@ CRYPTO_LIBS ?= $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null || echo -lcryp
 # ---- compiling the C module --------------------------------------------------------------------------------------
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion -Werror=implicit-function-declaration
-ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -fvisibility=hidden -Isrc $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS := -std=c99 $(WARNINGS) -fPIC -Isrc $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 
 # Lua's symbols come from the program that loads the module, so they stay undefined here.
 # -z nodelete keeps the code mapped: libcurl's resolver thread may still run when lua_close unloads the module.

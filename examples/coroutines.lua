@@ -38,4 +38,4 @@ end
 
 spawn(make)
 while #tasks > 0 do frame() end
-print(("the frames went on: %s"):format(frames > 10 and "yes" or "no"))
+print(("%d frames meanwhile"):format(frames))

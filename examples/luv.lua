@@ -27,4 +27,4 @@ end
 
 coroutine.wrap(make)()
 uv.run() -- returns when all calls are done and the timer is closed
-print(("the timer went on: %s"):format(ticks > 10 and "yes" or "no"))
+print(("%d ticks of a timer meanwhile"):format(ticks))

@@ -1,5 +1,6 @@
 -- The whole process: creates a video, waits with a progress bar, fetches the finished job, saves its file. If
--- this ends too early, run it again with the same file: it resumes its job and makes no other.
+-- this ends too early, run it again with the same file: it resumes its job and makes no other. A file that is
+-- there already is left alone.
 -- Usage: SORA_BASE_URL=… SORA_API_KEY=… lua5.4 examples/make_a_video.lua "a prompt" [file.mp4]
 dofile((arg[0]:gsub("[^/]+$", "clone.lua"))) -- for a clone; an installed sora needs no such line
 local sora = require "sora"
@@ -28,6 +29,7 @@ local function job_for_file()
   local ticket, err = check(sora.unfinished())[1], nil
   local job = ticket
   if not ticket then
+    if io.open(path) then check(nil, path .. " exists already: remove it, or name another file.") end
     job, err = sora.create_video { prompt = prompt, model = "sora-2", seconds = "4", size = "1280x720" }
   end
   if (ticket or err or {}).ambiguous then check(nil, LOST:format((ticket or {}).prompt or prompt, path)) end

@@ -1,6 +1,8 @@
 /* core.c - opens sora.core: the functions that the Lua layer is built on. */
 #include "lua/binding.h"
 
+/* The only symbol that the module exports. The headers hide all others, because LuaRocks passes no -fvisibility:
+   otherwise those of the host take their place, such as Neovim's own loop_close. */
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
 #else

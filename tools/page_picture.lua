@@ -14,6 +14,7 @@ end
 local good, problem = pcall(function()
   page:devtools("Emulation.setDeviceMetricsOverride",
     { width = 860, height = 830, deviceScaleFactor = 1, mobile = false })
+  page:devtools("Emulation.setScrollbarsHidden", { hidden = true })
   page:open("http://127.0.0.1:" .. site.port .. "/")
   make "A paper boat on a rainy street"
   page:wait "return document.querySelector('li video')"

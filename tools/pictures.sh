@@ -29,7 +29,7 @@ serve() {
 
 # A terminal, as an animation: the commands are typed and run, and asciinema records what the terminal gets.
 terminal() {
-  serve --duration 7 --port 8787
+  serve --duration 7
   cat >"$work/session" <<EOT
 type_line() {
   printf '\033[1;32m\$\033[0m '
@@ -47,7 +47,8 @@ cd "$home"
 export HOME=$home XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
 export SORA_BASE_URL=$url SORA_API_KEY=demo
 run 'sora make "a paper boat on a rainy street" -o boat.mp4' 1
-run 'sora list' 3
+run 'sora list' 4
+printf '\033[1;32m\$\033[0m ' # an event: the recording ends with the last one, and would hide the list
 EOT
   env -u NO_COLOR TERM=xterm-256color LC_ALL=C.UTF-8 PATH="$PATH" asciinema rec --quiet --overwrite --cols 84 --rows 9 \
     -c "bash $work/session" "$work/cast"

@@ -189,14 +189,24 @@
 ---@field max_jobs? integer how many jobs the items may cost, in all runs together
 ---@field label? string the batch's name: another one makes all films anew
 ---@field remake? boolean asks again for what an earlier run left unsure, which may be paid for twice (`false`)
----@field on_progress? fun(item: table): boolean? `false` stops the batch
+---@field on_progress? fun(item: sora.BatchProgress): boolean? called when an item gets further; `false` stops the batch
 ---@field interval? number seconds between two polls (2)
 ---@field max_interval? number seconds that the interval grows to (15)
 ---@field timeout? number seconds that a job may take (1800)
 ---@field max_failures? integer failed polls in a row that end a wait (10)
 ---@field cancel_on_timeout? boolean cancels a job at its deadline (`false`)
----@field headers? table<string, string> sent as well
----@field query? table<string, string|number|boolean> added to the URL
+---@field headers? table<string, string|number> sent with each request
+---@field query? table<string, string|number|boolean> added to each URL
+
+---An item of a batch that is under way.
+---@class sora.BatchProgress
+---@field index integer its number in the list
+---@field prompt? string its prompt
+---@field state "waiting"|"asked"|"downloading"|"saved"|"failed"|"unsure"|sora.State how far it is
+---@field progress? number percent
+---@field path string where the film goes
+---@field id? string the job's id
+---@field err? sora.Error why there is no film
 
 ---Where a download goes: either `path` or `sink`.
 ---@class sora.DownloadTarget
@@ -378,7 +388,7 @@
 
 ---What went wrong. Kinds are stable, so programs may branch on them.
 ---@alias sora.ErrorKind
----| "config" # no base URL is configured, or it is not a valid http(s) URL
+---| "config" # the base URL, the client certificate or `unix_socket` cannot be used, or a journal is missing
 ---| "dns" # the host name could not be resolved
 ---| "connect" # the connection could not be made
 ---| "tls" # the certificate is not trusted, or the server does not speak TLS
@@ -386,7 +396,7 @@
 ---| "transport" # the connection broke, or the response is not valid HTTP
 ---| "api" # the server returned an error, by its status or in the body of a 200
 ---| "decode" # the response is not a JSON object
----| "too_large" # the response is longer than `max_response_bytes`
+---| "too_large" # the response is longer than `max_response_bytes`, or its headers are too long
 ---| "file" # a file could not be read or written; an existing target is unchanged
 ---| "failed" # the job failed
 ---| "cancelled" # the job or the call was cancelled
@@ -410,7 +420,7 @@
 ---@field kind sora.ErrorKind what went wrong
 ---@field message string for people; it may change between versions
 ---@field status? integer the HTTP status
----@field code? string the server's error code
+---@field code? string the server's error code, or one of ours: docs/errors.md lists them
 ---@field type? string the server's type of error
 ---@field param? string the parameter that caused it
 ---@field reason? sora.Reason why the server or the job said no, where that can be told
@@ -512,6 +522,7 @@ function Job:ticket() end
 ---A client: one server, its options, and the calls to it.
 ---@class sora.Client
 ---@field base_url string the base URL without its query
+---@field can_wait? fun() set by adapters: called before anything is sent, it raises where the pause hook could not wait
 local Client = {}
 
 ---Fetches a job: one HTTP call.
@@ -589,7 +600,7 @@ function Client:extend_video(params, opts) end
 function Client:create_character(params, opts) end
 
 ---Fetches a character.
----@param id string
+---@param id string|sora.Character
 ---@param opts? sora.CallOptions
 ---@return sora.Character? character
 ---@return sora.Error? err
@@ -817,7 +828,7 @@ function Client:close() end
 ---Makes a character from a video: `Client:create_character` of the default client.
 ---@field create_character fun(params: sora.CharacterParams, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
 ---Fetches a character: `Client:get_character` of the default client.
----@field get_character fun(id: string, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
+---@field get_character fun(id: string|sora.Character, opts?: sora.CallOptions): sora.Character?, sora.Error?, sora.Response?
 ---Iterates over the jobs of all pages: `Client:videos` of the default client.
 ---@field videos fun(params?: sora.ListParams, opts?: sora.CallOptions): fun(): sora.Video?
 ---Finds jobs that a create with a lost response may have made: `Client:find_created` of the default client.

@@ -2,7 +2,7 @@
 --
 --     local work = require "sora.work"
 --     local queue = assert(work.open "redis://127.0.0.1:6379")
---     assert(queue:put { "A fox in the snow", { prompt = "Rain", seconds = "8", output = "rain.mp4" } })
+--     assert(queue:put { "A fox in the snow", { prompt = "Rain", output = "rain.mp4" } })
 --     assert(queue:worker(sora.new {}, { dir = "films" }):run())
 -- @module sora.work
 
@@ -21,8 +21,6 @@ local work = {}
 
 local PAGE = 500 -- tasks that are fetched at a time
 
---- A queue, as `open` returns it.
--- @type Queue
 local Queue = { __name = "sora.queue" }
 Queue.__index = Queue
 
@@ -37,7 +35,8 @@ end
 --- Opens a queue.
 -- @tparam ?string|table where the address of a Redis, by default SORA_REDIS_URL; or a store of your own (see
 -- the head of `sora.store.redis`)
--- @tparam ?table opts `name` of the queue ("sora"): queues of different names share nothing; `patience`
+-- @tparam ?table opts `name` of the queue ("sora"): queues of different names share nothing; `patience` (2 s:
+-- for how long a call tries to reach a Redis that is restarting)
 -- @treturn[1] Queue
 -- @treturn[2] nil
 -- @treturn[2] table error
@@ -48,6 +47,9 @@ function work.open(where, opts)
   if not store then return nil, err end
   return setmetatable({ store = store, durable = store.durable }, Queue)
 end
+
+--- A queue, as `open` returns it.
+-- @type Queue
 
 -- Putting ----------------------------------------------------------------------------
 

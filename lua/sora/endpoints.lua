@@ -373,9 +373,10 @@ local function check_params(params, required, who)
   return with_video(checked, required, who), extra
 end
 
--- Calls: each takes the client, for its paths, and the arguments of the method; returns the description and
--- the
--- options of the call ---------------------------------------------------------------------
+-- Calls ------------------------------------------------------------------------------
+
+-- Each takes the client, for its paths, and the arguments of the method; returns the description of the call
+-- and its options.
 
 local describe = {}
 

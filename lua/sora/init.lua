@@ -1,7 +1,10 @@
---- sora: video-generation jobs over the OpenAI video format.
+--- The module: video jobs in the OpenAI video format.
 --
 --    local sora = require "sora"
 --    local video, err = sora.get_video("video_123")
+--
+-- Every method of a client (see `sora.client`) is also a function here, for the default client, which the
+-- first call makes: `sora.create_video(params)`, `sora.wait(id)` and so on. `sora._VERSION` is the version.
 -- @module sora
 
 -- Owns the module and its default client, which the first call makes. Invariant: every method of a client is
@@ -55,10 +58,12 @@ for name, method in pairs(client.methods) do
   end
 end
 
---- Fetches a video job with the default client: one HTTP call, made in C.
+--- Fetches a job with the default client: one HTTP call, made in C.
 -- @function get_video
--- @tparam string id percent-encoded into the path; empty, "." and ".." raise
--- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key
+-- @tparam string|table id percent-encoded into the path; empty, "." and ".." raise; or a job: see
+-- `sora.client`
+-- @tparam ?table opts timeout (s, one attempt), max_retries, headers, query, response, idempotency_key: see
+-- docs/options.md
 -- @treturn[1] table the answer, field by field: JSON integers are Lua integers (5.3 and later), a JSON null
 -- is an absent field
 -- @treturn[2] nil
@@ -69,14 +74,22 @@ end
 sora.get_video = core.get_video_from(get_default, sora)
 get_video = sora.get_video
 
---- Iterates over the snapshots of a job with the default client.
+--- Iterates over the snapshots of a job with the default client; raises the error if there can be none.
+-- @function poll
+-- @tparam string|table id
+-- @tparam ?table opts as for `Client:poll`
+-- @treturn function iterator
 function sora.poll(...)
   local self, err = get_default()
   if not self then error(err, 0) end
   return self:poll(...)
 end
 
---- Iterates over the jobs of all pages with the default client.
+--- Iterates over the jobs of all pages with the default client; raises the error if there can be none.
+-- @function videos
+-- @tparam ?table params as for `Client:list_videos`
+-- @tparam ?table opts the options of a call
+-- @treturn function iterator
 function sora.videos(...)
   local self, err = get_default()
   if not self then error(err, 0) end
@@ -157,9 +170,11 @@ end
 -- @tparam string body the request's bytes, unchanged
 -- @tparam string secret as the server shows it: "whsec_" and base64, or the plain key
 -- @tparam ?number tolerance seconds that the timestamp may be off (300)
+-- @tparam ?number now seconds since 1970, by default the clock's
 -- @treturn[1] table the event: `type`, such as "video.completed", and `data`, which `normalize` reads
 -- @treturn[2] nil
--- @treturn[2] table error
+-- @treturn[2] table error: its code is `webhook_unsigned`, `webhook_stale`, `webhook_forged` or
+-- `webhook_unreadable`
 sora.verify_webhook = webhook.verify
 
 for name, code in pairs(sora) do

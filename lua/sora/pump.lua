@@ -490,7 +490,7 @@ local IN_PLACE = { wait = "watch", wait_all = "watch", poll = "watch", videos = 
   find_created = "list_videos" }
 
 --- Starts a call and returns at once. Any method that makes one call can be started, and `download_video`,
--- `create_and_wait` and `create_and_download`:
+-- `create_and_wait` and `create_and_download` with their relatives for remix, edit and extend:
 -- `client:start("get_video", id, { on_done = function(video, err) end })`.
 -- @tparam string name
 -- @param ... the method's arguments; `update` calls `on_done` of the options with the results
@@ -553,6 +553,8 @@ end
 Client.pollfd = Client.fileno
 
 --- Returns what to poll for, for cqueues.
+-- @function Client:events
+-- @treturn string
 function Client.events()
   return "r"
 end

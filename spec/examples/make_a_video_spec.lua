@@ -34,6 +34,15 @@ describe("the example of the whole process", function()
     assert.same({ 1, answers.MP4 }, { posts(), home:read "fox.mp4" })
   end)
 
+  it("makes no job for a file that is there already", function()
+    srv:route("POST", "/v1/videos", answers.QUEUED)
+    home:write("fox.mp4", "an old film")
+    local status, _, errors = begin():finish()
+    assert.equal(1, status)
+    assert.matches("fox.mp4 exists already", errors)
+    assert.same({ 0, "an old film" }, { posts(), home:read "fox.mp4" })
+  end)
+
   it("makes no second job when an answer was lost", function()
     srv:route("POST", "/v1/videos", { close = true })
     for _ = 1, 2 do

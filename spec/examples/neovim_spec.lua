@@ -121,6 +121,17 @@ describe("the Neovim example", function()
     assert.same({ "nothing: " }, run "ended() say('nothing: ' .. noted())")
   end)
 
+  it("starts in silence where the environment names no server, and says so when it is used", function()
+    serve(answers.RUNNING)
+    run "vim.cmd 'Sora a red fox'"
+    local lines = run([[
+      say("silent: " .. noted())
+      for _, command in ipairs { "Sora a boat", "SoraList", "SoraForget" } do vim.cmd(command) end
+      say(#notes, notes[1]) ]], "")
+    assert.equal("silent: ", lines[1])
+    assert.matches("^3 sora: base_url is missing: set SORA_BASE_URL", lines[2])
+  end)
+
   it("waits for the answer of a create when it is quit", function()
     serve(answers.DONE)
     srv:route("POST", "/v1/videos", answers.with(answers.QUEUED, { delay = 0.5 }))
@@ -152,6 +163,6 @@ describe("the Neovim example", function()
     assert.same({ "a red fox  (forgotten)" }, run("vim.cmd 'SoraForget' " .. list))
     assert.same({ "a red fox" }, prompts())
     srv:route("POST", "/v1/videos", { status = 402, json = { error = { message = "no credit" } } })
-    assert.matches("a boat: sora: api: no credit", run("vim.cmd 'Sora a boat' ended() say(noted())")[1])
+    assert.matches("a boat: no credit", run("vim.cmd 'Sora a boat' ended() say(noted())")[1])
   end)
 end)

@@ -24,6 +24,14 @@ end
 local library = read_rockspec "sora-scm-1.rockspec"
 local command = read_rockspec "sora-cli-scm-1.rockspec"
 
+-- Returns the path of the C module that these specs run.
+local function core_path()
+  for template in package.cpath:gmatch "[^;]+" do
+    local path = template:gsub("%?", "sora/core")
+    if process.slurp(path) then return path end
+  end
+end
+
 -- Asserts that a list of a rockspec names exactly these Lua files, each under its module's name.
 local function assert_lists(paths, modules)
   local listed = {}
@@ -78,6 +86,22 @@ describe("the rockspec of sora-cli", function()
     assert.equal(library.version, command.version)
     assert.same(library.source, command.source)
     assert.is_truthy(table.concat(command.dependencies, ";"):find("sora == scm", 1, true))
+  end)
+end)
+
+describe("the C module", function()
+  -- LuaRocks passes no -fvisibility. Neovim has a loop_close, too, which would be called in place of ours.
+  it("exports one symbol, so that no function of the host takes the place of its own", function()
+    local module = assert(core_path())
+    local names = {}
+    for _, line in ipairs(process.lines("nm -D --defined-only " .. process.quote(module))) do
+      names[#names + 1] = line:match " [TDBRVWi] ([%l%u][%w_]*)$"
+    end
+    assert.same({ "luaopen_sora_core" }, names)
+  end)
+
+  it("is compiled without flags that LuaRocks does not pass", function()
+    assert.is_nil(facts.read("Makefile"):find("-fvisibility", 1, true))
   end)
 end)
 

@@ -1,6 +1,9 @@
 -- The README and the guides name what there is: targets, files, options, methods, kinds of errors. spec/docs
 -- runs their code.
+local endpoints = require "sora.endpoints"
 local facts = require "spec.support.facts"
+local meta = require "spec.support.meta"
+local process = require "spec.support.process"
 local snippets = require "spec.support.snippets"
 local sora = require "sora"
 
@@ -75,8 +78,11 @@ describe("the guide to options", function()
       end
     end
     assert_named(function(opts) return client:get_video("v", opts) end, of_call)
-    assert_named(function(opts) return client:wait("v", opts) end, of_call, of_wait)
-    assert_named(function(opts) return client:wait_all({ "v" }, opts) end, of_call, of_wait)
+    assert_named(function(opts) return client:wait_all({ "v" }, opts) end, of_wait)
+    assert_named(function(opts) return client:watch("v", opts) end, of_wait)
+    assert_named(function(opts) return client:wait("v", opts) end, of_wait)
+    assert_named(function(opts) return client:batch({}, opts) end,
+      facts.sorted(spans_in(section("docs/waiting.md", "Many films"))))
     client:close()
   end)
 
@@ -89,7 +95,33 @@ describe("the guide to options", function()
   end)
 end)
 
+describe("the guide to servers", function()
+  it("has a table of all paths", function()
+    local named = names_in_table("docs/dialects.md", "Paths of your own")
+    facts.assert_same(facts.sorted(endpoints.paths()), named)
+  end)
+end)
+
 describe("the guide to errors", function()
+  -- How the sources write the code of an error.
+  local FORMS = { 'code = "([%l_]+)"', '%.code, [%w_.]+ = "([%l_]+)"', '%.code or "([%l_]+)"',
+    'set_string%(L, "code", "([%l_]+)"', '[^.]refuse%("([%l_]+)"', 'problem%("%l+", "([%l_]+)"' }
+
+  it("explains every field of an error", function()
+    facts.assert_same(facts.sorted(meta.read("types/sora.lua"):fields "sora.Error"),
+      names_in_table("docs/errors.md", "Fields"))
+  end)
+
+  it("explains every code that is made here", function()
+    local page = section("docs/errors.md", "Codes")
+    for _, path in ipairs(process.lines "find lua src -name '*.lua' -o -name '*.c'") do
+      local text = facts.read(path)
+      for _, form in ipairs(FORMS) do
+        for code in text:gmatch(form) do assert.is_truthy(page:find("`" .. code .. "`", 1, true), code) end
+      end
+    end
+  end)
+
   it("has a table of the kinds of errors", function()
     facts.assert_same(facts.kinds(), names_in_table("docs/errors.md", "Kinds"))
   end)

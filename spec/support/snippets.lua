@@ -59,15 +59,21 @@ function snippets.fits(output, promised)
 end
 
 --- Makes a folder with links to everything in the checkout, to stand for a fresh clone, and in it a folder
--- `commands`, whose `lua5.4` and `lua5.1` are the Lua of the specs, and whose `sora` is the clone's.
+-- `commands`, whose `lua5.4` and `lua5.1` are the Lua of the specs, and whose `sora` is the clone's. Its
+-- `sora serve` takes a free port, because another suite may run beside this one. What `make demo` has left in
+-- the checkout is not in it.
 function snippets.clone()
   local place, words = folder.new(), process.lua {}
   local here = process.quote(process.lines("pwd")[1])
-  place:run("for file in " .. here .. '/*; do ln -s "$file" .; done && mkdir commands')
+  place:run("for file in " .. here .. '/*; do ln -s "$file" .; done && rm -f *.mp4* && mkdir commands')
   for _, name in ipairs { "lua5.4", "lua5.1" } do
     place:run(('ln -s "$(command -v %s)" commands/%s'):format(process.quote(words[#words]), name))
   end
-  place:write("commands/sora", ('#!/bin/sh\nexec lua5.4 %s/bin/sora "$@"\n'):format(place.path))
+  place:write("commands/sora", ([[
+#!/bin/sh
+[ "$1" != serve ] || set -- "$@" --port 0
+exec lua5.4 %s/bin/sora "$@"
+]]):format(place.path))
   place:run "chmod +x commands/sora"
   return place
 end

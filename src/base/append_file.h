@@ -9,6 +9,8 @@
 
 #include "base/sys.h"
 
+#pragma GCC visibility push(hidden)
+
 struct append_file {
   int fd; /* -1: closed */
   struct sys_file_id id;
@@ -22,5 +24,7 @@ int append_file_write(struct append_file *f, const char *path, const char *line,
 
 /* May be called again; the next line opens the file anew. */
 void append_file_close(struct append_file *f);
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,8 +6,12 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 /* Decodes `len` characters into `out`, which has space for len / 4 * 3 + 3 bytes. Skips line breaks; accepts the URL
  * alphabet and missing padding too. Returns the number of bytes, or -1 if the text is not base64. */
 ptrdiff_t base64_decode(const char *text, size_t len, char *out);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 struct buffer {
   char *data;
   size_t len, cap;
@@ -32,5 +34,7 @@ const char *buffer_string(struct buffer *b);
 void buffer_clear(struct buffer *b, size_t keep);
 
 void buffer_free(struct buffer *b);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "base/buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 enum inflate_result { INFLATE_DONE, INFLATE_BROKEN, INFLATE_TOO_LARGE, INFLATE_NO_MEMORY };
 
 /* Whether data begins like gzip. */
@@ -14,5 +16,7 @@ int inflate_is_gzip(const char *data, size_t len);
 
 /* Appends what the data stands for to `out`, at most `most` bytes; also where it fails, as far as it comes. */
 enum inflate_result inflate(const char *data, size_t len, size_t most, struct buffer *out);
+
+#pragma GCC visibility pop
 
 #endif

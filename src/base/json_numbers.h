@@ -9,11 +9,15 @@
 
 #include "base/buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Scans the text. 0: it is right as it is; 1: `out` holds the text to decode; -1: memory is out. Marks all numbers but
  * integers of up to 15 digits, and those, too, with `all`: for a locale without '.'. `mark` is a string that no answer
  * can know. *mendable: the decoded value may hold what the binding must look at: marks, nulls, what cjson takes for a
  * number (NaN), and integers if its Lua has `integers`. */
 int json_numbers_scan(const char *text, size_t len, int integers, int all, const char *mark, struct buffer *out,
                       int *mendable);
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 #define MEDIA_HEAD 16 /* bytes that are enough to tell */
 
 /* The type that the extension of a name stands for, or that a file begins like; NULL: unknown. */
@@ -14,5 +16,7 @@ const char *media_of_bytes(const char *head, size_t len);
 
 /* The extension of files of a type, such as ".png"; "": unknown. */
 const char *media_extension(const char *type);
+
+#pragma GCC visibility pop
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 struct part_file {
   int fd;              /* of the part file, or -1 */
   unsigned generation; /* of the process that owns it */
@@ -52,5 +54,7 @@ void part_file_explain(const struct part_file *f, char *text, size_t size);
 /* Closes the file and removes it unless it was committed or holds what another process left. In a forked
  * child it closes the child's descriptor and nothing else. Idempotent. */
 void part_file_close(struct part_file *f);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 #include <pthread.h>
 #endif
 
+#pragma GCC visibility push(hidden)
+
 /* --- time and chance ---------------------------------------------------------------------------------------------- */
 
 /* Monotonic seconds: the clock of every time in the C code. */
@@ -192,5 +194,7 @@ int sys_hmac_sha256(const char *key, size_t key_len, const char *data, size_t le
 
 /* Whether two texts of the same length are equal, in a time that does not depend on where they differ. */
 int sys_same(const char *a, const char *b, size_t len);
+
+#pragma GCC visibility pop
 
 #endif

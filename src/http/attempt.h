@@ -8,6 +8,8 @@
 
 #include "http/request.h"
 
+#pragma GCC visibility push(hidden)
+
 enum attempt_result { ATTEMPT_FINISHED, ATTEMPT_AGAIN /* at once: a redirect */, ATTEMPT_LATER /* after a delay */ };
 
 /* Sets up the next attempt with a handle of the pool, or after a redirect with the one that it has. Afterwards r->easy
@@ -24,5 +26,7 @@ void attempt_postpone(struct request *r);
 /* Seconds that the answer asks to wait before the next poll (openai-poll-after-ms, retry-after-ms, Retry-After), or
  * -1. */
 double attempt_poll_after(const struct request *r);
+
+#pragma GCC visibility pop
 
 #endif

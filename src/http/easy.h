@@ -10,6 +10,8 @@
 
 #include "http/endpoint.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Sets an option of `handle`, unless an earlier one failed: `code` holds the first failure. Both are variables of the
  * function that uses this. */
 #define EASY_SET(option, value) (code = code != CURLE_OK ? code : curl_easy_setopt(handle, option, value))
@@ -66,5 +68,7 @@ void easy_check_idle(struct easy_pool *pool);
 
 /* Seconds as libcurl's options take them: milliseconds, at least 1 for any positive time. */
 long easy_milliseconds(double seconds);
+
+#pragma GCC visibility pop
 
 #endif

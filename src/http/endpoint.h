@@ -10,6 +10,8 @@
 
 #include "base/buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 enum auth { AUTH_BEARER, AUTH_API_KEY, AUTH_X_API_KEY, AUTH_RAW, AUTH_NONE };
 
 /* The part of the options that a request looks at while it runs; times in seconds. */
@@ -69,5 +71,7 @@ struct curl_slist *endpoint_make_headers(const struct endpoint *endpoint, const 
 /* Whether a URL has this scheme, and whether it has the scheme, host and port of the base URL; -1: memory is out. */
 int endpoint_is_scheme(CURLU *url, const char *scheme);
 int endpoint_is_origin(const struct endpoint *endpoint, CURLU *url);
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <curl/curl.h>
 
+#pragma GCC visibility push(hidden)
+
 enum failure_kind {
   KIND_NONE,
   KIND_CONFIG,
@@ -36,5 +38,7 @@ const struct failure *failure_of(CURLcode code);
 
 /* The word for a kind, such as "too_large". */
 const char *failure_kind_name(enum failure_kind kind);
+
+#pragma GCC visibility pop
 
 #endif

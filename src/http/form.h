@@ -8,6 +8,8 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 /* One part: `data`, or the file at `path`; fields that are not given are NULL. A part with a path or a filename is a
  * file; its type is told by its name or its first bytes, and the filename "" is made of `name` and the type. */
 struct form_part {
@@ -27,5 +29,7 @@ int form_add(struct form *form, const struct form_part *part);
 curl_mime *form_mime(const struct form *form, CURL *handle);
 
 void form_free(struct form *form);
+
+#pragma GCC visibility pop
 
 #endif

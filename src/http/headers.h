@@ -10,6 +10,8 @@
 
 #include "base/buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* One field; both texts point into the block, the value without blanks around it. */
 struct header {
   const char *name, *value;
@@ -28,5 +30,7 @@ int headers_copy(const struct buffer *block, const char *name, char *out, size_t
 
 /* Whether two texts of `len` bytes are equal in any case (ASCII). */
 int headers_same(const char *a, const char *b, size_t len);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "http/request.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Sets the callbacks, and the range that the attempt asks for. */
 CURLcode receive_set_options(struct request *r);
 
@@ -27,5 +29,7 @@ int receive_is_whole(const struct request *r);
 /* Lets a paused transfer continue, once `pending` is taken. 0, or -1: libcurl could not note what it waits for now, so
  * its multi handle is not to be used any more. */
 int receive_resume(struct request *r);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "base/buffer.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Adds a key of any length; 0, or -1 when memory is out. */
 int redact_add(struct buffer *secrets, const char *text, size_t len);
 
@@ -31,5 +33,7 @@ void redact_text(const struct buffer *secrets, char *text, size_t len);
 
 /* The same for a text that breaks off, perhaps in the middle of a secret. */
 void redact_cut_text(const struct buffer *secrets, char *text, size_t len);
+
+#pragma GCC visibility pop
 
 #endif

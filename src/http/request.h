@@ -14,6 +14,8 @@
 #include "http/failure.h"
 #include "http/form.h"
 
+#pragma GCC visibility push(hidden)
+
 struct list;
 struct multi;
 struct part_file;
@@ -142,5 +144,7 @@ void request_forget(struct request *r);
 
 /* Frees everything; no attempt may be running. */
 void request_free(struct request *r);
+
+#pragma GCC visibility pop
 
 #endif

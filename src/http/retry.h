@@ -5,6 +5,8 @@
 #ifndef SORA_RETRY_H
 #define SORA_RETRY_H
 
+#pragma GCC visibility push(hidden)
+
 #define RETRY_FIRST_DELAY 0.5    /* s; doubled with each attempt */
 #define RETRY_LONGEST_DELAY 8.0  /* s; where the server does not ask for another one */
 #define RETRY_JITTER 0.25        /* at most this fraction is taken off */
@@ -35,5 +37,7 @@ int retry_is_ambiguous(const struct retry_facts *facts);
  * (retry-after-ms, openai-poll-after-ms), `after` that of Retry-After (RFC 9110, 10.2.3), `date` the time it names if
  * it is a date (seconds since 1970, else -1), `now` the current time on the same clock. NULL: not sent. */
 double retry_read_after(const char *ms, const char *after, double date, double now);
+
+#pragma GCC visibility pop
 
 #endif

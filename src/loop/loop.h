@@ -13,6 +13,8 @@
 #include "loop/pool.h"
 #include "loop/timers.h"
 
+#pragma GCC visibility push(hidden)
+
 struct list {
   struct request *first, *last;
   size_t count;
@@ -79,5 +81,7 @@ void loop_drop(struct loop *loop, struct request *r);
 /* Ends all requests as `closed` and frees everything. In a forked child it ends them as `forked` and closes only the
  * child's own descriptors: handles and connections are the parent's. Idempotent. */
 void loop_close(struct loop *loop, int forked);
+
+#pragma GCC visibility pop
 
 #endif

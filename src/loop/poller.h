@@ -10,6 +10,8 @@
 
 #include "base/sys.h"
 
+#pragma GCC visibility push(hidden)
+
 /* SORA_USE_POLL and SORA_USE_KQUEUE choose one on any platform. */
 #if defined(SORA_USE_POLL)
 #define POLLER_POLL
@@ -71,5 +73,7 @@ void poller_arm(struct poller *p, double seconds);
 static inline int poller_is_armed(double a, double b) {
   return a == b || (a > 0 && b > 0 && a - b < POLLER_SLACK && b - a < POLLER_SLACK);
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 #include "http/request.h"
 #include "loop/poller.h"
 
+#pragma GCC visibility push(hidden)
+
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_HTTP_1, PROTOCOL_HTTP_2 };
 
 struct multi {
@@ -77,5 +79,7 @@ void pool_starve(struct pool *pool);
 /* A multi handle that failed, or NULL; and a new one in its place, once its requests have left it. */
 struct multi *pool_failed(const struct pool *pool);
 void pool_replace(struct multi *multi);
+
+#pragma GCC visibility pop
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 struct request;
 
 struct timers {
@@ -23,5 +25,7 @@ void timers_remove(struct timers *t, struct request *r);
 struct request *timers_first(const struct timers *t);
 
 void timers_free(struct timers *t);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 #include "lua/compat.h"
 #include "lua/fields.h"
 
+#pragma GCC visibility push(hidden)
+
 #define SORA_VERSION "0.2.0"
 
 struct events;
@@ -205,5 +207,7 @@ void handle_open(lua_State *L);
 /* From update.c and api.c: the functions that Lua drives a client and makes calls with. */
 void update_open(lua_State *L);
 void api_open(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,7 @@
 ---@field job? string the job's id
 ---@field others? string[] ids of further jobs that were made for it
 ---@field asked? boolean a job may have been made
+---@field attempt? integer 1; one more each time that the task was put back to be asked for anew
 ---@field path? string where its film was saved
 ---@field bytes? integer the film's size
 ---@field error? string|table why it failed, or is unsure
@@ -51,8 +52,8 @@
 ---@field timeout? number the limit for the wait for one job in seconds (1800)
 ---@field max_failures? integer how many failed polls in a row end a wait (10)
 ---@field max_rate? number polls per second, of all jobs together
----@field headers? table<string, string> sent as well
----@field query? table<string, string> added to the URL
+---@field headers? table<string, string|number> sent with each request
+---@field query? table<string, string|number|boolean> added to each URL
 
 ---A queue of tasks.
 ---@class sora.Queue
@@ -61,7 +62,7 @@ local Queue = {}
 
 ---Puts tasks into the queue. Those that it knows already stay as they are.
 ---@param list (string|sora.CreateParams)[] prompts or params, perhaps with `output`
----@param opts? { label?: string }
+---@param opts? { label?: string } another label makes films anew that the queue knows
 ---@return { added: integer, known: integer }? result
 ---@return sora.Error? err
 function Queue:put(list, opts) end
@@ -80,7 +81,7 @@ function Queue:tasks(state, limit) end
 
 ---Puts a failed, unsure or saved task back.
 ---@param id string of the task
----@param opts? { job?: string, anew?: boolean }
+---@param opts? { job?: string, anew?: boolean } `job`: the id of the job to follow; `anew`: asks for another in any case
 ---@return boolean? done
 ---@return sora.Error? err
 function Queue:retry(id, opts) end
@@ -124,7 +125,7 @@ local work = {}
 
 ---Opens a queue.
 ---@param where? string|table the address of a Redis (SORA_REDIS_URL), or a store of your own
----@param opts? { name?: string, patience?: number }
+---@param opts? { name?: string, patience?: number } the queue's name ("sora"); seconds to try to reach Redis (2)
 ---@return sora.Queue? queue
 ---@return sora.Error? err
 function work.open(where, opts) end

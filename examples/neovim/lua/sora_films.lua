@@ -40,11 +40,13 @@ local function leave()
   client:close()
 end
 
--- Makes the client at first use. The URL and the key come from the environment, never from a file.
+-- Makes the client at first use, or says why it can't. The URL and the key come from the environment, never
+-- from a file.
 local function open()
   if client then return client end
   vim.fn.mkdir(folder, "p")
-  local made = assert(require("sora").new { journal = folder .. "/jobs.journal" })
+  local made, err = require("sora").new { journal = folder .. "/jobs.journal" }
+  if not made then return say("ERROR", "%s", err.message) end
   client = require "sora.loop.uv"(made, { call = vim.schedule }) -- callbacks of uv may not touch the editor
   vim.api.nvim_create_autocmd("VimLeavePre", { callback = leave })
   return client
@@ -65,7 +67,7 @@ local function run(film, calls)
     if file then
       say_saved(film)
     elseif err.code ~= "locked" and err.kind ~= "closed" then -- another Neovim is, or will be, saving it
-      say("ERROR", "%s: %s%s", film.prompt, tostring(err), err.ambiguous and UNSURE or "")
+      say("ERROR", "%s: %s%s", film.prompt, err.message, err.ambiguous and UNSURE or "")
     end
   end))
   if good then return end
@@ -76,7 +78,7 @@ end
 --- Makes a film.
 function M.make(prompt)
   if not prompt:find "%S" then return say("ERROR", "write :Sora PROMPT, or select the prompt") end
-  open()
+  if not open() then return end
   local film = { prompt = prompt, label = os.date "%Y%m%d-%H%M%S-" .. vim.loop.hrtime(), state = "asking" }
   local params = vim.tbl_extend("force", { seconds = "4" }, vim.g.sora_params or {}, { prompt = prompt })
   run(film, function(path, on_progress)
@@ -86,8 +88,9 @@ end
 
 --- Resumes the jobs of the journal that nobody follows here.
 function M.resume()
-  local tickets, err = open():unfinished()
-  if not tickets then return say("ERROR", "%s", tostring(err)) end
+  if not open() then return end
+  local tickets, err = client:unfinished()
+  if not tickets then return say("ERROR", "%s", err.message) end
   for _, ticket in ipairs(tickets) do
     local film = films[ticket.label] or { prompt = ticket.prompt or "?", label = ticket.label or ticket.key }
     local is_old = os.time() - (ticket.created or 0) > FRESH
@@ -105,7 +108,7 @@ end
 
 --- Closes the jobs of the journal whose answer was lost.
 function M.forget()
-  for _, ticket in ipairs(open():unfinished() or {}) do
+  for _, ticket in ipairs(open() and client:unfinished() or {}) do
     local film = films[ticket.label]
     if ticket.ambiguous and not (film and film.busy) then client:forget(ticket) end
   end
@@ -114,6 +117,7 @@ end
 --- Lists all films of the journal in a window, newest first.
 function M.list()
   M.resume()
+  if not client then return end
   local lines = {}
   for _, ticket in ipairs(client:journaled() or {}) do
     local film = films[ticket.label]

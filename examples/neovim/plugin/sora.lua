@@ -9,6 +9,9 @@ command("Sora", function(opts) films().make(opts.args ~= "" and opts.args or fil
 command("SoraList", function() films().list() end, { desc = "List all films, and resume what is not over" })
 command("SoraForget", function() films().forget() end, { desc = "Forget the jobs whose answer was lost" })
 
+-- A Neovim whose environment names no server starts in silence.
 vim.api.nvim_create_autocmd("VimEnter", { once = true, callback = function()
-  if vim.fn.filereadable(vim.fn.stdpath "data" .. "/sora/jobs.journal") == 1 then films().resume() end
+  local has_server = (vim.env.SORA_BASE_URL or "") .. (vim.env.OPENAI_BASE_URL or "") ~= ""
+  local has_journal = vim.fn.filereadable(vim.fn.stdpath "data" .. "/sora/jobs.journal") == 1
+  if has_server and has_journal then films().resume() end
 end })

@@ -13,7 +13,7 @@ const TEXTS = {
   saved: "Ready",
   unsure: "Nobody knows whether this film is being made: the answer was lost. It is not asked for again.",
   unsent: "The site was interrupted before it asked for this film. Nothing was made: please try again.",
-  refused: "Not made: the video server refused it",
+  refused: "Not made: the video server refused it, or could not be used",
   failed: "Failed",
   cancelled: "Cancelled",
   expired: "The video server no longer has this film",
