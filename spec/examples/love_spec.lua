@@ -21,7 +21,7 @@ local function picture(bytes, type)
   return { body = bytes, headers = { ["Content-Type"] = type } }
 end
 
-describe("the LÖVE example", function()
+describe("the LÖVE example #once", function()
   local srv, home = given.server(), given.folder()
   local start = game.screen()
 

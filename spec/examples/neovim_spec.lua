@@ -21,7 +21,7 @@ local function ended() wait(function() return films.status() == "" end) end
 local function quit() vim.cmd "qa!" end
 ]]
 
-describe("the Neovim example", function()
+describe("the Neovim example #once", function()
   local srv, home = given.server(), given.folder()
 
   setup(function()

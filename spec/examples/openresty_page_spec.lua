@@ -5,7 +5,7 @@ local nginx = require "spec.support.nginx"
 
 if not browser.exists() then return end
 
-describe("the page of the OpenResty example", function()
+describe("the page of the OpenResty example #once", function()
   local site, page
 
   setup(function()

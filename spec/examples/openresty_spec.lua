@@ -18,7 +18,7 @@ local function film_of(prompt)
   return film.read(0, film.length)
 end
 
-describe("the OpenResty example", function()
+describe("the OpenResty example #once", function()
   setup(nginx.build)
 
   local site

@@ -151,7 +151,7 @@ describe("a round", function()
   end)
 end)
 
-describe("the benchmark", function()
+describe("the benchmark #once", function()
   local function run(...)
     return process.start(process.lua { "bench/run.lua", ... }):finish()
   end

@@ -9,7 +9,7 @@ local SANITIZE = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize
 local LIBRARIES = "-lm -lcrypto -ldl -pthread"
 local OUT = process.folder()
 
-describe("the C unit", function()
+describe("the C unit #once", function()
   teardown(function() os.execute("rm -rf " .. OUT) end)
 
   local function check(name, flags, suffix)

@@ -8,7 +8,7 @@ local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 local tls = require "spec.support.tls"
 
-describe("in LÖVE", function()
+describe("in LÖVE #once", function()
   local home = given.folder()
   local start = game.screen()
 

@@ -56,7 +56,7 @@ local function start_front(upstream, workers, http)
     http = HTTP:gsub("APP", APP) .. (http or ""), server = lines_for(LOCATIONS) .. SERVER:gsub("APP", APP) }
 end
 
-describe("sora.loop.openresty", function()
+describe("sora.loop.openresty #once", function()
   local upstream, front
 
   setup(function()
