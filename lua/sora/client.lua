@@ -130,7 +130,11 @@ Client.list_videos = method "list_videos"
 -- place of a file is an error. An interrupted transfer resumes where it stopped. Credentials go to the base
 -- URL's origin alone.
 -- @tparam string|table id
--- @tparam string|table target the path, or a table as in docs/downloads.md
+-- @tparam string|table target the path, or { path =, variant =, on_progress =, resume =, sync =, grace = },
+-- or { sink = }: `variant` is "video", "thumbnail" or "spritesheet"; `on_progress(received, total)` stops the
+-- download by returning false; `sink(chunk)` gets the bytes instead of a file, and may wait; `sync = false`
+-- does not wait for the disk; `grace` is how many seconds the file of a job that has just ended may be late.
+-- See docs/downloads.md
 -- @tparam ?table opts the options of a call; `timeout` is how long the transfer may stand still
 -- @treturn[1] table { path =, bytes =, content_type = }
 -- @treturn[2] nil
@@ -169,7 +173,9 @@ end
 --- Waits until a job ends. Polls after `interval`, which grows up to `max_interval`, or when the server says
 -- so, and rides out up to `max_failures` failed polls in a row.
 -- @tparam string|table id
--- @tparam ?table opts as in docs/waiting.md
+-- @tparam ?table opts interval (2 s), max_interval (15 s), timeout (1800 s, of the whole wait), max_failures
+-- (10), on_progress(video, view), which is called when anything changed and stops the wait by returning
+-- false, cancel_on_timeout (false), headers and query. See docs/waiting.md
 -- @treturn[1] table the completed video
 -- @treturn[2] nil
 -- @treturn[2] table error: `failed`, `cancelled`, `expired`, `deadline`, or the error that ended the polls;
@@ -202,7 +208,8 @@ end
 
 --- Watches a job without waiting: `update` polls it when it is due and calls the callbacks.
 -- @tparam string|table id an id or a job, or a ticket from `job:ticket()` or `unfinished`
--- @tparam ?table opts as for `wait`, and `on_done(video, err)` and `max_rate`
+-- @tparam ?table opts as for `wait`, and `on_done(video, err)` and `max_rate` (polls a second, of all jobs
+-- that this client watches)
 -- @treturn[1] Job with done(), result(), wait(), cancel() and ticket()
 -- @treturn[2] nil
 -- @treturn[2] table error: the client is closed, or belongs to another process
@@ -223,7 +230,7 @@ end
 
 --- Waits for many jobs at once. The failure of one does not affect the others.
 -- @tparam table ids a list of ids or jobs, or an answer of `list_videos`
--- @tparam ?table opts as for `wait`, and `max_rate`
+-- @tparam ?table opts as for `wait`, and `max_rate` (polls a second)
 -- @treturn {table,...} { video = } or { err = } for each id, in their order
 function Client:wait_all(ids, opts)
   ids = endpoints.ids_of(ids, "wait_all", self)
@@ -497,7 +504,10 @@ add_followed("extend", 1)
 -- `journal`.
 -- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name
 -- of the file; two equal items are two films
--- @tparam table opts `dir`, the folder for the films, and others as in docs/waiting.md
+-- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the
+-- items may cost, in all runs together), `label` (the batch's name: another one makes all films anew),
+-- `remake` (asks again for what an earlier run left unsure, which may be paid for twice),
+-- `on_progress(item)` (stops the batch by returning false), and those of `wait` but its `on_progress`
 -- @treturn[1] {table,...} { path =, bytes =, id =, label =, had = } or { err =, id =, label =, unsure = } for
 -- each item, in order; and how many jobs were `made`, and how many items are `saved`, `failed`, `unsure`
 -- @treturn[2] nil
