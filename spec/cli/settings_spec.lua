@@ -127,9 +127,34 @@ describe("the command's settings", function()
     assert.equal(2, select(3, sh:run { "config", "get", "model" }))
   end)
 
+  it("take the first line of a key_command that is not blank, without blanks around it", function()
+    configure("base_url", srv.url .. "/v1")
+    for _, output in ipairs { "sk-one\\r\\n", "  sk-one \\nsecond", "\\n\\nsk-one" } do
+      configure("key_command", "printf '" .. output .. "'")
+      assert.same({ "/v1/videos/v", "Bearer sk-one" }, { asked() })
+    end
+  end)
+
+  it("are told with --json when they change", function()
+    local function object(...)
+      local out, err, status = sh:run({ "--json", ... }, { input = "sk-one\n" })
+      assert.same({ "", 0 }, { err, status })
+      return cjson.decode(out)
+    end
+    assert.same({ base_url = srv.url .. "/v1" }, object("config", "set", "base_url", srv.url .. "/v1"))
+    assert.same({ base_url = cjson.null }, object("config", "unset", "base_url"))
+    configure("base_url", srv.url .. "/v1")
+    assert.same({ profile = "default", key = "set", origin = srv.url }, object("key", "set"))
+    assert.same({ profile = "default", key = "removed" }, object("key", "rm"))
+  end)
+
   it("are refused where they cannot be right", function()
     for _, case in ipairs {
-      { { "set", "base_url", "gateway.example" }, "expected an http(s) URL" },
+      { { "set", "base_url", "gateway.example/v1" }, "does not begin with http:// or https://\n"
+        .. "  Write:  sora config set base_url https://gateway.example/v1\n" },
+      { { "set", "base_url", "https://me:secret@gateway.example/v1" },
+        "base_url 'https://…@gateway.example/v1' holds a user name or a password" },
+      { { "set", "auth", "basic" }, "auth is 'basic'; expected bearer, api-key, x-api-key, raw or none\n" },
       { { "set", "base_url", "https://gateway.example/v1/videos" },
         "config set base_url https://gateway.example/v1\n" },
       { { "set", "dialect", "azur" }, "did you mean 'azure'" }, { { "set", "modle", "x" },
@@ -167,6 +192,56 @@ describe("the command's settings", function()
       { env = { XDG_STATE_HOME = "/dev/null/x" } })
     assert.equal(2, status)
     assert.matches("/dev/null", err, 1, true)
+  end)
+end)
+
+describe("a refused key", function()
+  local srv, sh = given.server(), shell.new()
+
+  before_each(function()
+    for name in pairs(sh.env) do sh.env[name] = nil end
+    srv:route("GET", "^", { status = 401, json = { error = { message = "no" } } })
+  end)
+
+  -- Runs what the command advises; the server takes sk-right only. Returns the key that is sent then.
+  local function repaired(env, ...)
+    local _, err, status = sh:run({ "get", "v", ... }, { env = env })
+    assert.equal(4, status)
+    local advice = err:match "one:  ([^\n]*)\n"
+    local commands = advice:gsub("KEY$", "sk-right"):gsub("COMMAND$", "'echo sk-right'")
+      :gsub("key set", "key set <key")
+    sh.files:write("key", "sk-right\n")
+    srv:reset()
+    srv:route("GET", "^", answers.DONE)
+    local exports = ""
+    for name, value in pairs(env) do exports = exports .. ("export %s=%s; "):format(name, value) end
+    sh:script(exports .. commands .. "; sora get v " .. table.concat({ ... }, " "))
+    return srv:requests()[#srv:requests()].headers.authorization
+  end
+
+  it("is replaced by the advice that comes with it, wherever the key came from", function()
+    local url = srv.url .. "/v1"
+    assert.equal("Bearer sk-right", repaired { SORA_BASE_URL = url, SORA_API_KEY = "sk-wrong" })
+    srv:route("GET", "^", { status = 401, json = { error = { message = "no" } } })
+    assert.equal("Bearer sk-right", repaired { SORA_BASE_URL = url })
+    srv:route("GET", "^", { status = 401, json = { error = { message = "no" } } })
+    assert.equal("Bearer sk-right", repaired({}, "--base-url", url))
+    srv:route("GET", "^", { status = 401, json = { error = { message = "no" } } })
+    sh.files:clear()
+    sh:run { "config", "set", "base_url", url }
+    assert.equal("Bearer sk-right", repaired {})
+    srv:route("GET", "^", { status = 401, json = { error = { message = "no" } } })
+    sh.files:clear()
+    sh:run { "config", "set", "base_url", url }
+    sh:run { "config", "set", "key_command", "echo sk-wrong" }
+    assert.equal("Bearer sk-right", repaired {})
+  end)
+
+  it("is advised upon in words that a shell reads, also for a profile with a blank", function()
+    sh:run { "--profile", "my own", "config", "set", "base_url", srv.url .. "/v1" }
+    local _, err = sh:run { "--profile", "my own", "get", "v" }
+    assert.matches("one:  sora --profile 'my own' key set\n", err, 1, true)
+    assert.matches("  sora --profile 'my own' doctor\n", err, 1, true)
   end)
 end)
 

@@ -62,13 +62,13 @@ help.topics = {
   environment = function() return ENVIRONMENT end,
 }
 
+-- Says where the key came from, and how another one gets there.
 local function about_key(session)
-  local server = session.found or {}
-  if not server.key then
-    return { "No key was sent. Write:  " .. session:command "key set",
-      "or set the key beside the base URL: see  sora help environment" }
-  end
-  return { ("The key is from %s. Another one:  %s"):format(server.key_from, session:command "key set"),
+  local found = session.found
+  local repair = require "sora.cli.doctor.repair" -- required late: a cheap start
+  local commands = table.concat(repair.key(repair.describe(session, found)), " && ")
+  return { (found.key and ("The key is from %s. Another one:  "):format(found.key_from)
+      or "No key was sent. Set one:  ") .. commands,
     "What else may be wrong:  " .. session:command "doctor" }
 end
 
@@ -85,12 +85,12 @@ function help.advice(session, err, status)
     return about_key(session)
   elseif status == exit.UNFINISHED and id then
     return { "The job goes on at the server. To wait for it:  " .. session:command("wait "
-      .. text.shown(id)) }
+      .. text.quote(id)) }
   elseif status == exit.NETWORK or err.kind == "api" and (err.status == 404 or err.status == 405)
     and not id then
     return { "What is wrong there:  " .. session:command "doctor" }
   elseif err.kind == "file" and id then
-    return { "The video can still be fetched:  " .. session:command("wait " .. text.shown(id)) }
+    return { "The video can still be fetched:  " .. session:command("wait " .. text.quote(id)) }
   elseif err.retry_after then
     return { ("The server says: again in %s."):format(text.duration(err.retry_after)) }
   end

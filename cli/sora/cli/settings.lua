@@ -9,6 +9,7 @@
 local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local options = require "sora.options"
+local text = require "sora.cli.text"
 
 local settings = {}
 
@@ -56,13 +57,14 @@ local function output_of(command)
   return output:match "^(.*)exit (%d+)\n$"
 end
 
--- Runs a command once and returns the first line of its output.
+-- Runs a command once and returns the first line of its output that is not blank, without blanks around it.
 local function key_of_command(command)
   local key
   return function()
     if key then return key end
     local output, status = output_of(command)
-    key = status == "0" and output:match "^[^\n]+" or nil
+    key = status == "0" and output:match "%S[^\r\n]*" or nil
+    key = key and key:gsub("%s+$", "")
     return key or exit.fail(exit.USAGE, ("key_command '%s' gave no key (exit status %s)"):format(command,
       status or "unknown"))
   end
@@ -80,7 +82,7 @@ local function from_profile(config, name, args)
   if not profile then
     if args.profile then
       exit.fail(exit.USAGE, ("there is no profile '%s'"):format(name), {
-        "Make it:  sora --profile " .. name .. " config set base_url https://gateway.example/v1",
+        "Make it:  sora --profile " .. text.quote(name) .. " config set base_url https://gateway.example/v1",
         "The others:  sora config list" })
     end
     return {}

@@ -38,6 +38,12 @@ function text.shown(value)
   return core.printable(tostring(value))
 end
 
+--- Quotes a word for a shell, if it needs that.
+function text.quote(word)
+  if word:find "^[%w_%-.:/@%%+,=]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 -- A UTF-8 character of several bytes.
 local CHARACTER = "^[\192-\247][\128-\191]+"
 

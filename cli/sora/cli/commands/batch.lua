@@ -77,12 +77,6 @@ local function overview(items, counts, remake)
   return ("%s: %s"):format(text.count(#items, "prompt"), table.concat(parts, ", "))
 end
 
--- Writes a word as a shell reads it.
-local function quote(word)
-  if not word:find "[^%w/._-]" then return word end
-  return text.shown("'" .. word:gsub("'", "'\\''") .. "'")
-end
-
 local NOT_MADE = { refused = true, failed = true, cancelled = true }
 
 -- Without -o, nothing is made anew that was made in another folder: that would be paid for twice.
@@ -96,9 +90,9 @@ local function check_other_folders(job, items, tickets)
   for i = #tickets, 1, -1 do
     local folder, sum = (tickets[i].label or ""):match "^(.+)/(%x+)#%d+$"
     if sum and new[sum] and not NOT_MADE[tickets[i].state] and folder ~= job.dir then
-      local again = "batch " .. quote(job.file) .. " -o "
+      local again = "batch " .. text.quote(job.file) .. " -o "
       exit.fail(exit.USAGE, "these prompts were made in " .. folder, {
-        "To go on there:  " .. job.session:command(again .. quote(folder)),
+        "To go on there:  " .. job.session:command(again .. text.quote(folder)),
         "To make them anew here:  " .. job.session:command(again .. ".") })
     end
   end

@@ -1,13 +1,17 @@
 --- `sora config`: shows and changes the profiles.
 -- @local
+local address = require "sora.cli.doctor.address"
 local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
+local json = require "sora.json"
 local options = require "sora.options"
 local settings = require "sora.cli.settings"
 local text = require "sora.cli.text"
 
 local config = { about = "Show or change the configuration.",
   usage = "[list | get NAME | set NAME VALUE | unset NAME]" }
+
+local AUTH = { bearer = true, raw = true, ["api-key"] = true, ["x-api-key"] = true, none = true }
 
 function config.define(command)
   command:argument "action":args "?":choices { "list", "get", "set", "unset" }
@@ -26,13 +30,19 @@ local function check_name(name)
   exit.usage(("unknown setting '%s'%s"):format(name, options.suggest(name, settings.names)))
 end
 
-local function check_value(name, value)
-  if name == "base_url" and not settings.origin(value) then
-    exit.fail(exit.USAGE, ("base_url: expected an http(s) URL, got '%s'"):format(value),
-      "Write:  sora config set base_url https://gateway.example/v1")
-  elseif name == "base_url" and value:find "/videos/*$" then
-    exit.fail(exit.USAGE, "base_url ends in /videos: give the part before it",
-      "Write:  sora config set base_url " .. value:gsub("/videos/*$", ""))
+local function check_base_url(session, value)
+  local wrong, fixed = address.check(value)
+  if not wrong then return end
+  fixed = text.quote(fixed or "https://gateway.example/v1")
+  exit.fail(exit.USAGE, ("base_url '%s' %s"):format(address.shown(value), wrong),
+    "Write:  " .. session:command("config set base_url " .. fixed))
+end
+
+local function check_value(session, name, value)
+  if name == "base_url" then
+    check_base_url(session, value)
+  elseif name == "auth" and not AUTH[value] then
+    exit.fail(exit.USAGE, ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none"):format(value))
   elseif name == "dialect" and not options.dialects[value] then
     exit.fail(exit.USAGE, ("unknown dialect '%s'%s; known dialects: %s"):format(value,
       options.suggest(value, options.dialects), table.concat(options.names(options.dialects), ", ")))
@@ -67,10 +77,11 @@ function config.run(session)
     return session.screen:object { [name] = value }
   end
   if args.action == "set" and (args.value or "") == "" then exit.usage "the value is missing" end
-  if args.action == "set" then check_value(name, args.value) end
+  if args.action == "set" then check_value(session, name, args.value) end
   place[name] = args.action == "set" and args.value or nil
   if place ~= all then all.profiles[profile] = next(place) and place or nil end
   files.write_config(all)
+  session.screen:object { [name] = place[name] or json.null }
   if name == "base_url" and args.action == "set" and not (files.read_keys()[profile] or {}).key then
     session.screen:note("Next, its key:  " .. session:command "key set")
   end

@@ -14,6 +14,7 @@ local network = require "sora.cli.doctor.network"
 local options = require "sora.options"
 local params = require "sora.cli.params"
 local probe = require "sora.cli.doctor.probe"
+local repair = require "sora.cli.doctor.repair"
 local report = require "sora.cli.doctor.report"
 local settings = require "sora.cli.settings"
 local text = require "sora.cli.text"
@@ -102,24 +103,13 @@ local function examine(session, server)
   if not good then error(raised, 0) end
 end
 
--- What `repair` needs to know of a server.
-local function describe(session, found)
-  local all = files.read_config()
-  local default = settings.profile_name({}, all)
-  local profile = found.profile or default
-  return { found = found, args = session.args, sources = found.sources, profile = profile,
-    is_default = profile == default and not session.args.profile, is_flag = found.from == "--base-url",
-    default = default, prefix = found.from and found.from:match "^(%u+)_BASE_URL$",
-    default_is_taken = type(all.profiles[default]) == "table" and all.profiles[default].base_url ~= nil }
-end
-
 -- Every source that names a server, in the order in which they count.
 local function all_servers(session)
   local servers = {}
   local function add(source)
     local found = settings.complete(source, session.args)
     found.profile = source.profile
-    servers[#servers + 1] = describe(session, found)
+    servers[#servers + 1] = repair.describe(session, found)
   end
   local here = settings.find {}
   for _, source in ipairs(here.sources) do
@@ -132,7 +122,7 @@ local function all_servers(session)
 end
 
 local function one_server(session)
-  return { describe(session, settings.find(session.args)) }
+  return { repair.describe(session, settings.find(session.args)) }
 end
 
 function doctor.run(session)

@@ -4,6 +4,7 @@ local core = require "sora.core"
 local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local settings = require "sora.cli.settings"
+local text = require "sora.cli.text"
 
 local key = { about = "Set or remove the key of a profile.", usage = "set|rm [PROFILE]" }
 
@@ -40,7 +41,8 @@ local function set(name, base_url, keys)
   local origin = settings.origin(base_url)
   if not origin then
     exit.fail(exit.USAGE, ("profile '%s' has no base_url, so the key would belong to no server"):format(name),
-      "Write first:  sora --profile " .. name .. " config set base_url https://gateway.example/v1")
+      ("Write first:  sora --profile %s config set base_url https://gateway.example/v1")
+        :format(text.quote(name)))
   end
   local line = (read_key(name, origin) or ""):gsub("^%s+", ""):gsub("%s+$", "")
   if line == "" then exit.fail(exit.USAGE, "no key came from standard input; nothing was changed") end
@@ -59,8 +61,9 @@ function key.run(session)
     set(name, (config.profiles[name] or {}).base_url, keys)
   end
   files.write_keys(keys)
-  session.screen:note(("key of profile '%s' %s"):format(name, session.args.action == "rm" and "removed"
-    or "set"))
+  local done = session.args.action == "rm" and "removed" or "set"
+  session.screen:note(("key of profile '%s' %s"):format(name, done))
+  session.screen:object { profile = name, key = done, origin = (keys[name] or {}).origin }
 end
 
 return key

@@ -104,12 +104,12 @@ local function explain_refusal(report, server, answer)
     return report:bad("access", "refused after a redirect: " .. describe(answer), { status = exit.USAGE,
       text = "The server redirects, perhaps to another one, where the key is not sent; set the address that "
         .. "this shows:",
-      repair = { "curl -sI " .. repair.quote(address.shown(server.found.base_url) .. server.paths.list) } })
+      repair = { "curl -sI " .. text.quote(address.shown(server.found.base_url) .. server.paths.list) } })
   end
   local without = server.probe:get(server.base .. server.job, { auth = "none" })
   if answer.status == 403 and not is_json(answer) and without.status == 403 and not is_json(without) then
     return report:bad("access", "a web page refuses, with and without the key: " .. describe(answer), {
-      status = exit.REFUSED, repair = { "curl " .. repair.quote(address.shown(server.found.base_url)) },
+      status = exit.REFUSED, repair = { "curl " .. text.quote(address.shown(server.found.base_url)) },
       text = "Something before the server refuses this computer, such as a firewall. To read its page:" })
   end
   local way = find_way(server)

@@ -34,8 +34,8 @@ local function check_file(report, path, read)
   if good then return true end
   local message = message_of(raised)
   report:bad("files", message, { status = exit.USAGE, text = message .. ".",
-    repair = { message:find "is not a" and ("mv %s %s"):format(repair.quote(path),
-      repair.quote(path .. ".broken")) or "ls -ld " .. repair.quote(path) } })
+    repair = { message:find "is not a" and ("mv %s %s"):format(text.quote(path),
+      text.quote(path .. ".broken")) or "ls -ld " .. text.quote(path) } })
   return false
 end
 
@@ -56,7 +56,7 @@ local function check_writable(report)
   if not file then
     return report:bad("files", "settings cannot be changed: " .. text.shown(problem), { status = exit.USAGE,
       minor = true, text = "The folder of the settings cannot be written to.",
-      repair = { "ls -ld " .. repair.quote(folder) } })
+      repair = { "ls -ld " .. text.quote(folder) } })
   end
   file:close()
   os.remove(path)
@@ -66,7 +66,7 @@ local function check_open_keys(report)
   if not files.keys_are_open() then return end
   report:bad("files", "other users of this computer can read " .. files.keys_path(), { status = exit.USAGE,
     minor = true, text = "Other users of this computer can read the keys.",
-    repair = { "chmod 600 " .. repair.quote(files.keys_path()) } })
+    repair = { "chmod 600 " .. text.quote(files.keys_path()) } })
 end
 
 local function check_journal(report)
@@ -86,7 +86,7 @@ local function check_journal(report)
     text = "The journal cannot be written, and without it no job is made: it is what finds a job again.",
     repair = { getenv "XDG_STATE_HOME" and getenv "HOME"
       and repair.export("XDG_STATE_HOME", getenv "HOME" .. "/.local/state")
-      or ('sudo chown -R "$USER" %s'):format(repair.quote(folder)) } })
+      or ('sudo chown -R "$USER" %s'):format(text.quote(folder)) } })
 end
 
 --- Checks the command's files.

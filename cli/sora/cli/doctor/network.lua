@@ -138,7 +138,7 @@ local function blame_proxy(report, server, err)
   end
   return blame(("%s; and without the proxy: %s"):format(err.message, direct.err.message),
     ("Neither the proxy %s answers, nor the server without it. To see how far it gets:"):format(shown),
-    { "curl -v --max-time 20 " .. repair.quote(address.shown(server.found.base_url)) })
+    { "curl -v --max-time 20 " .. text.quote(address.shown(server.found.base_url)) })
 end
 
 -- What failed --------------------------------------------------------------------------
@@ -281,7 +281,7 @@ function EXPLAIN.timeout(report, server, err)
   end
   return fail(report, err.message, ("%s, port %d, does not answer: a firewall, a VPN, a wrong port, or a "
     .. "server that is down. To see how far it gets:"):format(server.parts.host, server.parts.port),
-    { "curl -v --max-time 20 " .. repair.quote(address.shown(server.found.base_url)) })
+    { "curl -v --max-time 20 " .. text.quote(address.shown(server.found.base_url)) })
 end
 
 function EXPLAIN.transport(report, server, err)

@@ -1,11 +1,13 @@
 --- The commands that repair a configuration, for the source that it came from.
--- Pure. Invariant: no command holds a key; a query's value, which may be one, is written as "…".
+-- Invariant: no command holds a key; a query's value, which may be one, is written as "…".
 -- @module sora.cli.doctor.repair
 -- @local
 
 local address = require "sora.cli.doctor.address"
+local files = require "sora.cli.files"
 local options = require "sora.options"
 local settings = require "sora.cli.settings"
+local text = require "sora.cli.text"
 
 local repair = {}
 
@@ -15,23 +17,31 @@ local ORDER = { "base_url", "dialect", "auth", "ca_file", "cert_file", "key_file
 --- An address to put one's own in place of.
 repair.EXAMPLE = "https://gateway.example/v1"
 
---- Quotes a word for a shell, if it needs that.
-function repair.quote(word)
-  if word:find "^[%w_%-.:/@%%+,=]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
+--- Returns what this module needs to know of a server.
+-- @tparam table session
+-- @tparam table found from `settings.find`
+function repair.describe(session, found)
+  local all = files.read_config()
+  local default = settings.profile_name({}, all)
+  local profile = found.profile or default
+  return { found = found, args = session.args, sources = found.sources, profile = profile,
+    parts = found.base_url and address.split(found.base_url),
+    is_default = profile == default and not session.args.profile, is_flag = found.from == "--base-url",
+    default = default, prefix = found.from and found.from:match "^(%u+)_BASE_URL$",
+    default_is_taken = type(all.profiles[default]) == "table" and all.profiles[default].base_url ~= nil }
 end
 
 --- Returns the command that sets an environment variable.
 function repair.export(name, value)
   if ON_WINDOWS then return "set " .. name .. "=" .. value end
-  return "export " .. name .. "=" .. repair.quote(value)
+  return "export " .. name .. "=" .. text.quote(value)
 end
 
 --- Returns a command for the profile of a server.
 -- @tparam table server `profile`, `is_default`: whether it is the one without --profile
 -- @tparam string words
 function repair.command(server, words)
-  return "sora " .. (server.is_default and "" or "--profile " .. repair.quote(server.profile) .. " ") .. words
+  return "sora " .. (server.is_default and "" or "--profile " .. text.quote(server.profile) .. " ") .. words
 end
 
 --- Joins two lists of commands.
@@ -48,7 +58,7 @@ local function set_all(server, changes)
   for _, name in ipairs(ORDER) do
     if changes[name] then
       commands[#commands + 1] = repair.command(server,
-        ("config set %s %s"):format(name, repair.quote(changes[name])))
+        ("config set %s %s"):format(name, text.quote(changes[name])))
     end
   end
   return commands
@@ -88,8 +98,8 @@ local function change_flags(server, changes)
     if name ~= "base_url" and name ~= "dialect" then return nil end
   end
   return { ("sora %s--base-url %s %sdoctor"):format(server.args.profile and "--profile "
-    .. repair.quote(server.args.profile) .. " " or "", repair.quote(base_url),
-    dialect and "--dialect " .. repair.quote(dialect) .. " " or "") }
+    .. text.quote(server.args.profile) .. " " or "", text.quote(base_url),
+    dialect and "--dialect " .. text.quote(dialect) .. " " or "") }
 end
 
 --- Returns the commands that change settings of a server.
