@@ -1,4 +1,5 @@
 -- What sora says about itself: help, the manual and the completions know the same commands and options.
+local cjson = require "cjson"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 
@@ -60,6 +61,36 @@ describe("the help of sora", function()
     assert.same({ "", 2 }, { out, status })
     assert.matches("no help about 'nonsense'\nUsage: sora help [COMMAND|exit-codes|environment]", err, 1,
       true)
+  end)
+
+  it("suggests the nearest name on the same line", function()
+    for _, case in ipairs { { { "mkae", "p" },
+        "sora: unknown command 'mkae'; did you mean 'make'?\nUsage: " },
+      { { "make", "p", "--sise", "1" },
+        "sora make: unknown option '--sise'; did you mean '--size'?\nUsage: " } } do
+      local out, err, status = sh:run(case[1])
+      assert.same({ "", 2, case[2] }, { out, status, err:sub(1, #case[2]) })
+    end
+  end)
+
+  it("is left out where bad usage is told with --json", function()
+    for _, case in ipairs { { { "--json", "mkae" }, "unknown command 'mkae'; did you mean 'make'?" },
+      { { "make", "--json" }, "missing argument 'prompt'" },
+      { { "list", "--json", "-n", "x" }, "expected a whole number, 1 or more, got 'x'" },
+      { { "--json" }, "the command is missing" } } do
+      local out, err, status = sh:run(case[1])
+      assert.same({ { error = { kind = "config", message = case[2] } }, "", 2 }, { cjson.decode(out), err,
+        status })
+    end
+  end)
+
+  it("ends with 2 where standard output is full", function()
+    for _, arguments in ipairs { { "--help" }, { "--version" }, { "help", "make" }, { "help", "exit-codes" },
+      { "completion", "zsh" } } do
+      local _, err, status = sh:run(arguments, { output = "/dev/full" })
+      assert.equal(2, status, arguments[1])
+      assert.matches("^sora: standard output: [^\n]*\n$", err)
+    end
   end)
 
   it("tells the version", function()

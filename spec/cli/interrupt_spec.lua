@@ -47,6 +47,14 @@ describe("Ctrl-C", function()
     assert.matches("sora resume", err, 1, true)
   end)
 
+  for _, name in ipairs { "argparse", "sora.cli.screen", "sora.cli.commands.make" } do
+    it("while the command still loads " .. name .. " ends it quietly with 130", function()
+      local out, err, status = sh:run({ "make", "A boat" }, { env = { LUA_INIT = ([[
+        package.preload["%s"] = function() error("interrupted!", 0) end]]):format(name) } })
+      assert.same({ "", "", 130, 0 }, { out, err, status, #srv:requests() })
+    end)
+  end
+
   it("prints one object with --json", function()
     srv:route("POST", "^", shell.soon(answers.QUEUED))
     srv:route("GET", "^", answers.HELD)

@@ -23,6 +23,22 @@ describe("on a terminal, sora", function()
     return lines
   end
 
+  it("writes no message into a file that took the place of a closed stream", function()
+    sh.files:write("init.lua", [[package.preload["sora.cli.commands.get"] = function()
+      return { about = "", define = function(command) command:argument "id" end, run = function()
+        local files = {}
+        for i = 1, 3 do files[i] = io.open("film" .. i, "w") end
+        io.stderr:write "a message"
+        io.stdout:write "a result"
+        for i = 1, 3 do files[i]:close() end
+      end }
+    end]])
+    for _, closed in ipairs { "2>&-", ">&- 2>&-", "<&- >&- 2>&-" } do
+      local text = sh:script(("LUA_INIT=@init.lua sora get v %s; echo $?; cat film*"):format(closed))
+      assert.matches("^[^\n]*%d\n$", text)
+    end
+  end)
+
   it("shows the id, one line with a bar, and at the end what was saved, once", function()
     local text, status = sh:terminal { "make", "A boat" }
     assert.equal(0, status, text)

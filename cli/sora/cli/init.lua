@@ -7,6 +7,7 @@
 
 local loaded, argparse = pcall(require, "argparse")
 if not loaded then
+  if tostring(argparse):find "interrupted!" then error(argparse, 0) end
   io.stderr:write("sora: the command needs argparse: `luarocks install argparse`, or Debian's lua-argparse\n")
   os.exit(2)
 end
@@ -14,13 +15,21 @@ local Screen = require "sora.cli.screen"
 local core = require "sora.core"
 local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
-local help = require "sora.cli.help"
 local settings = require "sora.cli.settings"
+local text = require "sora.cli.text"
 
 -- In the order of `sora --help`.
 local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel",
   "delete", "batch",
   "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
+
+-- Returns the texts of help, which are required late: a cheap start.
+local function help() return require "sora.cli.help" end
+
+-- Returns what the library says about a wrong argument, such as an id "."; nil for another error.
+local function misuse_of(raised)
+  return tostring(raised):match "bad argument [^(]*%((.*)%)$"
+end
 
 -- The session ------------------------------------------------------------------------
 
@@ -69,8 +78,10 @@ function Session:client()
       :format(server.profile, tostring(server.stored_for), tostring(settings.origin(server.base_url))))
   end
   local good, client, err = pcall(require("sora").new, given)
-  if not good then exit.fail(exit.USAGE, (tostring(client):gsub("^.-: (.*%(new%))", "%1"))) end
-  if not client then exit.fail(exit.of(err), err.message) end
+  if not good then exit.fail(exit.USAGE, misuse_of(client) or tostring(client)) end
+  if not client then
+    exit.fail(exit.of(err), err.message, "What is wrong there:  " .. self:command "doctor")
+  end
   self.made = client
   core.catch_interrupt()
   return client
@@ -80,11 +91,11 @@ end
 function Session:command(words)
   local args = self.args
   local parts = { "sora" }
-  if args.profile then parts[#parts + 1] = "--profile " .. args.profile end
-  if args.base_url then parts[#parts + 1] = "--base-url " .. args.base_url end
-  if args.dialect then parts[#parts + 1] = "--dialect " .. args.dialect end
+  if args.profile then parts[#parts + 1] = "--profile " .. text.quote(args.profile) end
+  if args.base_url then parts[#parts + 1] = "--base-url " .. text.quote(args.base_url) end
+  if args.dialect then parts[#parts + 1] = "--dialect " .. text.quote(args.dialect) end
   parts[#parts + 1] = words
-  return table.concat(parts, " ")
+  return text.shown(table.concat(parts, " "))
 end
 
 --- Pumps the client until `is_done()`; redraws the progress lines meanwhile.
@@ -103,7 +114,7 @@ end
 -- @treturn integer the exit status
 function Session:fail(err, what)
   local status = exit.of(err)
-  local advice = help.advice(self, err, status)
+  local advice = help().advice(self, err, status)
   if self.screen.json and not self.screen.told then
     self.screen:object { error = Session.error_object(err) }
   else
@@ -149,19 +160,23 @@ local function load_commands(arguments)
   return modules
 end
 
+-- Prints a text in place of a command.
+local function print_and_end(value)
+  local screen = Screen.new {}
+  local good, raised = pcall(screen.bytes, screen, value)
+  if not good then screen:fail(raised.message) end
+  os.exit(good and exit.DONE or exit.USAGE)
+end
+
 local function make_parser(modules)
   local parser = argparse("sora", "Makes videos on servers of the OpenAI video format.")
   parser:command_target "command":require_command(false):add_help(false)
   parser:usage "Usage: sora COMMAND …  (sora --help lists them)"
   parser:help_max_width(80):help_description_margin(30)
-  parser:flag "-h --help":action(function()
-    io.stdout:write(help.overview())
-    os.exit(0)
-  end):description "Show this help."
-  parser:flag "--version":action(function()
-    io.stdout:write("sora ", core._VERSION, "\n")
-    os.exit(0)
-  end):description "Print the version."
+  parser:flag "-h --help":action(function() print_and_end(help().overview()) end)
+    :description "Show this help."
+  parser:flag "--version":action(function() print_and_end("sora " .. core._VERSION .. "\n") end)
+    :description "Print the version."
   add_globals(parser)
   for _, name in ipairs(COMMANDS) do
     local module, command = modules[name], parser:command(name)
@@ -173,11 +188,27 @@ local function make_parser(modules)
   return parser
 end
 
--- Ends the process for bad usage: one sentence, and the usage line.
-local function refuse(parser, message)
-  local name = parser._name == "sora" and "sora" or "sora " .. parser._name
-  io.stderr:write(name, ": ", core.printable(message), "\n", parser:get_usage(), "\n")
-  os.exit(exit.USAGE)
+-- Tells whether --json is among the arguments, also where the rest of them is wrong.
+local function wants_json(arguments)
+  for _, argument in ipairs(arguments) do
+    if argument == "--" then return false end
+    if argument == "--json" then return true end
+  end
+  return false
+end
+
+-- Makes what argparse calls for bad usage: it ends the process with one sentence, and the usage line.
+local function refuser(arguments)
+  return function(parser, message)
+    message = message:gsub("\nDid you mean", "; did you mean")
+    if wants_json(arguments) then
+      Screen.new { json = true }:object { error = { kind = "config", message = message } }
+    else
+      local name = parser._name == "sora" and "sora" or "sora " .. parser._name
+      io.stderr:write(name, ": ", core.printable(message), "\n", parser:get_usage(), "\n")
+    end
+    os.exit(exit.USAGE)
+  end
 end
 
 -- Tells what ended a command early: Ctrl-C, `exit.fail`, an error of the library, or a mistake in this
@@ -192,7 +223,7 @@ local function tell_raised(session, raised)
     return exit.INTERRUPTED
   end
   if type(raised) ~= "table" then
-    local misuse = tostring(raised):match "bad argument [^(]*%((.*)%)$" -- of the library, such as an id "."
+    local misuse = misuse_of(raised)
     raised = { status = exit.USAGE, usage = misuse ~= nil,
       message = misuse or "a mistake in sora itself: " .. tostring(raised) }
   end
@@ -214,20 +245,34 @@ local function guard(session, code)
   return told and status or exit.USAGE
 end
 
+-- Opens something in place of each closed standard stream, or messages would go into the socket or film that
+-- gets its number. Returns what must stay open; it refuses what the stream is for.
+local function fill_streams()
+  local opened = {}
+  for number = 0, 2 do
+    if not core.file_kind("/dev/fd/" .. number) then
+      opened[number] = io.open("/dev/null", number == 0 and "w" or "r")
+    end
+  end
+  return opened
+end
+
 --- Runs the command.
 -- @tparam {string,...} arguments
 -- @treturn integer the exit status
 return function(arguments)
+  local streams = fill_streams()
   local modules = load_commands(arguments)
   local parser = make_parser(modules)
-  parser.error = refuse
+  parser.error = refuser(arguments)
   local args = parser:parse(arguments)
   if not args.command then
-    io.stderr:write(help.overview())
+    if args.json then parser:error "the command is missing" end
+    io.stderr:write(help().overview())
     return exit.USAGE
   end
   local command = modules[args.command]
-  local session = setmetatable({ args = args, screen = Screen.new(args), parser = parser,
+  local session = setmetatable({ args = args, screen = Screen.new(args), parser = parser, streams = streams,
     usage = usage_of(args.command, command) }, Session)
   local status = guard(session, function() return command.run(session) end)
   local ended = guard(session, function()

@@ -82,9 +82,10 @@ function Screen:table(head, rows)
   end
 end
 
---- Prints bytes as they are: the film, with `-o -`.
-function Screen.bytes(_, chunk)
+--- Prints bytes as they are: the film, with `-o -`. Flushes them, or a full disk would be noticed too late.
+function Screen:bytes(chunk)
   write_out(chunk)
+  self.flush()
 end
 
 --- Prints the result as JSON, with --json.

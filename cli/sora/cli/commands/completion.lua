@@ -8,7 +8,7 @@ end
 
 function completion.run(session)
   local parser = session.parser
-  io.stdout:write(parser["get_" .. session.args.shell .. "_complete"](parser))
+  session.screen:bytes(parser["get_" .. session.args.shell .. "_complete"](parser))
 end
 
 return completion

@@ -12,13 +12,13 @@ end
 function command.run(session)
   local topic = session.args.topic
   if not topic then
-    io.stdout:write(help.overview())
+    session.screen:bytes(help.overview())
   elseif help.topics[topic] then
-    io.stdout:write(help.topics[topic]())
+    session.screen:bytes(help.topics[topic]())
   else
     for _, other in ipairs(session.parser._commands) do
       if other._name == topic then
-        io.stdout:write(other:get_help(), "\n")
+        session.screen:bytes(other:get_help() .. "\n")
         return
       end
     end
