@@ -119,6 +119,32 @@ describe("sora", function()
     assert.equal(1, select(3, sh:run { "list", "--remote" }))
   end)
 
+  it("list needs neither a server nor a key", function()
+    local out, err, status = sh:run({ "list" }, { env = { SORA_BASE_URL = "" } })
+    assert.same({ "", "no jobs\n", 0 }, { out, err, status })
+    srv:route("POST", "^", { json = { id = "v", status = "queued" } })
+    sh:run { "make", "p", "--no-wait" }
+    out, err, status = sh:run({ "list", "--json" }, { env = { SORA_BASE_URL = "" } })
+    assert.same({ "v", "", 0 }, { cjson.decode(out).id, err, status })
+    status = select(3, sh:run({ "list", "--remote" }, { env = { SORA_BASE_URL = "" } }))
+    assert.equal(2, status)
+  end)
+
+  it("list --forget says which job the journal does not have", function()
+    local _, err, status = sh:run { "list", "--forget", "none" }
+    assert.equal(2, status)
+    assert.matches("sora: no job 'none' of ", err, 1, true)
+    assert.matches("  The jobs in it:  sora list\n", err, 1, true)
+  end)
+
+  it("resume has the same form with --json for any number of jobs", function()
+    assert.equal('{"jobs":[]}\n', (sh:run { "resume", "--json" }))
+    srv:route("POST", "^", { json = { id = "v", status = "queued" } })
+    srv:route("GET", "/v1/videos/v", { json = { id = "v", status = "failed", error = { message = "no" } } })
+    sh:run { "make", "p", "--no-wait" }
+    assert.equal("v", cjson.decode((sh:run { "resume", "--json" })).jobs[1].id)
+  end)
+
   it("cancel and delete do so for each job", function()
     srv:route("POST", "/v1/videos/a/cancel", { json = { id = "a", status = "cancelled" } })
     srv:route("POST", "/v1/videos/b/cancel", { status = 409, json = { error = { message = "It is over." } } })

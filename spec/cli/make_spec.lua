@@ -74,6 +74,25 @@ describe("sora make", function()
     assert.equal("old", files:read "p.mp4")
   end)
 
+  it("takes another name where a film of that name is being made", function()
+    srv:route("POST", "^", QUEUED)
+    srv:route("GET", "^", answers.HELD)
+    local first = sh:start { "make", "p" }
+    srv:wait_requests(2)
+    srv:route("GET", "/v1/videos/v", DONE)
+    srv:route("GET", "/v1/videos/v/content", answers.FILE)
+    assert.equal("p-2.mp4\n", (sh:run { "make", "p" }))
+    first:kill "KILL"
+    first:finish()
+  end)
+
+  it("takes the name that was chosen for a job, also where an earlier download began there", function()
+    serve()
+    sh:run { "make", "p", "--no-wait" }
+    files:write("p.mp4.part", "")
+    assert.equal("p.mp4\n", (sh:run { "resume" }))
+  end)
+
   it("opens the target before anything is paid for", function()
     serve()
     for _, target in ipairs { "missing/x.mp4", "missing/" } do
@@ -88,6 +107,31 @@ describe("sora make", function()
     assert.equal(answers.MP4, (sh:run { "make", "p", "-o", "-" }))
     files:run "mkdir films"
     assert.equal("films/p.mp4\n", (sh:run { "make", "p", "-o", "films" }))
+  end)
+
+  it("says with -o - that standard output is full, and the film can still be fetched", function()
+    serve()
+    local out, err, status = sh:run({ "make", "p", "-o", "-" }, { output = "/dev/full" })
+    assert.same({ "", 2 }, { out, status })
+    assert.matches("sora: standard output: [^\n]*\n  The video can still be fetched:  sora wait v\n$", err)
+    assert.equal("p.mp4\n", (sh:run { "resume" }))
+    err, status = select(2, sh:run({ "download", "v", "-o", "-" }, { output = "/dev/full" }))
+    assert.equal(2, status)
+    assert.matches("^sora: standard output: [^\n]*\n$", err)
+  end)
+
+  it("writes either the film or JSON to standard output", function()
+    local out, err, status = sh:run { "make", "p", "-o", "-", "--json" }
+    assert.same({ "", 2, 0 }, { err, status, #srv:requests() })
+    assert.matches("give only one", cjson.decode(out).error.message, 1, true)
+  end)
+
+  it("names with --json a path only where it has saved the film", function()
+    serve()
+    assert.equal(files:at "p.mp4", cjson.decode((sh:run { "make", "p", "--json" })).path)
+    srv:route("POST", "^", { status = 422, json = { error = { message = "Bad size." } } })
+    local object = cjson.decode((sh:run { "make", "q", "--json" }))
+    assert.same({ "Bad size." }, { object.error.message, object.path })
   end)
 
   it("prints the id alone with --no-wait, and sora wait saves the video where make was told", function()
@@ -154,7 +198,7 @@ describe("sora make", function()
     ["1 when the server refuses"] = { 1, { status = 422, json = { error = { message = "Bad size." } } },
       "Bad size" },
     ["4 when the key is refused"] = { 4, { status = 401, json = { error = { message = "Bad key." } } },
-      "sora key set" },
+      "The key is from SORA_API_KEY. Another one:  export SORA_API_KEY=KEY\n" },
     ["5 when there may be a job"] = { 5, { status = 502, body = "Bad Gateway" }, "sora list --remote" },
     ["5 when the answer breaks off"] = { 5, { close = true }, "It was not asked for again" },
   }
@@ -195,9 +239,27 @@ describe("sora make", function()
     assert.equal(answers.MP4, files:read "p.mp4")
   end)
 
+  it("shows with -n the header that has the key", function()
+    local header = { azure = "\napi%-key: %(the key, from SORA_API_KEY%)\n",
+      openai = "\nAuthorization: %(the key, from SORA_API_KEY%)\n" }
+    for dialect, pattern in pairs(header) do
+      assert.matches(pattern, (sh:run { "make", "p", "-n", "--dialect", dialect }))
+    end
+  end)
+
+  it("says what the library refuses in one sentence", function()
+    for _, case in ipairs { { { "--dialect", "azur" }, "option 'dialect': unknown dialect 'azur'" },
+      { { "--base-url", "gateway.example/v1" }, "base_url must begin with http:// or https://" } } do
+      local _, err, status = sh:run { "make", "p", (table.unpack or unpack)(case[1]) }
+      assert.equal(2, status)
+      assert.matches("sora: " .. case[2], err:sub(1, 6 + #case[2]), 1, true)
+    end
+  end)
+
   it("says one sentence and its usage line for bad input", function()
     for _, case in ipairs { { { "make" }, "missing argument 'prompt'" }, { { "make", "" },
-      "the prompt is empty" },
+      "the prompt is empty" }, { { "make", " \t" }, "the prompt is empty" },
+      { { "make", "p", "-o", "" }, "-o is empty: expected a file, a folder or -" },
       { { "make", "p", "--foo" }, "unknown option '--foo'" }, { { "make", "p", "--timeout", "x" },
         "expected a number" },
       { { "make", "p", "--set", "x" }, "expected NAME=VALUE" } } do
@@ -208,7 +270,7 @@ describe("sora make", function()
     end
     local _, err, status = sh:run { "make", "p", "-i", "none.png" }
     assert.equal(2, status)
-    assert.matches("none.png: there is no such file", err, 1, true)
+    assert.matches("expected a file or a URL, got 'none.png', which is not there", err, 1, true)
   end)
 
   it("tells which server it lacks", function()

@@ -23,6 +23,7 @@ local function tell_saved(session, item)
 end
 
 local function finish(session, item, err)
+  err = err and target.problem(session, err)
   item.done, item.err = true, err
   item.line:finish()
   if err then
@@ -37,7 +38,7 @@ end
 
 --- Returns the fields of an item for --json.
 function follow.object(session, item)
-  return { id = item.id, state = item.state, path = item.path and item.path ~= "-" and item.path or nil,
+  return { id = item.id, state = item.state, path = item.file and item.file.path,
     bytes = item.file and item.file.bytes, seconds = math.floor(item.line:age() * 10 + 0.5) / 10,
     error = item.err and session.error_object(item.err) or nil }
 end
@@ -51,7 +52,7 @@ end
 local function tell_how_to_go_on(session)
   local ids = {}
   for _, item in ipairs(session.items) do
-    if not item.done and item.id then ids[#ids + 1] = text.shown(item.id) end
+    if not item.done and item.id then ids[#ids + 1] = text.quote(item.id) end
   end
   if #ids > 0 then
     session.screen:warn(("%s on at the server. To wait for %s:  %s"):format(#ids == 1 and "The job goes"
@@ -158,13 +159,14 @@ end
 --- Waits for jobs and saves their videos.
 -- @tparam table session
 -- @tparam {table,...} items { id =, ticket =, name =, path = }
+-- @tparam ?boolean as_list with --json, one job is a list, too
 -- @treturn integer the exit status
-function follow.all(session, items)
+function follow.all(session, items, as_list)
   begin(session, items)
   for _, item in ipairs(items) do item.line = session.screen:track(item.name) end
   for _, item in ipairs(items) do start(session, item) end
   local status = run(session)
-  if #items == 1 then
+  if #items == 1 and not as_list then
     session.screen:object(follow.object(session, items[1]))
   else
     local objects = {}

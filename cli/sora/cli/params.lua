@@ -6,6 +6,7 @@ local core = require "sora.core"
 local endpoints = require "sora.endpoints"
 local exit = require "sora.cli.exit"
 local json = require "sora.json"
+local options = require "sora.options"
 local text = require "sora.cli.text"
 
 local params = {}
@@ -14,7 +15,7 @@ local params = {}
 function params.seconds(value)
   local number = tonumber(value)
   if number and number > 0 then return number end
-  return nil, ("expected a number of seconds, got '%s'"):format(value)
+  return nil, ("expected a number of seconds above 0, got '%s'"):format(value)
 end
 
 --- Converts a count, for argparse.
@@ -60,13 +61,17 @@ local function read_prompt(prompt)
   if prompt == "-" then
     prompt = (io.read "*a" or ""):gsub("%s+$", "")
   end
-  if prompt == "" then exit.usage "the prompt is empty" end
+  if not prompt:find "%S" then exit.usage "the prompt is empty" end
   return prompt
 end
 
 local function reference(image)
   if image:find "^%a[%w+.-]*://" or image:find "^data:" then return { image_url = image } end
-  if core.file_kind(image) ~= "file" then exit.fail(exit.USAGE, image .. ": there is no such file") end
+  local kind = core.file_kind(image)
+  if kind ~= "file" then
+    exit.fail(exit.USAGE, ("--image: expected a file or a URL, got '%s', which is %s"):format(image,
+      kind == "folder" and "a folder" or kind and "not a regular file" or "not there"))
+  end
   return { path = image }
 end
 
@@ -95,15 +100,22 @@ local function body_lines(spec)
   return lines
 end
 
+-- The header that has the key, without it.
+local function key_line(server)
+  local preset = options.dialects[server.client.dialect] or {}
+  local auth = server.client.auth or preset.auth or "bearer"
+  local header = (auth == "api-key" or auth == "x-api-key") and auth or "Authorization"
+  return header .. ": " .. (server.key and auth ~= "none" and ("(the key, from %s)"):format(server.key_from)
+    or "(no key)")
+end
+
 --- Prints the request that would be sent, without the key.
 function params.show_request(session, given)
   local client = session:client()
   local spec = endpoints.describe.create_video(client, given)
   local url = client.base_url .. spec.path .. (spec.query and "?" .. spec.query or "")
   session.screen:result("POST " .. text.shown(url))
-  session.screen:result("Authorization: " .. (session:server().key and "(the key, from "
-    .. session:server().key_from .. ")"
-    or "(no key)"))
+  session.screen:result(key_line(session:server()))
   for _, line in ipairs(body_lines(spec)) do session.screen:result(line) end
   session.screen:object { method = "POST", url = url, body = spec.body and json.decode(spec.body),
     parts = spec.parts }

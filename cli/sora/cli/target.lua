@@ -12,11 +12,13 @@ local target = {}
 
 local chosen = {} -- path → true
 
--- Returns the first of name.mp4, name-2.mp4, … that nothing has; the first itself may have a file if `force`.
-local function free(path, force)
+-- Returns the first of name.mp4, name-2.mp4, … that neither a file nor a part file has. The first itself may
+-- have a file if `force`, and a part file if it is what the journal has for the job (`planned`).
+local function free(path, force, planned)
   local stem, extension = path:match "^(.*)(%.%w+)$"
   local tried, count = path, 1
-  while chosen[tried] or core.file_kind(tried) and not (force and count == 1) do
+  while chosen[tried] or core.file_kind(tried) and not (force and count == 1)
+    or not (planned and count == 1) and core.file_kind(tried .. ".part") do
     count = count + 1
     tried = ("%s-%d%s"):format(stem or path, count, extension or "")
   end
@@ -31,14 +33,17 @@ end
 -- @treturn string an absolute path, or "-"
 function target.choose(args, what, planned, extension)
   local output = args.output
+  if output == "" then exit.usage "-o is empty: expected a file, a folder or -" end
   if output == "-" then
+    if args.json then exit.usage "-o - and --json both write to standard output: give only one" end
     if core.columns(1) then exit.usage "-o - writes bytes, and standard output is a terminal" end
     return "-"
   end
   local kind = output and core.file_kind(output)
   local path
   if not output then
-    path = planned and free(planned, args.force) or free(files.absolute(text.file_name(what, extension)))
+    path = planned and free(planned, args.force, true)
+      or free(files.absolute(text.file_name(what, extension)))
   elseif kind == "folder" then
     path = free(files.absolute(output:gsub("/+$", "") .. "/" .. text.file_name(what, extension)))
   elseif output:find "/$" then
@@ -65,11 +70,23 @@ function target.of(session, path, line)
     line:show("downloading", session.screen.live and total and received / total * 100 or nil)
   end }
   if path == "-" then
-    made.sink = function(chunk) session.screen:bytes(chunk) end
+    made.sink = function(chunk)
+      local good, raised = pcall(session.screen.bytes, session.screen, chunk)
+      if good then return true end
+      if type(raised) ~= "table" then error(raised, 0) end -- Ctrl-C
+      session.out_problem = raised.message
+      return false
+    end
   else
     made.path = path
   end
   return made
+end
+
+--- Returns why a download ended: a full standard output, which the library only knows to have stopped it.
+function target.problem(session, err)
+  if session.out_problem then err.kind, err.message = "file", session.out_problem end
+  return err
 end
 
 return target

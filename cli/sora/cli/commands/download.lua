@@ -27,7 +27,7 @@ function download.run(session)
   end }))
   session:pump(function() return ended or handle:done() and ended end)
   line:finish()
-  if not file then return session:fail(err) end
+  if not file then return session:fail(target.problem(session, err)) end
   if path ~= "-" then
     session.screen:saved(("saved %s (%s)"):format(text.shown(target.shown(path)), text.size(file.bytes)),
       target.shown(path))

@@ -1,6 +1,7 @@
 --- `sora list`: lists the jobs that were made here, or those of the server.
 -- @local
 local exit = require "sora.cli.exit"
+local files = require "sora.cli.files"
 local normalize = require "sora.normalize"
 local params = require "sora.cli.params"
 local target = require "sora.cli.target"
@@ -55,8 +56,12 @@ local function remote(session)
   end)
 end
 
+-- Reads the journal, for which neither a server nor a key is needed.
 local function journaled(session)
-  local tickets, err = session:client():journaled { all_servers = true }
+  local client = assert(require("sora").new { base_url = "http://localhost", auth = "none",
+    journal = files.journal() })
+  local tickets, err = client:journaled { all_servers = true }
+  client:close()
   if not tickets then error(err, 0) end
   local at = #tickets + 1
   return collect(session, function()
@@ -83,6 +88,10 @@ local function forget(session, what)
     if other.key == what then ticket = other end
   end
   local good, err = client:forget(ticket)
+  if not good and err.code == "not_journaled" then
+    exit.fail(exit.USAGE, ("no job '%s' of %s is in the journal"):format(what, client.base_url),
+      "The jobs in it:  " .. session:command "list")
+  end
   if not good then return session:fail(err) end
   session.screen:note(text.shown(what) .. " is no longer among what is unfinished")
   session.screen:object { forgotten = what }

@@ -51,7 +51,7 @@ local function tell_others(session, client)
   end
   for url in pairs(urls) do
     session.screen:note(("%s at another server:  sora --base-url %s resume"):format(text.count(count, "job"),
-      text.shown(url)))
+      text.shown(text.quote(url))))
   end
 end
 
@@ -79,10 +79,10 @@ function resume.run(session)
   tell_others(session, client)
   if #items == 0 then
     if #unsure == 0 then session.screen:note "nothing is unfinished" end
-    session.screen:object { jobs = {} }
+    session.screen:object { jobs = json.array {} }
     return #unsure > 0 and exit.UNSURE or exit.DONE
   end
-  local status = follow.all(session, items)
+  local status = follow.all(session, items, true)
   return #unsure > 0 and exit.combine { exit.UNSURE, status } or status
 end
 

@@ -16,6 +16,8 @@ end
 -- Tells a person what to do with the server.
 local function introduce(session, url)
   local screen = session.screen
+  screen:object { url = url }
+  screen.flush()
   if not screen.stdout_is_terminal() then return end
   screen:note "In another shell:"
   screen:note("  export SORA_BASE_URL=" .. url)
@@ -33,7 +35,8 @@ function serve.run(session)
     exit.fail(exit.USAGE, ("%s:%d is in use already"):format(session.args.host, session.args.port),
       "--port 0 takes a free port.")
   end
-  return exit.fail(exit.USAGE, (problem:gsub("^sora%.server%.new: ", "")))
+  if problem:find "^option " then exit.usage(problem) end
+  return exit.fail(exit.USAGE, problem)
 end
 
 return serve
