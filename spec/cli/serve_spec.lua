@@ -1,4 +1,5 @@
 -- sora serve: the development server as a command, for people and for scripts.
+local cjson = require "cjson"
 local curl = require "spec.support.curl"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
@@ -26,6 +27,11 @@ describe("sora serve", function()
     assert.same({ "a-paper-boat.mp4\n", 0 }, { out, status }, err)
     assert.equal("ftyp", sh.files:read("a-paper-boat.mp4"):sub(5, 8))
     assert.equal(4, select(3, sh:run({ "get", "x" }, { env = { SORA_API_KEY = "other" } })))
+  end)
+
+  it("prints its address as one object with --json", function()
+    server = sh:start { "serve", "--quiet", "--exit-with-stdin", "--port", "0", "--json" }
+    assert.matches("^http://127%.0%.0%.1:%d+/v1$", cjson.decode(server:readline()).url)
   end)
 
   it("asks for the next poll soon, so that progress is seen", function()
@@ -60,8 +66,10 @@ describe("sora serve", function()
 
   it("says what is wrong with its options", function()
     for _, case in ipairs { { { "--port", "x" }, "sora serve: 'x' is not a number\nUsage: sora serve " },
-      { { "--mode", "bomb" }, "sora: option 'mode': expected one of: sync-film, " },
-      { { "--host", "0.0.0.0" }, "0.0.0.0 is not a loopback address" },
+      { { "--mode", "bomb" }, "sora: option --mode: expected one of: sync-film, " },
+      { { "--fail-rate", "2" }, "sora: option --fail-rate: expected a number from 0 to 1, got 2\nUsage: " },
+      { { "--host", "0.0.0.0" }, "0.0.0.0 is not a loopback address; --allow-remote binds it" },
+      { { "--host", "192.0.2.1", "--allow-remote" }, "sora: 192.0.2.1:0: " },
       { { "--nonsense" }, "sora serve: unknown option '--nonsense'\nUsage: sora serve " } } do
       local out, err, status = sh:run { "serve", "--port", "0", (table.unpack or unpack)(case[1]) }
       assert.same({ "", 2 }, { out, status })

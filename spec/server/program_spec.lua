@@ -231,11 +231,11 @@ describe("the development server", function()
     it("says what is wrong with its command line", function()
       for _, case in ipairs {
         { { "--port", "x" }, "'x' is not a number" },
-        { { "--port", "70000" }, "option 'port': expected a port number" },
-        { { "--fail-rate", "2" }, "option 'fail_rate': expected a number from 0 to 1" },
+        { { "--port", "70000" }, "option --port: expected a port number" },
+        { { "--fail-rate", "2" }, "option --fail-rate: expected a number from 0 to 1" },
         { { "--nonsense" }, "unknown option '--nonsense'" },
-        { { "--mode", "bomb" }, "option 'mode': expected one of: sync-film, base-resp" },
-        { { "--webhook", "x" }, "option 'webhook': expected an http or https URL" },
+        { { "--mode", "bomb" }, "option --mode: expected one of: sync-film, base-resp" },
+        { { "--webhook", "x" }, "option --webhook: expected an http or https URL" },
       } do
         local line, errors, status = fail((table.unpack or unpack)(case[1]))
         assert.is_nil(line)

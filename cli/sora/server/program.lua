@@ -114,18 +114,25 @@ local function spawn_ends(server, with_stdin)
   end
 end
 
+-- Names options as the command line does: 'fail_rate' → --fail-rate.
+local function as_flags(problem)
+  return (problem:gsub("^sora%.server%.new: ", ""):gsub("option '([%w_]+)'", function(name)
+    return "option --" .. name:gsub("_", "-")
+  end):gsub("allow_remote = true", "--allow-remote"))
+end
+
 --- Runs the server until a signal, or the end of stdin, ends it.
 -- @tparam table module sora.server, or a table with a function `new` like its own
--- @tparam table args as the parser gave them, with `quiet`
+-- @tparam table args as the parser gave them, with `quiet`; `json` leaves the URL to `on_ready`
 -- @tparam ?function on_ready is called with the URL
 -- @treturn ?string why it did not start
 function program.run(module, args, on_ready)
   local options = { log = not args.quiet and to_stderr or nil }
   for _, name in ipairs(NAMES) do options[name] = args[name] end
   local made, server, err = pcall(module.new, options)
-  if not server or not made then return tostring(made and err or server) end
+  if not server or not made then return as_flags(tostring(made and err or server)) end
   spawn_ends(server, args.exit_with_stdin)
-  io.stdout:write("listening on ", server:url(), "\n")
+  if not args.json then io.stdout:write("listening on ", server:url(), "\n") end
   io.stdout:flush()
   if on_ready then on_ready(server:url()) end
   server:run()

@@ -31,11 +31,12 @@ function serve.run(session)
   if not loaded then exit.fail(exit.USAGE, (tostring(server):match "^[^\n]*")) end
   local problem = program.run(server, session.args, function(url) introduce(session, url) end)
   if not problem then return exit.DONE end
-  if problem:find "in use" then
-    exit.fail(exit.USAGE, ("%s:%d is in use already"):format(session.args.host, session.args.port),
-      "--port 0 takes a free port.")
-  end
   if problem:find "^option " then exit.usage(problem) end
+  local address = ("%s:%d"):format(session.args.host, session.args.port)
+  if problem:find "in use" then
+    exit.fail(exit.USAGE, address .. " is in use already", "--port 0 takes a free port.")
+  end
+  if not problem:find(session.args.host, 1, true) then problem = address .. ": " .. problem end
   return exit.fail(exit.USAGE, problem)
 end
 
