@@ -36,6 +36,24 @@ describe("Ctrl-C", function()
     assert.matches("sora wait v\n", err, 1, true)
   end)
 
+  it("with --no-wait waits for the id as well, and says where there may be a job", function()
+    srv:route("POST", "^", answers.with(answers.QUEUED, { hold = true }))
+    local program = sh:start { "make", "A boat", "--no-wait" }
+    srv:wait_requests(1)
+    program:kill "INT"
+    srv:release()
+    local status, out, err = program:finish()
+    assert.same({ 130, "" }, { status, out })
+    assert.matches("sora wait v\n", err, 1, true)
+    srv:route("POST", "^", { hold = true })
+    program = sh:start { "make", "A boat", "--no-wait" }
+    srv:wait_requests(2)
+    program:kill "INT"
+    status, out, err = program:finish()
+    assert.same({ 130, "" }, { status, out })
+    assert.matches("there may be a job\n  To look for it:  sora resume\n", err, 1, true)
+  end)
+
   it("before a server answers at all says that there may be a job", function()
     srv:route("POST", "^", { hold = true })
     local program = sh:start { "make", "A boat" }

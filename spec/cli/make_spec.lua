@@ -99,6 +99,9 @@ describe("sora make", function()
       local _, err, status = sh:run { "make", "p", "-o", target }
       assert.same({ 2, 0 }, { status, #srv:requests() })
       assert.matches("missing", err, 1, true)
+      _, err, status = sh:run { "make", "p", "--no-wait", "-o", target }
+      assert.same({ 2, 0 }, { status, #srv:requests() })
+      assert.matches("missing", err, 1, true)
     end
   end)
 

@@ -133,6 +133,29 @@ function follow.make(session, verb, arguments, name, path, opts)
   return status
 end
 
+--- Makes a video and returns once the server has answered; what is left is for `sora wait`.
+-- @tparam table session
+-- @tparam table given the params
+-- @tparam string name
+-- @tparam ?string path of the file
+-- @treturn integer the exit status
+function follow.create(session, given, name, path)
+  local client, screen = session:client(), session.screen
+  local item = { name = name, line = screen:track(name), creating = true }
+  begin(session, { item })
+  assert(client:start("create_video", given, { target = path, on_done = function(job, err)
+    item.creating = false
+    if err then return finish(session, item, err) end
+    local view = normalize.video(job)
+    item.id, item.state = view.id, view.state
+  end }))
+  session:pump(function() return not item.creating end)
+  if not item.err then screen:result(text.shown(item.id or "the job has no id")) end
+  screen:object { id = item.id, state = item.state,
+    error = item.err and session.error_object(item.err) or nil }
+  return item.status or exit.DONE
+end
+
 -- Waits for a job, then downloads its video.
 local function start(session, item)
   local client = session:client()

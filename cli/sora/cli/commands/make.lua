@@ -1,11 +1,11 @@
 --- `sora make`: makes a video, waits for it, and saves it.
 -- @local
+local core = require "sora.core"
+local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local params = require "sora.cli.params"
 local target = require "sora.cli.target"
 local follow = require "sora.cli.follow"
-local normalize = require "sora.normalize"
-local text = require "sora.cli.text"
 
 local make = { about = "Make a video, wait for it, and save it.",
   usage = "PROMPT|- [-o FILE|-] [-m MODEL] [-s SECONDS] [--size WxH] [-i IMAGE]… [--set NAME=VALUE]…" }
@@ -19,12 +19,12 @@ function make.define(command)
   command:flag "-n --dry-run":description "Print the request, without the key, and send nothing."
 end
 
-local function without_waiting(session, given, path)
-  local job, err = session:client():create_video(given, { target = path })
-  if not job then return session:fail(err) end
-  local view = normalize.video(job)
-  session.screen:result(text.shown(view.id or "the job has no id"))
-  session.screen:object { id = view.id, state = view.state }
+-- Checks that the video has a place to go to later, before it is paid for.
+local function check_folder(path)
+  local folder = files.split(path)
+  if folder ~= "" and core.file_kind(folder) ~= "folder" then
+    exit.fail(exit.USAGE, target.shown(folder) .. ": there is no such folder")
+  end
 end
 
 function make.run(session)
@@ -32,8 +32,11 @@ function make.run(session)
   local given = params.of(session)
   local path = target.choose(args, given.prompt)
   if args.dry_run then return params.show_request(session, given) end
-  if args.no_wait then return without_waiting(session, given, path ~= "-" and path or nil) end
-  return follow.make(session, "create", { given }, select(2, files.split(path)), path)
+  local name = select(2, files.split(path))
+  if not args.no_wait then return follow.make(session, "create", { given }, name, path) end
+  if path == "-" then return follow.create(session, given, name) end
+  check_folder(path)
+  return follow.create(session, given, name, path)
 end
 
 return make
