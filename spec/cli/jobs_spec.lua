@@ -124,7 +124,7 @@ describe("sora", function()
     assert.same({ "", "no jobs\n", 0 }, { out, err, status })
     srv:route("POST", "^", { json = { id = "v", status = "queued" } })
     sh:run { "make", "p", "--no-wait" }
-    out, err, status = sh:run({ "list", "--json" }, { env = { SORA_BASE_URL = "" } })
+    out, err, status = sh:run({ "list", "--json" }, { env = { SORA_BASE_URL = "", SORA_API_KEY = "a\nb" } })
     assert.same({ "v", "", 0 }, { cjson.decode(out).id, err, status })
     status = select(3, sh:run({ "list", "--remote" }, { env = { SORA_BASE_URL = "" } }))
     assert.equal(2, status)

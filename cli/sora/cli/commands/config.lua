@@ -33,7 +33,7 @@ end
 local function check_base_url(session, value)
   local wrong, fixed = address.check(value)
   if not wrong then return end
-  fixed = text.quote(fixed or "https://gateway.example/v1")
+  fixed = text.quote(address.shown(fixed or "https://gateway.example/v1"))
   exit.fail(exit.USAGE, ("base_url '%s' %s"):format(address.shown(value), wrong),
     "Write:  " .. session:command("config set base_url " .. fixed))
 end
