@@ -470,8 +470,8 @@ function journal.adopt(client, key, video)
     return refuse("not_journaled",
       ("the journal has no ticket '%s'; client:unfinished() lists them"):format(key))
   elseif ticket.id or ticket.over then
-    return refuse("taken", ("the ticket '%s' has the job '%s' already"):format(key, ticket.id
-      or ticket.state))
+    return refuse("taken", ("the ticket '%s' has the job '%s' already"):format(key,
+      ticket.id or ticket.state))
   elseif owner then
     return refuse("taken", ("the job '%s' is that of the ticket '%s'"):format(view.id, owner.key or "?"))
   end

@@ -1,4 +1,5 @@
 --- Makes the commands that make a video out of another: remix, edit and extend.
+-- Owns their arguments. Invariant: the place for the file is checked before anything is paid for.
 -- @module sora.cli.again
 -- @local
 

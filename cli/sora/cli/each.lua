@@ -12,8 +12,8 @@ local function confirm(session, verb, ids)
   if not core.echo(true) then -- standard input is no terminal
     exit.usage(("%s without asking needs --yes"):format(verb))
   end
-  io.stderr:write(("%s %s at the server? [y/N] "):format(verb, #ids == 1 and text.shown(ids[1])
-    or text.count(#ids, "job")))
+  local jobs = #ids == 1 and text.shown(ids[1]) or text.count(#ids, "job")
+  io.stderr:write(("%s %s at the server? [y/N] "):format(verb, jobs))
   local answer = io.read "*l" or ""
   if not answer:lower():find "^%s*y" then exit.fail(exit.USAGE, "nothing was done") end
 end
@@ -34,8 +34,8 @@ return function(command)
     local statuses, objects = {}, {}
     for i, id in ipairs(ids) do
       local answer, err = client[command.method](client, id)
-      objects[i] = { id = id, state = answer and command.done or nil, error = err
-        and session.error_object(err) }
+      objects[i] = { id = id, state = answer and command.done or nil,
+        error = err and session.error_object(err) }
       statuses[i] = err and exit.of(err) or exit.DONE
       if err and not session.screen.json then session:fail(err, #ids > 1 and text.shown(id) or nil) end
       if answer then session.screen:note(("%s %s"):format(text.shown(id), command.done)) end

@@ -10,6 +10,8 @@ local normalize = require "sora.normalize"
 local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
+local unpack = table.unpack or unpack -- luacheck: std max
+
 local follow = {}
 
 local GRACE = 3 -- s; for a create's answer, after Ctrl-C
@@ -27,9 +29,8 @@ local function finish(session, item, err)
   item.done, item.err = true, err
   item.line:finish()
   if err then
-    if not session.screen.json then item.status = session:fail(err, #session.items > 1 and item.name
-      or nil) end
-    item.status = item.status or exit.of(err)
+    item.status = exit.of(err)
+    if not session.screen.json then session:fail(err, #session.items > 1 and item.name or nil) end
   else
     item.status = exit.DONE
     if not session.screen.json then tell_saved(session, item) end
@@ -55,9 +56,10 @@ local function tell_how_to_go_on(session)
     if not item.done and item.id then ids[#ids + 1] = text.quote(item.id) end
   end
   if #ids > 0 then
-    session.screen:warn(("%s on at the server. To wait for %s:  %s"):format(#ids == 1 and "The job goes"
-      or "The jobs go",
-      #ids == 1 and "it" or "them", session:command("wait " .. table.concat(ids, " "))))
+    local goes, it = "The job goes", "it"
+    if #ids > 1 then goes, it = "The jobs go", "them" end
+    session.screen:warn(("%s on at the server. To wait for %s:  %s"):format(goes, it,
+      session:command("wait " .. table.concat(ids, " "))))
   end
 end
 
@@ -125,8 +127,7 @@ function follow.make(session, verb, arguments, name, path, opts)
   local call = {}
   for i, argument in ipairs(arguments) do call[i] = argument end
   call[#call + 1], call[#call + 2] = target.of(session, path, item.line), all
-  local handle, err = client:start(verb .. "_and_download", (table.unpack
-    or unpack)(call)) -- luacheck: std max
+  local handle, err = client:start(verb .. "_and_download", unpack(call))
   if not handle then return session:fail(err) end
   local status = run(session)
   screen:object(follow.object(session, item))

@@ -84,10 +84,10 @@ function help.advice(session, err, status)
   elseif status == exit.KEY then
     return about_key(session)
   elseif status == exit.UNFINISHED and id then
-    return { "The job goes on at the server. To wait for it:  " .. session:command("wait "
-      .. text.quote(id)) }
-  elseif status == exit.NETWORK or err.kind == "api" and (err.status == 404 or err.status == 405)
-    and not id then
+    return { "The job goes on at the server. To wait for it:  "
+      .. session:command("wait " .. text.quote(id)) }
+  elseif status == exit.NETWORK
+    or err.kind == "api" and (err.status == 404 or err.status == 405) and not id then
     return { "What is wrong there:  " .. session:command "doctor" }
   elseif err.kind == "file" and id then
     return { "The video can still be fetched:  " .. session:command("wait " .. text.quote(id)) }

@@ -19,9 +19,8 @@ local settings = require "sora.cli.settings"
 local text = require "sora.cli.text"
 
 -- In the order of `sora --help`.
-local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel",
-  "delete", "batch",
-  "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
+local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel", "delete",
+  "batch", "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
 
 -- Returns the texts of help, which are required late: a cheap start.
 local function help() return require "sora.cli.help" end
@@ -127,8 +126,7 @@ end
 function Session.error_object(err)
   local object = { ticket = err.ticket and { id = err.ticket.id, base_url = err.ticket.base_url } }
   for _, name in ipairs { "kind", "message", "status", "code", "type", "param", "reason", "request_id",
-    "retry_after",
-    "retryable", "ambiguous" } do
+    "retry_after", "retryable", "ambiguous" } do
     object[name] = err[name]
   end
   return object

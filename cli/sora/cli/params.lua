@@ -1,4 +1,5 @@
 --- The options that commands have in common, and the params of a create that they stand for.
+-- Invariant: a value that is certainly wrong is refused before a request is made of it.
 -- @module sora.cli.params
 -- @local
 
@@ -105,8 +106,8 @@ local function key_line(server)
   local preset = options.dialects[server.client.dialect] or {}
   local auth = server.client.auth or preset.auth or "bearer"
   local header = (auth == "api-key" or auth == "x-api-key") and auth or "Authorization"
-  return header .. ": " .. (server.key and auth ~= "none" and ("(the key, from %s)"):format(server.key_from)
-    or "(no key)")
+  if not server.key or auth == "none" then return header .. ": (no key)" end
+  return ("%s: (the key, from %s)"):format(header, server.key_from)
 end
 
 --- Prints the request that would be sent, without the key.

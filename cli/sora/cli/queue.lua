@@ -1,4 +1,5 @@
 --- What the commands put, work and tasks have in common: the queue on a Redis.
+-- Owns where its address comes from. Invariant: messages show it without its password.
 -- @module sora.cli.queue
 -- @local
 

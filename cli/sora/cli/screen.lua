@@ -32,9 +32,8 @@ function Screen.new(args)
   local plain = os.getenv "TERM" == "dumb"
   local live = not plain and core.columns(STDERR) ~= nil
   local no_color = args.no_color or (os.getenv "NO_COLOR" or "") ~= ""
-  return setmetatable({ json = args.json, quiet = args.quiet, live = live and not args.json
-    and not args.quiet,
-    color = live and not no_color, utf8 = is_utf8(), lines = {}, drawn = 0, next_draw = 0 }, Screen)
+  return setmetatable({ json = args.json, quiet = args.quiet, utf8 = is_utf8(), color = live and not no_color,
+    live = live and not args.json and not args.quiet, lines = {}, drawn = 0, next_draw = 0 }, Screen)
 end
 
 --- Tells whether stdout is a terminal.
@@ -170,9 +169,9 @@ end
 
 -- "boat.mp4  ████░░░░  45 %  in progress  12 s", within the columns.
 local function layout(screen, line, columns)
-  local parts = { line.percent and ("%3d %%"):format(line.percent) or "", text.shown((line.state:gsub("_",
-    " "))),
-    text.duration(line:age()) }
+  local percent = line.percent and ("%3d %%"):format(line.percent) or ""
+  local state = text.shown((line.state:gsub("_", " ")))
+  local parts = { percent, state, text.duration(line:age()) }
   local tail = table.concat(parts, "  ")
   local wide = columns >= NARROW
   local left = columns - 1 - text.width(tail) - 2 - (wide and BAR + 2 or 0)

@@ -1,4 +1,5 @@
 --- How values are worded for people: sizes, times, columns, names of files.
+-- Invariant: what `shown` returns has no control character; callers pass text of servers through it.
 -- @module sora.cli.text
 -- @local
 
@@ -23,8 +24,9 @@ function text.duration(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds < 60 then return seconds .. " s" end
   if seconds < 3600 then return ("%d min %d s"):format(math.floor(seconds / 60), seconds % 60) end
-  if seconds < 86400 then return ("%d h %d min"):format(math.floor(seconds / 3600),
-    math.floor(seconds / 60) % 60) end
+  if seconds < 86400 then
+    return ("%d h %d min"):format(math.floor(seconds / 3600), math.floor(seconds / 60) % 60)
+  end
   return ("%d d"):format(math.floor(seconds / 86400))
 end
 

@@ -1,4 +1,5 @@
 --- `sora config`: shows and changes the profiles.
+-- Owns the checks of what is set. Invariant: what is stored is valid, and holds no key.
 -- @local
 local address = require "sora.cli.doctor.address"
 local exit = require "sora.cli.exit"
@@ -52,8 +53,8 @@ end
 local function list(session, all)
   local found = settings.find { profile = nil, base_url = session.args.base_url }
   for _, name in ipairs(options.names(all.profiles)) do
-    session.screen:result(("[%s]%s"):format(text.shown(name), name == found.profile
-      and "  (the default)" or ""))
+    local mark = name == found.profile and "  (the default)" or ""
+    session.screen:result(("[%s]%s"):format(text.shown(name), mark))
     for _, setting in ipairs(options.names(all.profiles[name])) do
       session.screen:result(("  %-12s %s"):format(setting, text.shown(all.profiles[name][setting])))
     end

@@ -1,4 +1,5 @@
 --- `sora key`: sets or removes the key of a profile. A key is never an argument, which other users could see.
+-- Invariant: a key is stored with the origin that it is for, and nobody sees it being typed.
 -- @local
 local core = require "sora.core"
 local exit = require "sora.cli.exit"

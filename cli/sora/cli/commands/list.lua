@@ -1,4 +1,5 @@
 --- `sora list`: lists the jobs that were made here, or those of the server.
+-- Owns the columns. Invariant: without --remote it needs no server, no key and no network.
 -- @local
 local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"

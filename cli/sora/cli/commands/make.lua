@@ -1,4 +1,5 @@
 --- `sora make`: makes a video, waits for it, and saves it.
+-- Invariant: the place for the file is checked before anything is paid for.
 -- @local
 local core = require "sora.core"
 local exit = require "sora.cli.exit"

@@ -1,4 +1,5 @@
 --- `sora put`: puts prompts into a queue, for workers on any machine.
+-- Invariant: a prompt that the queue has is not put again, however often the file is.
 -- @local
 local exit = require "sora.cli.exit"
 local prompts = require "sora.cli.prompts"

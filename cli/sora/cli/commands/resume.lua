@@ -1,4 +1,5 @@
 --- `sora resume`: resumes every unfinished job: waits, saves, and looks for jobs whose answer was lost.
+-- Owns the search for those. Invariant: it makes no job.
 -- @local
 local batch = require "sora.batch"
 local follow = require "sora.cli.follow"
@@ -20,8 +21,8 @@ end
 -- not known.
 local function find(client, ticket, known)
   if type(ticket.prompt) ~= "string" then return nil, "its prompt is not in the journal" end
-  local found, err = client:find_created { prompt = ticket.prompt, since = ticket.created
-    and ticket.created - batch.SKEW }
+  local since = ticket.created and ticket.created - batch.SKEW
+  local found, err = client:find_created { prompt = ticket.prompt, since = since }
   if not found then return nil, err.message end
   local fitting = {}
   for _, video in ipairs(found) do

@@ -1,4 +1,5 @@
 --- `sora tasks`: what is in a queue, and what a person decides about a task.
+-- Invariant: only `retry` may lead to another job for a prompt, and only of a task that is named.
 -- @local
 local exit = require "sora.cli.exit"
 local params = require "sora.cli.params"
@@ -27,8 +28,9 @@ end
 
 local function decide(session, opened)
   local args = session.args
-  if not args.id then exit.usage("which task is to be "
-    .. (args.action == "drop" and "dropped" or "retried")) end
+  if not args.id then
+    exit.usage("which task is to be " .. (args.action == "drop" and "dropped" or "retried"))
+  end
   local done, err
   if args.action == "drop" then
     done, err = opened:drop(args.id)
@@ -36,8 +38,8 @@ local function decide(session, opened)
     done, err = opened:retry(args.id, { job = args.job, anew = args.anew })
   end
   if not done then queue.fail(err) end
-  session.screen:note(("%s %s"):format(text.shown(args.id), args.action == "drop" and "dropped"
-    or "put back"))
+  local what = args.action == "drop" and "dropped" or "put back"
+  session.screen:note(("%s %s"):format(text.shown(args.id), what))
   session.screen:object { id = args.id, done = args.action }
 end
 

@@ -1,4 +1,5 @@
 --- `sora wait`: waits for jobs, and saves their videos.
+-- Invariant: no file that exists is overwritten without --force.
 -- @local
 local core = require "sora.core"
 local exit = require "sora.cli.exit"

@@ -1,4 +1,5 @@
 --- `sora work`: a worker, which makes the videos of a queue until it is stopped.
+-- Owns what is shown of it; `sora.work` owns the tasks and the promise.
 -- @local
 local core = require "sora.core"
 local exit = require "sora.cli.exit"

@@ -38,8 +38,8 @@ end
 
 local function is_refused(answer)
   local err = answer.err
-  return err ~= nil and (answer.status == 401 or answer.status == 403 or err.kind == "api"
-    and err.reason == "auth")
+  return err ~= nil and (answer.status == 401 or answer.status == 403
+    or err.kind == "api" and err.reason == "auth")
 end
 
 local function is_json(answer)

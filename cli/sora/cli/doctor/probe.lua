@@ -82,9 +82,8 @@ function Probe:get(target, how)
   end
   local path, query = target:match "^([^?]*)%??(.*)$"
   self.sent = 0
-  local value, problem, response = pump.call(client,
-    { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil },
-      { response = true })
+  local spec = { name = "get_video", method = "GET", path = path, query = query ~= "" and query or nil }
+  local value, problem, response = pump.call(client, spec, { response = true })
   response = response or {}
   return { value = value, err = problem, status = response.status ~= 0 and response.status or nil,
     headers = response.headers or {}, seconds = response.seconds, redirected = self.sent > 1,

@@ -92,8 +92,8 @@ end
 
 -- Returns the command line with other flags, if those can say all changes.
 local function change_flags(server, changes)
-  local base_url, dialect = changes.base_url or address.shown(server.found.base_url), changes.dialect
-    or server.args.dialect
+  local base_url = changes.base_url or address.shown(server.found.base_url)
+  local dialect = changes.dialect or server.args.dialect
   for name in pairs(changes) do
     if name ~= "base_url" and name ~= "dialect" then return nil end
   end
