@@ -11,6 +11,7 @@ local json = require "sora.json"
 local files = {}
 
 local ON_WINDOWS = package.config:sub(1, 1) == "\\"
+files.ON_WINDOWS = ON_WINDOWS
 
 --- Reads an environment variable; an empty one counts as missing.
 function files.getenv(name)

@@ -45,8 +45,7 @@ function settings.profile_name(args, config)
   return args.profile or type(config.profile) == "string" and config.profile or "default"
 end
 
-local ON_WINDOWS = package.config:sub(1, 1) == "\\"
-local WITH_STATUS = ON_WINDOWS and "%s && echo exit 0" or "(%s\n)\necho \"exit $?\""
+local WITH_STATUS = files.ON_WINDOWS and "%s && echo exit 0" or "(%s\n)\necho \"exit $?\""
 
 -- Runs a command and returns its output and exit status, which pipes of Lua 5.1 do not tell.
 local function output_of(command)

@@ -41,7 +41,7 @@ end
 
 local function check_folder(report, variable)
   local value = getenv(variable)
-  if value and value:sub(1, 1) ~= "/" and package.config:sub(1, 1) == "/" then
+  if value and value:sub(1, 1) ~= "/" and not files.ON_WINDOWS then
     report:unsure("files", ("%s is not an absolute path, so it is not used: %s"):format(variable,
       text.shown(value)))
   end

@@ -45,7 +45,7 @@ local function skew_of(answer)
 end
 
 local function set_clock()
-  if package.config:sub(1, 1) == "\\" then return "w32tm /resync" end
+  if files.ON_WINDOWS then return "w32tm /resync" end
   if core.file_kind "/usr/bin/timedatectl" then return "sudo timedatectl set-ntp true" end
   return "sudo sntp -sS pool.ntp.org"
 end

@@ -11,7 +11,6 @@ local text = require "sora.cli.text"
 
 local repair = {}
 
-local ON_WINDOWS = package.config:sub(1, 1) == "\\"
 local ORDER = { "base_url", "dialect", "auth", "ca_file", "cert_file", "key_file", "proxy" }
 
 --- An address to put one's own in place of.
@@ -33,7 +32,7 @@ end
 
 --- Returns the command that sets an environment variable.
 function repair.export(name, value)
-  if ON_WINDOWS then return "set " .. name .. "=" .. value end
+  if files.ON_WINDOWS then return "set " .. name .. "=" .. value end
   return "export " .. name .. "=" .. text.quote(value)
 end
 
