@@ -4,7 +4,6 @@
 -- @module sora.cli.follow
 -- @local
 
-local core = require "sora.core"
 local exit = require "sora.cli.exit"
 local normalize = require "sora.normalize"
 local target = require "sora.cli.target"
@@ -13,8 +12,6 @@ local text = require "sora.cli.text"
 local unpack = table.unpack or unpack -- luacheck: std max
 
 local follow = {}
-
-local GRACE = 3 -- s; for a create's answer, after Ctrl-C
 
 -- Tells that a film is saved.
 local function tell_saved(session, item)
@@ -63,11 +60,9 @@ local function tell_how_to_go_on(session)
   end
 end
 
--- After Ctrl-C: gives a create that is on its way the time to tell the job's id.
-local function await_id(session)
-  local till = core.now() + GRACE
+-- Names, after Ctrl-C, the creates whose answer has not come.
+local function tell_unanswered(session)
   for _, item in ipairs(session.items) do
-    while item.creating and not item.done and core.now() < till do session:client():update(0.1) end
     if item.creating and not item.done then
       session.screen:fail("interrupted before the server answered; there may be a job", {
         "To look for it:  " .. session:command "resume" })
@@ -78,7 +73,8 @@ end
 local function begin(session, items)
   session.items = items
   function session.on_interrupt()
-    await_id(session)
+    session:await_answers()
+    tell_unanswered(session)
     tell_how_to_go_on(session)
     local objects = {}
     for i, item in ipairs(items) do objects[i] = follow.object(session, item) end

@@ -18,6 +18,8 @@ local files = require "sora.cli.files"
 local settings = require "sora.cli.settings"
 local text = require "sora.cli.text"
 
+local GRACE = 3 -- s; for the answers of creates, after Ctrl-C
+
 -- In the order of `sora --help`.
 local COMMANDS = { "make", "wait", "get", "list", "download", "remix", "edit", "extend", "cancel", "delete",
   "batch", "resume", "put", "work", "tasks", "doctor", "config", "key", "serve", "completion", "help" }
@@ -105,6 +107,14 @@ function Session:pump(is_done)
     if not running then exit.fail(exit.of(err), err.message) end
     self.screen:draw()
   end
+end
+
+--- Gives, after Ctrl-C, creates that are on their way some seconds to tell the ids of their jobs.
+function Session:await_answers()
+  local pump = require "sora.pump" -- required late: a cheap start
+  local client, till = self:client(), core.now() + GRACE
+  client.pause = nil
+  while pump.expects_answers(client) and core.now() < till do client:update(0.1) end
 end
 
 --- Prints an error of the library, with what can be done about it.

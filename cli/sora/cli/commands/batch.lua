@@ -8,15 +8,13 @@ local exit = require "sora.cli.exit"
 local files = require "sora.cli.files"
 local params = require "sora.cli.params"
 local prompts = require "sora.cli.prompts"
-local pump = require "sora.pump"
 local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
 local command = { about = "Make many videos, each once.",
   usage = "FILE|- [-o DIR] [-j N] [--max-jobs N] [--remake] [-n] [-m MODEL] [-s SECONDS] [--size WxH]" }
 
-local GRACE = 3  -- s; for the answers of creates, after Ctrl-C
-local FEW = 5    -- lines that are named one by one
+local FEW = 5 -- lines that are named one by one
 
 function command.define(parser)
   parser:argument "file":argname "FILE"
@@ -165,13 +163,6 @@ local function follow(job, item)
   if job.session.screen.live then show_total(job) end
 end
 
--- After Ctrl-C: gives creates that are on their way the time to tell the jobs' ids.
-local function await_answers(job)
-  local client, till = job.session:client(), core.now() + GRACE
-  client.pause = nil
-  while pump.expects_answers(client) and core.now() < till do client:update(0.1) end
-end
-
 -- The end ------------------------------------------------------------------------------------
 
 local function names_of(job, indices)
@@ -269,7 +260,7 @@ local function run(job)
     screen:draw()
   end
   function session.on_interrupt()
-    await_answers(job)
+    session:await_answers()
     screen:warn "The jobs go on at the server. To go on with them, run the same command again."
   end
   local results = with_lines(job, function()
