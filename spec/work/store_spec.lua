@@ -315,6 +315,27 @@ describe("a store on Redis", function()
     end)
   end)
 
+  it("waits once for a Redis that is away, not in every call", function()
+    local own = own_redis()
+    local other, unix, tries = assert(store.open(own.url, { patience = 0.3 })), require "socket.unix", 0
+    finally(function()
+      package.loaded["socket.unix"] = unix
+      other:close()
+    end)
+    package.loaded["socket.unix"] = function()
+      tries = tries + 1
+      return unix()
+    end
+    own:halt()
+    assert.equal("redis_lost", select(2, other:list()).code)
+    assert.is_true(tries > 1)
+    tries = 0
+    for _ = 1, 3 do assert.is_nil((other:list())) end
+    assert.equal(3, tries)
+    own:resume()
+    assert.is_truthy(other:list())
+  end)
+
   it("keeps its tasks when Redis is killed and started again, and connects anew", function()
     local own = own_redis()
     local other = assert(store.open(own.url))
