@@ -315,6 +315,24 @@ describe("a store on Redis", function()
     end)
   end)
 
+  it("gives the same answer to a worker that repeats how a task ended, because the first was lost", function()
+    put("a", "b", "c", "d", "e")
+    local fields = { key = "k", job = "j", again = true, error = "no", path = "p", bytes = 5 }
+    for _, event in ipairs { "saved", "failed", "unsure", "refused", "released" } do
+      local task = take()[1]
+      if event == "unsure" or event == "refused" then
+        assert.equal("ok", queue:note(task.id, task.lease, "asked", fields))
+      end
+      local before = assert(queue:list())
+      assert.equal("ok", queue:note(task.id, task.lease, event, fields))
+      local after = assert(queue:list())
+      assert.are_not.same(before, after)
+      assert.equal("ok", queue:note(task.id, task.lease, event, fields))
+      assert.same(after, assert(queue:list()))
+      assert.equal("stale", queue:note(task.id, task.lease + 1, event, fields))
+    end
+  end)
+
   it("waits once for a Redis that is away, not in every call", function()
     local own = own_redis()
     local other, unix, tries = assert(store.open(own.url, { patience = 0.3 })), require "socket.unix", 0
