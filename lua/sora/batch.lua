@@ -241,7 +241,8 @@ local LATER = { [425] = true, [429] = true, [503] = true }
 -- Puts an item off that the server has no capacity for, and with it every other create; false: the item has
 -- waited long enough, or the server has not said that it may be asked for again.
 local function put_off(self, item, err)
-  if err.ambiguous or err.kind ~= "api" or not (PUT_OFF[err.reason] or LATER[err.status]) then return false end
+  if err.ambiguous or err.kind ~= "api" then return false end
+  if not (PUT_OFF[err.reason] or LATER[err.status]) then return false end
   local now = core.now()
   self.pause = math.min((self.pause or MIN_HOLD / 2) * 2, MAX_HOLD)
   item.give_up = item.give_up or now + self.timeout

@@ -289,8 +289,10 @@ describe("a batch", function()
   it("asks for no film that could not be written", function()
     serve { "a" }
     files:run "mkfifo films/3.mp4"
-    local results = assert(run { { prompt = "1", output = "none/1.mp4" }, "2", { prompt = "3", output = "3.mp4" } })
-    assert.same({ { 1, 1, 2, 0 }, "file", "file" }, { counts(results), results[1].err.kind, results[3].err.kind })
+    local results = assert(run { { prompt = "1", output = "none/1.mp4" }, "2",
+      { prompt = "3", output = "3.mp4" } })
+    assert.same({ { 1, 1, 2, 0 }, "file", "file" },
+      { counts(results), results[1].err.kind, results[3].err.kind })
     assert.equal(1, posts())
   end)
 

@@ -157,7 +157,8 @@ scenario { name = "get_hook", answers = { ["GET /videos/done"] = { { json = DONE
 scenario { name = "get_unix_socket", check = is_done,
   answers = { ["GET /videos/done"] = { { json = DONE } } },
   before = function(t)
-    t.options.unix_socket, t.options.base_url = t.host.socket, t.base:gsub("127.0.0.1:%d+", "gateway.example")
+    t.options.unix_socket = t.host.socket
+    t.options.base_url = t.base:gsub("127.0.0.1:%d+", "gateway.example")
   end, opens = true,
   run = function(t)
     local err
@@ -174,8 +175,8 @@ local function make_certificate()
   if file then
     file:close()
   else
-    assert(os.execute("umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
-      .. "-subj /CN=torture -days 3650 -keyout build/torture.key -out build/torture.crt 2>/dev/null && "
+    assert(os.execute("umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+      .. "-nodes -subj /CN=torture -days 3650 -keyout build/torture.key -out build/torture.crt 2>/dev/null && "
       .. "cat build/torture.crt build/torture.key > " .. path .. ".new && mv " .. path .. ".new " .. path))
   end
   return path

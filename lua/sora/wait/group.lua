@@ -20,7 +20,7 @@ local MAX_POLLS = 256 -- under way at a time; further jobs wait in the heap, whi
 local CROWD = 16      -- a group with more jobs spreads their polls
 local MAX_REST = 3600 -- s; where nothing is due
 local SWEEP = 1       -- s; between two looks for jobs that are past their time
--- s; from one poll to the next after a 429: twice as long after each further one, and shorter with each answer
+-- s; from one poll to the next after a 429: doubled by each further one, shortened by each answer
 local PACE, MAX_PACE, MIN_PACE, FASTER = 0.05, 1, 0.005, 0.9
 local COUNTED = "counted" -- in `finished`: the group has counted the job out
 local CANCELLING = "cancelling" -- in `finished`: the server is asked to cancel the job
