@@ -501,8 +501,8 @@ add_followed("extend", 1)
 -- failed or was forgotten (`Client:forget`) is asked for anew; one whose answer was lost is looked for on the
 -- server, and reported as unsure if it is not found there. While the server puts creates off (429, or 503
 -- with Retry-After), the batch waits, and asks for an item again until its `timeout` is over. After an error
--- that would meet every item, such as a refused key, no further job is asked for. One process works on a batch
--- at a time. Needs the option `journal`.
+-- that would meet every item, such as a refused key, no further job is asked for. One process works on a
+-- batch at a time. Needs the option `journal`.
 -- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name
 -- of the file; two equal items are two films
 -- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the

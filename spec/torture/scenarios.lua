@@ -176,7 +176,7 @@ local function make_certificate()
     file:close()
   else
     assert(os.execute("umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-      .. "-nodes -subj /CN=torture -days 3650 -keyout build/torture.key -out build/torture.crt 2>/dev/null && "
+      .. "-nodes -subj /CN=torture -days 3650 -keyout build/torture.key -out build/torture.crt && "
       .. "cat build/torture.crt build/torture.key > " .. path .. ".new && mv " .. path .. ".new " .. path))
   end
   return path
