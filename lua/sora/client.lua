@@ -656,7 +656,7 @@ function client.new(given, who)
     _on_event = all.on_event or false, _multipart = own.multipart or false, _journal = record or false,
     _journal_until = own.journal_until or false, _pause = false, _hooked = false, _watched = false,
     _tasks = false, _waiters = false, _alarm = false, _problems = false, _held_until = false, _pumped = 0,
-  }, new_class((all.base_url:gsub("%?.*", ""))))
+    _pace = false }, new_class((all.base_url:gsub("%?.*", ""))))
   clients[made] = true
   core.adopt(made)
   return made

@@ -334,11 +334,12 @@ describe("a store on Redis", function()
   end)
 
   it("waits once for a Redis that is away, not in every call", function()
-    local own = own_redis()
+    local own = redis.start()
     local other, unix, tries = assert(store.open(own.url, { patience = 0.3 })), require "socket.unix", 0
     finally(function()
       package.loaded["socket.unix"] = unix
       other:close()
+      own:remove()
     end)
     package.loaded["socket.unix"] = function()
       tries = tries + 1
