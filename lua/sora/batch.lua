@@ -2,7 +2,8 @@
 -- Owns the keys of a batch's items, by which the journal tells them apart, and what becomes of an item that
 -- an earlier run left behind. Invariant: an item is paid for only if the journal has no job with its key, or
 -- the last one was refused, failed, was cancelled or forgotten; one whose answer was lost is looked for, and
--- posted again only if the caller says so (`remake`).
+-- posted again only if the caller says so (`remake`). A create that the server puts off is refused, and asked
+-- for again as another one.
 -- @module sora.batch
 -- @local
 
@@ -21,6 +22,7 @@ core.own()
 local batch = {}
 
 local MAX_REST = 3600 -- s; whatever an item waits for wakes the batch
+local MIN_HOLD, MAX_HOLD = 1, 30 -- s; between two tries where the server does not say how long
 batch.SKEW = 300      -- s; the server's clock may be so far behind
 local SLUG = 40       -- bytes of the prompt in the name of a file
 
@@ -233,6 +235,30 @@ local function meets_all(err)
     or err.kind == "api" and (err.status == 401 or err.reason == "auth" or err.reason == "quota")
 end
 
+local PUT_OFF = { rate_limit = true, capacity = true }
+local LATER = { [425] = true, [429] = true, [503] = true }
+
+-- Puts an item off that the server has no capacity for, and with it every other create; false: the item has
+-- waited long enough, or the server has not said that it may be asked for again.
+local function put_off(self, item, err)
+  if err.ambiguous or err.kind ~= "api" then return false end
+  if not (PUT_OFF[err.reason] or LATER[err.status]) then return false end
+  local now = core.now()
+  self.pause = math.min((self.pause or MIN_HOLD / 2) * 2, MAX_HOLD)
+  item.give_up = item.give_up or now + self.timeout
+  local seconds = err.retry_after and err.retry_after > 0 and err.retry_after or self.pause
+  local till = math.max(self.held_until, now + seconds)
+  if till > item.give_up then return false end
+  self.held_until = till
+  item.state, item.step, item.attempt = "waiting", "create", item.attempt + 1
+  return true
+end
+
+-- Whether an item waits until creates are sent again.
+local function is_held(self, item)
+  return item.step == "create" and not self.halted and core.now() < self.held_until
+end
+
 function steps.create(self, item)
   if self.halted then
     return finish(self, item, problem("cancelled", "not_sent", "not sent after: " .. self.halted.message))
@@ -241,6 +267,8 @@ function steps.create(self, item)
     return finish(self, item, problem("config", "max_jobs",
       ("max_jobs = %d allows no further job"):format(self.opts.max_jobs)))
   end
+  local part, flaw = core.part(item.path) -- a film that can't be written is not paid for
+  if part then part:close() elseif flaw.code ~= "locked" then return finish(self, item, flaw) end
   self.paid, self.made = self.paid + 1, self.made + 1
   item.label = ("%s#%d"):format(item.key, item.attempt)
   local own = options.copy({ label = item.label, target = item.path, on_done = waker(self) },
@@ -260,9 +288,14 @@ function steps.create(self, item)
         return
       end
       if failure.kind ~= "decode" then self.paid, self.made = self.paid - 1, self.made - 1 end
-      if meets_all(failure) then self.halted = failure end
+      if meets_all(failure) then
+        self.halted = failure
+      elseif put_off(self, item, failure) then
+        return
+      end
       return finish(self, item, failure)
     end
+    self.pause = nil
     local view = normalize.video(video)
     item.id, item.video = view.id, video
     item.step = view.state == "completed" and "download" or "wait"
@@ -359,7 +392,7 @@ end
 
 -- Takes the steps of an item that need no waiting.
 local function advance(self, item)
-  while not item.handle and item.step and not self.stopped do
+  while not item.handle and item.step and not self.stopped and not is_held(self, item) do
     local step = item.step
     item.step = nil
     steps[step](self, item)
@@ -368,6 +401,11 @@ local function advance(self, item)
 end
 
 -- Running ----------------------------------------------------------------------------
+
+-- Whether an item has something to wait for.
+local function is_active(self, item)
+  return item.handle ~= nil or item.step ~= nil and not self.stopped
+end
 
 -- Takes the results that are there. Returns whether there were any.
 local function collect(self)
@@ -382,7 +420,7 @@ local function collect(self)
       told(self, item)
     end
     advance(self, item)
-    if not item.handle then table.remove(self.active, i) end
+    if not is_active(self, item) then table.remove(self.active, i) end
   end
   return any
 end
@@ -393,7 +431,7 @@ local function fill(self)
     self.next = self.next + 1
     plan(self, item)
     advance(self, item)
-    if item.handle then self.active[#self.active + 1] = item end
+    if is_active(self, item) then self.active[#self.active + 1] = item end
   end
 end
 
@@ -408,14 +446,22 @@ end
 local function can_proceed(self)
   if self.progressed then return true end
   for _, item in ipairs(self.active) do
-    if item.handle and item.handle:done() then return true end
+    if item.handle and item.handle:done() or item.step and not is_held(self, item) then return true end
   end
   return false
 end
 
+-- How long the batch may rest, in s: items that are held have nothing that wakes it.
+local function rest_time(self)
+  for _, item in ipairs(self.active) do
+    if item.step then return math.max(self.held_until - core.now(), 0) end
+  end
+  return MAX_REST
+end
+
 local function rest(self)
-  if pump.has_hook(self.client) then return pump.rest(self.client, MAX_REST, self.turn, true) end
-  local good, raised = pcall(pump.rest, self.client, MAX_REST, self.turn, true)
+  if pump.has_hook(self.client) then return pump.rest(self.client, rest_time(self), self.turn, true) end
+  local good, raised = pcall(pump.rest, self.client, rest_time(self), self.turn, true)
   if good then return end
   stop(self)
   error(raised, 0)
@@ -451,12 +497,13 @@ local function prepare(client, list, opts, who)
   if not opts.dir then
     core.complain(who, "option 'dir' is missing: write { dir = 'films' }, the folder to save the films in")
   end
-  machine.rules(pick(opts, WAIT), who)
+  local timeout = machine.rules(pick(opts, WAIT), who).timeout
   local items = read_list(client, list, opts, who)
   local tickets, err = client:journaled() -- refuses a client without a journal
   if not tickets then return nil, err end
   local self = { client = client, items = items, opts = opts, jobs = opts.jobs or 8, active = {}, next = 1,
-    known = {}, lost = {}, paid = 0, made = 0, progressed = false, tickets = tickets }
+    known = {}, lost = {}, paid = 0, made = 0, progressed = false, tickets = tickets, timeout = timeout,
+    held_until = 0 }
   self.turn = { handle = setmetatable({ batch = self }, Turn) }
   take_tickets(self, tickets)
   return self

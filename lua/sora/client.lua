@@ -499,9 +499,10 @@ add_followed("extend", 1)
 --- Makes many films, each once: may be killed and run again at any time. Items that the journal knows are
 -- not paid for again: their jobs are waited for, and their files saved. An item whose last job was refused,
 -- failed or was forgotten (`Client:forget`) is asked for anew; one whose answer was lost is looked for on the
--- server, and reported as unsure if it is not found there. After an error that would meet every item, such as
--- a refused key, no further job is asked for. One process works on a batch at a time. Needs the option
--- `journal`.
+-- server, and reported as unsure if it is not found there. While the server puts creates off (429, or 503
+-- with Retry-After), the batch waits, and asks for an item again until its `timeout` is over. After an error
+-- that would meet every item, such as a refused key, no further job is asked for. One process works on a
+-- batch at a time. Needs the option `journal`.
 -- @tparam table list of prompts, or of params as for `create_video` with one more field, `output`, the name
 -- of the file; two equal items are two films
 -- @tparam table opts `dir` (the folder for the files), `jobs` (8 at a time), `max_jobs` (how many jobs the
@@ -655,7 +656,7 @@ function client.new(given, who)
     _on_event = all.on_event or false, _multipart = own.multipart or false, _journal = record or false,
     _journal_until = own.journal_until or false, _pause = false, _hooked = false, _watched = false,
     _tasks = false, _waiters = false, _alarm = false, _problems = false, _held_until = false, _pumped = 0,
-  }, new_class((all.base_url:gsub("%?.*", ""))))
+    _pace = false }, new_class((all.base_url:gsub("%?.*", ""))))
   clients[made] = true
   core.adopt(made)
   return made

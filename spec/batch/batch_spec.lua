@@ -201,6 +201,69 @@ describe("a batch", function()
     assert.equal(1, posts())
   end)
 
+  describe("that is told to come back later", function()
+    local function later(ms, status)
+      return { status = status or 429, json = { error = { message = "slow down" } },
+        headers = { ["retry-after-ms"] = tostring(ms or 20) } }
+    end
+    local function made(id) return { json = { id = id, status = "queued" } } end
+
+    before_each(function() serve {} end)
+
+    it("asks again until all films are made, and journals every refusal", function()
+      srv:route("POST", "/v1/videos", { later(), later(), made "a", later(20, 503), made "b", made "c" })
+      local states = {}
+      assert.same({ 3, 3, 0, 0 }, counts(assert(run({ "1", "2", "3" }, { jobs = 2,
+        on_progress = function(item) states[item.state] = true end }))))
+      assert.same({ 6, {} }, { posts(), assert(client:unfinished()) })
+      assert.is_true(states.waiting)
+      local refused = 0
+      for _, ticket in ipairs(assert(client:journaled())) do
+        if ticket.state == "refused" then refused = refused + 1 end
+      end
+      assert.equal(3, refused)
+    end)
+
+    it("through a pause hook, too", function()
+      client.pause = function(self, seconds) self:update(math.min(seconds, 0.01)) end
+      srv:route("POST", "/v1/videos", { later(), made "a" })
+      assert.same({ 1, 1, 0, 0 }, counts(assert(run { "1" })))
+    end)
+
+    it("keeps to max_jobs", function()
+      srv:route("POST", "/v1/videos", { later(), made "a", made "b" })
+      local results = assert(run({ "1", "2" }, { jobs = 1, max_jobs = 1 }))
+      assert.same({ { 1, 1, 1, 0 }, "max_jobs" }, { counts(results), results[2].err.code })
+    end)
+
+    it("gives up an item after its timeout, for the next run", function()
+      srv:route("POST", "/v1/videos", { later(100), later(100), later(100), made "a" })
+      local results = assert(run({ "1" }, { timeout = 0.15 }))
+      assert.same({ { 0, 0, 1, 0 }, 429 }, { counts(results), results[1].err.status })
+      local before = posts()
+      assert.is_true(before < 3)
+      assert.same({ 1, 1, 0, 0 }, counts(assert(run { "1" })))
+    end)
+
+    it("never asks again for what may have been made", function()
+      srv:route("POST", "/v1/videos", { later(), { close = true }, made "b" })
+      srv:route("GET", "/v1/videos", { json = { object = "list", data = {}, has_more = false } })
+      assert.same({ 1, 0, 0, 1 }, counts(assert(run { "1" })))
+      assert.equal(2, posts())
+    end)
+
+    it("asks for nothing further once the money is gone, or on_progress says so", function()
+      srv:route("POST", "/v1/videos", { later(), { status = 429,
+        json = { error = { code = "insufficient_quota", message = "no money" } } } })
+      local results = assert(run({ "1", "2" }, { jobs = 1 }))
+      assert.same({ { 0, 0, 2, 0 }, "quota" }, { counts(results), results[1].err.reason })
+      assert.equal(2, posts())
+      srv:route("POST", "/v1/videos", later())
+      results = assert(run({ "3" }, { on_progress = function(item) return item.state ~= "waiting" end }))
+      assert.same({ "cancelled", 3 }, { results[1].err.kind, posts() })
+    end)
+  end)
+
   it("asks for nothing further once the key was refused", function()
     srv:route("POST", "/v1/videos", { status = 401, json = { error = { message = "no such key" } } })
     local results = assert(run({ "1", "2", "3", "4" }, { jobs = 1 }))
@@ -213,13 +276,24 @@ describe("a batch", function()
 
   it("asks for nothing further once a film could not be written", function()
     serve { "a", "b" }
-    files:run "mkdir films/1.mp4.part"
     local list = { { prompt = "1", output = "1.mp4" }, "2" }
-    local results = assert(run(list, { jobs = 1 }))
+    local results = assert(run(list, { jobs = 1, on_progress = function(item)
+      if item.id then files:run "mkdir -p films/1.mp4.part" end
+    end }))
     assert.same({ { 1, 0, 2, 0 }, "file", "not_sent" },
       { counts(results), results[1].err.kind, results[2].err.code })
     files:run "rmdir films/1.mp4.part"
     assert.same({ 1, 2, 0, 0 }, counts(assert(run(list, { jobs = 1 }))))
+  end)
+
+  it("asks for no film that could not be written", function()
+    serve { "a" }
+    files:run "mkfifo films/3.mp4"
+    local results = assert(run { { prompt = "1", output = "none/1.mp4" }, "2",
+      { prompt = "3", output = "3.mp4" } })
+    assert.same({ { 1, 1, 2, 0 }, "file", "file" },
+      { counts(results), results[1].err.kind, results[3].err.kind })
+    assert.equal(1, posts())
   end)
 
   it("tells what a run would do, and does nothing", function()

@@ -67,7 +67,7 @@ static struct {
 
 static struct shared *shared;
 static int port;
-static char folder[32], errors[64];
+static char folder[32], errors[64], local[64];
 static const struct mode *mode;
 static const char *scenario;
 static long point;
@@ -181,6 +181,8 @@ static void open_host(lua_State *L) {
   }
   lua_pushstring(L, folder);
   lua_setfield(L, -2, "folder");
+  lua_pushstring(L, local);
+  lua_setfield(L, -2, "socket");
   lua_pushboolean(L, mode != NULL && mode->source != SOURCE_SYSTEM);
   lua_setfield(L, -2, "starves");
   lua_setglobal(L, "host");
@@ -502,10 +504,11 @@ int main(int argc, char **argv) {
   lua_State *kept;
   read_arguments(argc, argv);
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED || (port = server_start(&shared->site)) < 0 || fault_init_curl() != 0) return 2;
   strcpy(folder, "/tmp/sora-torture-XXXXXX");
   if (mkdtemp(folder) == NULL) return 2;
   snprintf(errors, sizeof errors, "%s.stderr", folder);
+  snprintf(local, sizeof local, "%s.socket", folder);
+  if (shared == MAP_FAILED || (port = server_start(&shared->site, local)) < 0 || fault_init_curl() != 0) return 2;
   kept = new_state(); /* keeps cjson loaded, so that the sanitizer can name its functions */
   if (kept == NULL) {
     fprintf(stderr, "this Lua takes no allocator of its host\n");
@@ -524,6 +527,7 @@ int main(int argc, char **argv) {
   }
   lua_close(kept);
   rmdir(folder);
+  unlink(local);
   unlink(errors);
   printf("%ld points, %ld failed (%.0f s)\n", points, failed, now() - began);
   return failed != 0 || points == 0;

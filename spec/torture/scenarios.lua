@@ -154,6 +154,49 @@ scenario { name = "get_hook", answers = { ["GET /videos/done"] = { { json = DONE
   end,
   run = get "done" }
 
+scenario { name = "get_unix_socket", check = is_done,
+  answers = { ["GET /videos/done"] = { { json = DONE } } },
+  before = function(t)
+    t.options.unix_socket = t.host.socket
+    t.options.base_url = t.base:gsub("127.0.0.1:%d+", "gateway.example")
+  end, opens = true,
+  run = function(t)
+    local err
+    t.client, err = t.sora.new(t.options)
+    if not t.client then return nil, err end
+    return t.client:get_video "done"
+  end }
+
+-- A certificate and its key, made once. The server speaks no TLS, and closes the connection: the client has
+-- read them by then.
+local function make_certificate()
+  local path = "build/torture.pem"
+  local file = io.open(path)
+  if file then
+    file:close()
+  else
+    assert(os.execute("umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+      .. "-nodes -subj /CN=torture -days 3650 -keyout build/torture.key -out build/torture.crt && "
+      .. "cat build/torture.crt build/torture.key > " .. path .. ".new && mv " .. path .. ".new " .. path))
+  end
+  return path
+end
+
+scenario { name = "get_certificate", fails = "tls",
+  before = function(t)
+    t.other_options = { base_url = t.base:gsub("^http:", "https:"), api_key = "sk-torture-0123456789",
+      max_retries = 0, timeout = 1.5, cert_file = make_certificate(), key_file = "build/torture.key" }
+  end,
+  run = function(t)
+    local err
+    t.other, err = t.sora.new(t.other_options)
+    if not t.other then return nil, err end
+    return t.other:get_video "done"
+  end,
+  after = function(t)
+    if t.other then t.other:close() end
+  end }
+
 scenario { name = "normalize",
   run = function(t)
     return t.sora.normalize { task_id = "done", status = "SUCCESS",

@@ -14,12 +14,14 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "torture.h"
 
 #define CONNECTIONS 256
 #define MAX_HEAD 512
+#define TLS_HANDSHAKE 22 /* the first byte of a connection */
 #define VALIDATOR "\"campaign\""
 
 struct connection {
@@ -135,6 +137,10 @@ static void take_request(struct site *site, struct connection *c) {
   const char *length;
   size_t whole;
   if (c->busy || c->in_len == 0) return;
+  if (c->in[0] == TLS_HANDSHAKE) { /* this server speaks none */
+    drop(c, 0);
+    return;
+  }
   c->in[c->in_len] = '\0';
   end = strstr(c->in, "\r\n\r\n");
   if (end == NULL) return;
@@ -182,20 +188,21 @@ static void accept_one(int listener) {
   close(fd);
 }
 
-static void serve(int listener, struct site *site) {
-  struct pollfd polled[CONNECTIONS + 1];
+static void serve(int listener, int local, struct site *site) {
+  struct pollfd polled[CONNECTIONS + 2];
   int i;
   for (i = 0; i < CONNECTIONS; i++) connections[i].fd = -1;
   for (;;) {
     polled[CONNECTIONS].fd = listener;
-    polled[CONNECTIONS].events = POLLIN;
+    polled[CONNECTIONS + 1].fd = local;
+    polled[CONNECTIONS].events = polled[CONNECTIONS + 1].events = POLLIN;
     for (i = 0; i < CONNECTIONS; i++) {
       const struct connection *c = &connections[i];
       polled[i].fd = c->fd;
       polled[i].events = (short)(c->busy && c->ending != ENDING_HOLD ? POLLOUT | POLLRDHUP : POLLIN);
       polled[i].revents = 0;
     }
-    if (poll(polled, CONNECTIONS + 1, -1) < 0) continue;
+    if (poll(polled, CONNECTIONS + 2, -1) < 0) continue;
     for (i = 0; i < CONNECTIONS; i++) {
       struct connection *c = &connections[i];
       if (c->fd < 0 || polled[i].revents == 0) continue;
@@ -207,18 +214,30 @@ static void serve(int listener, struct site *site) {
       }
     }
     if (polled[CONNECTIONS].revents != 0) accept_one(listener);
+    if (polled[CONNECTIONS + 1].revents != 0) accept_one(local);
   }
 }
 
-int server_start(struct site *site) {
+/* Listens on a Unix domain socket; -1 if it can't. */
+static int listen_local(const char *path) {
+  struct sockaddr_un address;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  memset(&address, 0, sizeof address);
+  address.sun_family = AF_UNIX;
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 256) != 0) return -1;
+  return fd;
+}
+
+int server_start(struct site *site, const char *path) {
   struct sockaddr_in address;
   socklen_t len = sizeof address;
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), local = listen_local(path);
   pid_t parent = getpid(), child;
   memset(&address, 0, sizeof address);
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 256) != 0 ||
+  if (local < 0 || listener < 0 || bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 256) != 0 ||
       getsockname(listener, (struct sockaddr *)&address, &len) != 0)
     return -1;
   child = fork();
@@ -226,8 +245,9 @@ int server_start(struct site *site) {
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(0);
-    serve(listener, site);
+    serve(listener, local, site);
   }
   close(listener);
+  close(local);
   return ntohs(address.sin_port);
 }

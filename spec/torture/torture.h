@@ -74,7 +74,7 @@ struct site {
   char bytes[SITE_BYTES];
 };
 
-/* Starts the server as a process that ends with this one; its port, or -1. */
-int server_start(struct site *site);
+/* Starts the server as a process that ends with this one, on a port and a Unix domain socket; the port, or -1. */
+int server_start(struct site *site, const char *path);
 
 #endif

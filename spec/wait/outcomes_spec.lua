@@ -44,6 +44,14 @@ describe("failed polls", function()
     assert.equal(RUNNING.video, job.err.video)
   end)
 
+  it("do not end the wait where the server says for how long, however often", function()
+    local script = {}
+    for i = 1, 50 do script[i] = failure { status = 429, retryable = true, retry_after = 1 } end
+    script[51] = DONE
+    local job = run(nil, script)
+    assert.same({ nil, DONE.video }, { job.err, job.video })
+  end)
+
   local PASSING = {
     ["a time-out"] = { kind = "timeout", retryable = true },
     ["a broken transfer"] = { kind = "transport", retryable = true },

@@ -45,13 +45,25 @@ describe("a watched job", function()
   it("waits with all others while a 429 says so", function()
     srv:reply({ status = 429, headers = { ["retry-after-ms"] = "700" } }, DONE, DONE, DONE)
     local jobs = { client:watch("a", LONG) }
-    pump(function() return jobs[1].failures end)
+    pump(function() return client._held_until end)
     jobs[2], jobs[3] = client:watch("b", LONG), client:watch("c", LONG)
     finish()
     for _, job in ipairs(jobs) do assert.is_table((job:result())) end
     local requests = srv:requests()
     assert.equal(4, #requests)
     for i = 2, 4 do assert.is_true(requests[i].at - requests[1].at >= 0.69) end
+  end)
+
+  it("resumes step by step after a 429, not with all polls at once", function()
+    srv:route("GET", "^/v1/videos/", { { status = 429, headers = { ["retry-after-ms"] = "200" } }, DONE })
+    local jobs = { client:watch("a", LONG) }
+    pump(function() return client._held_until end)
+    for i = 2, 30 do jobs[i] = client:watch("job" .. i, LONG) end
+    finish()
+    for _, job in ipairs(jobs) do assert.is_table((job:result())) end
+    local requests = srv:requests()
+    assert.equal(31, #requests)
+    assert.is_true(requests[31].at - requests[2].at >= 0.2)
   end)
 
   it("waits while a 429 holds the polls of another wait of the client", function()

@@ -315,6 +315,46 @@ describe("a store on Redis", function()
     end)
   end)
 
+  it("gives the same answer to a worker that repeats how a task ended, because the first was lost", function()
+    put("a", "b", "c", "d", "e")
+    local fields = { key = "k", job = "j", again = true, error = "no", path = "p", bytes = 5 }
+    for _, event in ipairs { "saved", "failed", "unsure", "refused", "released" } do
+      local task = take()[1]
+      if event == "unsure" or event == "refused" then
+        assert.equal("ok", queue:note(task.id, task.lease, "asked", fields))
+      end
+      local before = assert(queue:list())
+      assert.equal("ok", queue:note(task.id, task.lease, event, fields))
+      local after = assert(queue:list())
+      assert.are_not.same(before, after)
+      assert.equal("ok", queue:note(task.id, task.lease, event, fields))
+      assert.same(after, assert(queue:list()))
+      assert.equal("stale", queue:note(task.id, task.lease + 1, event, fields))
+    end
+  end)
+
+  it("waits once for a Redis that is away, not in every call", function()
+    local own = redis.start()
+    local other, unix, tries = assert(store.open(own.url, { patience = 0.3 })), require "socket.unix", 0
+    finally(function()
+      package.loaded["socket.unix"] = unix
+      other:close()
+      own:remove()
+    end)
+    package.loaded["socket.unix"] = function()
+      tries = tries + 1
+      return unix()
+    end
+    own:halt()
+    assert.equal("redis_lost", select(2, other:list()).code)
+    assert.is_true(tries > 1)
+    tries = 0
+    for _ = 1, 3 do assert.is_nil((other:list())) end
+    assert.equal(3, tries)
+    own:resume()
+    assert.is_truthy(other:list())
+  end)
+
   it("keeps its tasks when Redis is killed and started again, and connects anew", function()
     local own = own_redis()
     local other = assert(store.open(own.url))

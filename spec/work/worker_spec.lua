@@ -165,6 +165,19 @@ describe("a worker", function()
       assert.equal(2, #posts())
     end)
 
+    it("for now notes that before it asks again, so that nobody has to look for a job", function()
+      client:close()
+      client = rig.client(srv, { max_retries = 2 }) -- which the client would do while `asked` stands
+      serve {}
+      srv:route("POST", "/v1/videos", { { status = 429, headers = { ["retry-after-ms"] = "1" } },
+        { json = { id = "a", status = "queued" } } })
+      assert(queue:put { "A fox" })
+      assert(run())
+      local keys = rig.pluck(rig.pluck(posts(), "headers"), "idempotency-key")
+      assert.equal(2, #keys)
+      assert.are_not.equal(keys[1], keys[2])
+    end)
+
     it("a job leaves its task as failed, for another job", function()
       serve { "a", "b" }
       srv:route("GET", "/v1/videos/a", answers.job "failed")
@@ -426,10 +439,45 @@ describe("a worker", function()
       failed "'.*/none' does not exist"
     end)
 
+    it("has an output that can't be written", function()
+      files:run "mkdir films/1.mp4.part && mkfifo films/2.mp4"
+      assert(queue:put { { prompt = "A fox", output = "1.mp4" } })
+      failed "1.mp4.part: Is a directory"
+      assert(queue:drop(tasks("failed")[1].id))
+      assert(queue:put { { prompt = "A fox", output = "2.mp4" } })
+      failed "2.mp4: it is not a regular file"
+    end)
+
+    it("sends a file that this worker does not have", function()
+      assert(queue:put { { prompt = "A fox", input_reference = { path = files:at "none.png" } } })
+      failed "input_reference: .*/none.png: there is no such file"
+      assert(queue:drop(tasks("failed")[1].id))
+      assert(queue:put { { prompt = "A fox", input_reference = { path = files:at "films" } } })
+      failed "input_reference: .*/films: it is not a regular file"
+    end)
+
     it("the client refuses", function()
       assert(queue:put { { prompt = "A fox", input_reference = { path = 5 } } })
       failed "input_reference"
     end)
+  end)
+
+  it("fails a task whose output becomes unwritable, and goes on with others", function()
+    serve { "a", "b" }
+    assert(queue:put { { prompt = "A fox", output = "1.mp4" }, { prompt = "A cat", output = "2.mp4" } })
+    assert.same({ 2, 1, 1, 0 }, counts(assert(run { on_progress = function(entry)
+      if entry.state == "completed" and entry.job == "a" then files:run "mkdir films/1.mp4.part" end
+    end, jobs = 1 })))
+    assert.equal("a", tasks("failed")[1].job)
+  end)
+
+  it("stops, and loses nothing, where nothing can be written to its folder", function()
+    assert(queue:put { "A fox" })
+    files:run "mkdir films/.sora-work.part" -- as root may write anywhere
+    files:run "mkdir films/1.mp4.part"
+    assert(queue:put { { prompt = "A cat", output = "1.mp4" } })
+    local results, err = run { jobs = 2 }
+    assert.same({ nil, "file" }, { results, err.kind })
   end)
 
   it("stops, and loses nothing, without its folder", function()

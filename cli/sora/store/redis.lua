@@ -38,7 +38,8 @@ core.own()
 local redis = {}
 
 local TIMEOUT = 10    -- s; of one connect, read or write
-local PATIENCE = 2    -- s; for which a call tries to reach a Redis that is restarting
+local PROBE = 1       -- s; the same, to reach a Redis that has not answered
+local PATIENCE = 2    -- s; for which calls try to reach a Redis that is restarting; then each tries once
 local PAUSE = 0.1     -- s; between two tries
 local SLICE = 500     -- tasks, or lines of the journal, at a time
 
@@ -196,14 +197,14 @@ local function open_socket(self)
   local sock, err
   if self.at.path then
     sock = require("socket.unix")()
-    sock:settimeout(TIMEOUT)
+    sock:settimeout(self.lost and PROBE or TIMEOUT)
     local good
     good, err = sock:connect(self.at.path)
     if not good then sock:close() end
     sock = good and sock
   else
     sock = self.luasocket.tcp()
-    sock:settimeout(TIMEOUT)
+    sock:settimeout(self.lost and PROBE or TIMEOUT)
     local good
     good, err = sock:connect(self.at.host, self.at.port)
     if not good then sock:close() end
@@ -234,6 +235,7 @@ local function connect(self)
   self.version = tonumber(info:match "redis_version:(%d+)") or 0
   local appends = info:match "aof_enabled:(%d)"
   if appends then self.durable = appends == "1" end
+  self.socket:settimeout(TIMEOUT)
   self.link, self.shas = link, {}
 end
 
@@ -250,9 +252,9 @@ local function run(self, name, arguments)
   return self.link:evalsha(words)
 end
 
--- Runs a script; tries again where the connection broke or Redis is starting, for a while.
+-- Runs a script; tries again where the connection broke or Redis is starting, until it has been away for a
+-- while. A worker follows many jobs, and each waits while this blocks.
 local function call(self, name, arguments)
-  local till = core.now() + self.patience
   while true do
     local reply, err = protect(self, function()
       connect(self)
@@ -262,9 +264,14 @@ local function call(self, name, arguments)
       self.shas[name] = nil -- somebody has flushed the scripts
       return { run(self, name, arguments) }
     end)
+    if err and err.code == "redis_lost" then
+      self.lost = self.lost or core.now()
+      if self.socket and err.kind ~= "connect" then disconnect(self) end
+    else
+      self.lost = nil
+    end
     if reply then return reply[1] end
-    if err.code ~= "redis_lost" or core.now() >= till then return nil, err end
-    if self.socket and err.kind ~= "connect" then disconnect(self) end
+    if not self.lost or core.now() >= self.lost + self.patience then return nil, err end
     self.luasocket.sleep(PAUSE)
   end
 end

@@ -132,7 +132,7 @@ if event == 'hint' then
   call('LTRIM', P .. 'hints', -10000, -1)
   return { 'ok' }
 end
-local names = { 'state', 'lease', 'job', 'twin', 'asked', 'asked_lease', 'others', 'over', 'owner' }
+local names = { 'state', 'lease', 'job', 'twin', 'asked', 'asked_lease', 'others', 'over', 'owner', 'ended' }
 local t = {}
 for i, value in ipairs(call('HMGET', hash(id), unpack(names))) do
   t[names[i] ] = value and value ~= '' and value or nil
@@ -160,7 +160,7 @@ local function enter(new, front)
   if new == 'waiting' then call(front and 'LPUSH' or 'RPUSH', P .. 'waiting', id)
   else call('ZADD', P .. new, now, id) end
   leave()
-  set('state', new)
+  set('state', new, 'ended', lease .. ' ' .. event)
   unset('owner')
   state = new
 end
@@ -316,6 +316,8 @@ function events.drop()
   return { 'ok' }
 end
 if not events[event] then return redis.error_reply('ERR no such event') end
+local ends = { refused = true, saved = true, failed = true, unsure = true, released = true }
+if ends[event] and t.ended == lease .. ' ' .. event then return { 'ok' } end -- its answer was lost
 return events[event]()
 ]]
 

@@ -28,8 +28,10 @@ local LEASE = 30       -- s
 local BEAT = 0.5       -- s; between two looks at the queue
 local SEARCH = 2       -- s; between two looks for a job whose answer was lost
 local MAX_PAUSE = 30   -- s; between two tries of what a server puts off
+local MAX_HOLD = 120   -- s; for which a server may put off all tasks
 local MAX_TRIES = 8    -- of a download, or of a POST that may be repeated
 local MAX_NAME = 200   -- bytes of the name of a film
+local PROBE = ".sora-work" -- a file in the folder that is never put in place
 
 local SHORTEST = 0.2   -- s; of a lease
 local MAX_STOPS = 6    -- for whoever does not end
@@ -100,17 +102,21 @@ end
 
 -- Writing ----------------------------------------------------------------------------
 
--- Writes an event to the store, as often as it takes. Returns the store's answer.
+-- Writes an event to the store, as often as it takes. Returns the store's answer. While the store does not
+-- answer, one task tries for all: each try blocks the process, and so every call to the server.
 local function write(self, entry, event, fields)
   entry.unwritten = { event, fields }
   while true do
-    local said, more = self.store:note(entry.id, entry.lease, event, fields)
-    if said then
-      entry.unwritten = nil
-      set_trouble(self, nil)
-      return said, more
+    if not self.trouble or core.now() >= self.next_try then
+      local said, more = self.store:note(entry.id, entry.lease, event, fields)
+      if said then
+        entry.unwritten = nil
+        set_trouble(self, nil)
+        return said, more
+      end
+      self.next_try = core.now() + self.beat
+      set_trouble(self, more)
     end
-    set_trouble(self, more)
     self.client:pause(self.beat)
   end
 end
@@ -137,8 +143,8 @@ end
 
 -- Asking for a job -------------------------------------------------------------------
 
-local NEVER_SENT = { dns = true, connect = true, tls = true, config = true, closed = true, forked = true,
-  file = true }
+local NEVER_SENT = { dns = true, connect = true, tls = true, closed = true, forked = true }
+local OF_THE_WORKER = { config = true, file = true } -- such as a journal on a full disk
 local UNUSABLE = { auth = true, quota = true } -- every other task would be refused for these reasons
 local PUT_OFF = { rate_limit = true, capacity = true }
 local LATER = { [425] = true, [429] = true, [503] = true }
@@ -147,7 +153,7 @@ local LATER = { [425] = true, [429] = true, [503] = true }
 -- `repeated`: another POST with the same key may have been sent before this answer.
 local function judge(err, repeated)
   if err.ambiguous then return "unknown" end
-  if err.kind == "config" or UNUSABLE[err.reason] or err.status == 401 then return "stop" end
+  if OF_THE_WORKER[err.kind] or UNUSABLE[err.reason] or err.status == 401 then return "stop" end
   if repeated then return "unknown" end
   if NEVER_SENT[err.kind] then return "later" end
   if err.kind ~= "api" then return "unknown" end
@@ -158,18 +164,18 @@ end
 -- Takes no tasks for a while.
 local function hold(self, err)
   self.holds = math.min((self.holds or 0.5) * 2, MAX_PAUSE)
-  local seconds = math.min(math.max(err.retry_after or 0, self.holds), MAX_PAUSE)
+  local seconds = math.max(math.min(err.retry_after or 0, MAX_HOLD), self.holds)
   self.held_until = math.max(self.held_until or 0, core.now() + seconds)
 end
 
--- What is sent with a create. Without the user's word for the server, the key is a mere header: as an option
--- it would let the client repeat the POST by itself.
+-- What is sent with a create. Without the user's word for the server, the key is a mere header, and the
+-- client repeats nothing by itself: who dies between two attempts leaves a task that looks as if it was sent.
 local function create_options(self, entry)
   local opts = { query = self.opts.query, headers = options.copy(self.opts.headers) }
   if self.opts.idempotent then
     opts.idempotency_key = entry.key
   else
-    opts.headers["Idempotency-Key"] = entry.key
+    opts.headers["Idempotency-Key"], opts.max_retries = entry.key, 0
   end
   return opts
 end
@@ -214,30 +220,60 @@ local function answered(self, entry, video)
   return set_state(self, entry, said == "unsure" and "unsure" or "lost")
 end
 
--- Whether nothing but this task, or the disk, is in the way.
+-- Returns why a film can't be written to a path, or nil. Another worker that writes it is not in the way.
+local function write_problem(path)
+  local part, err = core.part(path)
+  if part then part:close() end
+  return not part and err.code ~= "locked" and err or nil
+end
+
+-- Returns what is wrong with a task's output, or nil; and whether it is wrong for every task.
 local function check_target(self, entry)
   local flaw = worker.flaw(entry.output)
   if flaw then return problem("config", "output", "output: " .. flaw) end
-  local folder = entry.path:match "^(.*)/"
   if core.file_kind(self.opts.dir) ~= "folder" then
-    local err = problem("file", nil, self.opts.dir .. ": the folder does not exist")
-    give_up(self, err)
-    return err, true
+    return problem("file", nil, self.opts.dir .. ": the folder does not exist"), true
   end
+  local folder = entry.path:match "^(.*)/"
   if core.file_kind(folder) ~= "folder" then
     return problem("file", nil, ("output: the folder '%s' does not exist"):format(folder))
   end
-  if core.file_kind(entry.path) == "folder" then
-    return problem("file", nil, ("output: '%s' is a folder"):format(entry.path))
+  local err = write_problem(entry.path)
+  if not err then return nil end
+  return err, write_problem(self.opts.dir .. "/" .. PROBE) ~= nil
+end
+
+-- Returns what is wrong with the files among a task's params, or nil: they are read on this machine.
+local function check_files(entry)
+  for name, value in pairs(entry.params) do
+    local path = type(value) == "table" and value.path
+    if type(path) == "string" then
+      local kind, why = core.file_kind(path), nil
+      local file = kind == "file" and io.open(path, "rb")
+      if file then file:close() end
+      if not kind then why = "there is no such file" end
+      if kind and not file then why = kind == "file" and "it can't be read" or "it is not a regular file" end
+      if why then
+        return problem("file", nil, ("%s: %s: %s; the worker reads it on its own machine, a URL works on all")
+          :format(tostring(name), path, why))
+      end
+    end
   end
+end
+
+-- Ends a task that can't be made here. What is wrong for every task stops the worker.
+local function stop_or_fail(self, entry, flaw, everybody)
+  if not everybody then return fail(self, entry, flaw) end
+  give_up(self, flaw)
+  return finish(self, entry, "released")
 end
 
 local function create(self, entry)
   local good, raised = pcall(endpoints.describe.create_video, self.client, entry.params)
   if not good then return fail(self, entry, problem("config", nil, tostring(raised))) end
   local flaw, everybody = check_target(self, entry)
-  if everybody then return finish(self, entry, "released") end
-  if flaw then return fail(self, entry, flaw) end
+  flaw = flaw or check_files(entry)
+  if flaw then return stop_or_fail(self, entry, flaw, everybody) end
   if self.stops > 0 then return finish(self, entry, "released") end
   entry.key = entry.asked or ("sora-%s-%d"):format(entry.id, entry.attempt)
   entry.fixed = true -- nothing may end this code between asking and the answer
@@ -373,8 +409,7 @@ end
 
 function follow(self, entry)
   local flaw, everybody = check_target(self, entry)
-  if everybody then return finish(self, entry, "released") end
-  if flaw then return fail(self, entry, flaw) end
+  if flaw then return stop_or_fail(self, entry, flaw, everybody) end
   if entry.job then
     local video, err = watch(self, entry)
     if not video then
@@ -388,11 +423,9 @@ function follow(self, entry)
     return finish(self, entry, "saved", { job = entry.job or "", path = entry.path, bytes = file.bytes,
       keep = self.opts.keep })
   end
-  if err.kind == "file" then -- of the disk, not of the task: others may have a better one
-    give_up(self, err)
-    return finish(self, entry, "released")
-  end
-  return fail(self, entry, err)
+  if err.kind ~= "file" then return fail(self, entry, err) end
+  flaw, everybody = check_target(self, entry)
+  return stop_or_fail(self, entry, flaw or err, everybody or not flaw) -- no flaw: the disk may be full
 end
 
 -- Decides what is to be done about a task first.
@@ -622,7 +655,7 @@ function worker.new(store, client, opts)
   opts.jobs, opts.lease = opts.jobs or JOBS, opts.lease or LEASE
   return setmetatable({ store = store, client = client, opts = opts, entries = {}, by_id = {}, stops = 0,
     name = opts.name or ("%s/%06x"):format(host_name(), math.floor(core.random() * 0x1000000)),
-    beat = math.min(BEAT, opts.lease / 6), renewed = core.now(), next_beat = 0, unwritten = {},
+    beat = math.min(BEAT, opts.lease / 6), renewed = core.now(), next_beat = 0, next_try = 0, unwritten = {},
     results = { made = 0, saved = 0, failed = 0, unsure = 0 } }, Worker)
 end
 

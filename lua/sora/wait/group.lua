@@ -20,6 +20,8 @@ local MAX_POLLS = 256 -- under way at a time; further jobs wait in the heap, whi
 local CROWD = 16      -- a group with more jobs spreads their polls
 local MAX_REST = 3600 -- s; where nothing is due
 local SWEEP = 1       -- s; between two looks for jobs that are past their time
+-- s; from one poll to the next after a 429: doubled by each further one, shortened by each answer
+local PACE, MAX_PACE, MIN_PACE, FASTER = 0.05, 1, 0.005, 0.9
 local COUNTED = "counted" -- in `finished`: the group has counted the job out
 local CANCELLING = "cancelling" -- in `finished`: the server is asked to cancel the job
 
@@ -250,10 +252,19 @@ end
 
 -- Answers ----------------------------------------------------------------------------
 
--- Holds all polls of the client after a 429 that says for how long.
+-- Holds all polls of the client after a 429 that says for how long, and lets them resume at a slower pace.
 local function hold(self, err, now)
   if err.status ~= 429 or not err.retry_after then return end
-  self.client._held_until = math.max(self.client._held_until or 0, now + machine.clamp(err.retry_after))
+  local client = self.client
+  if now >= (client._held_until or 0) then -- others that were under way then say the same
+    client._pace = client._pace and math.min(client._pace * 2, MAX_PACE) or PACE
+  end
+  client._held_until = math.max(client._held_until or 0, now + machine.clamp(err.retry_after))
+end
+
+local function quicken(client)
+  local pace = client._pace and client._pace * FASTER
+  client._pace = pace and pace > MIN_PACE and pace or false
 end
 
 -- Hands an answer to the state machine. Returns the view to call on_progress with, if that is to be called.
@@ -266,6 +277,7 @@ local function absorb(self, now, job, video, err, hint, seen, response, request_
     return machine.failure(job, err, now, core.random(), chance)
   end
   job.seen = seen
+  if self.client._pace then quicken(self.client) end
   self.answered = self.answered or video == true or next(video) ~= nil
   return machine.answer(job, video, hint, now, core.random(), chance,
     request_id or response and response.request_id or nil)
@@ -312,7 +324,9 @@ local function start(self, poll, job, now)
     self:count_out(job)
     return release(self, poll)
   end
-  if self.max_rate then self.next_start = math.max(now, self.next_start) + 1 / self.max_rate end
+  local pace = self.client._pace or 0
+  if self.max_rate then pace = math.max(pace, 1 / self.max_rate) end
+  if pace > 0 then self.next_start = math.max(now, self.next_start) + pace end
   set_options(poll, machine.call_options(job, self.client._timeout, now))
   poll.job = job
   local handle, err = core.start_poll(self.client, job.id, poll.options, job.seen)

@@ -292,9 +292,10 @@ function machine.progress(job, view)
 end
 
 -- Whether a wait survives an error, and whether that counts as a failed poll. A 404 about a job that was seen
--- may come from a replica that does not know it.
+-- may come from a replica that does not know it; who says when to come back is there, and only busy.
 local function tolerates(job, err, now)
   local age = now - (job.deadline - job.rules.timeout)
+  if err.status == 429 and err.retry_after and err.retryable then return true, false end
   if err.status == 404 and job.video then return true, true end
   if err.status == 404 and age < FRESH then return true, false end
   return err.retryable or (err.kind == "api" and err.status == 200), true -- a refusal in a 200 may pass
