@@ -312,10 +312,15 @@ describe("the scripted server", function()
 end)
 
 describe("TLS", function()
+  local running = {}
+  after_each(function()
+    while #running > 0 do table.remove(running):stop() end
+  end)
+
   local function serve(name, ...)
     local srv = httpd.start{ tls = tls.certificates()[name] }
     srv:reply(...)
-    finally(function() srv:stop() end)
+    running[#running + 1] = srv
     return srv
   end
 
