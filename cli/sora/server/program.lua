@@ -34,7 +34,7 @@ end
 
 -- For docs/development-server.md.
 local function print_modes()
-  io.stdout:write("| mode | |\n|---|---|\n")
+  io.stdout:write("| mode | behaviour |\n|---|---|\n")
   for name, text in modes.each() do
     io.stdout:write(("| `%s` | %s |\n"):format(name, text))
   end
