@@ -40,7 +40,7 @@ describe("an answer", function()
       assert.same({ "too_large", true }, { problem.kind, problem.ambiguous })
     end
 
-    it("is too large, not out of memory: one line", function()
+    it("is too large, not out of memory: one line #large", function()
       assert_refused("X-Line: " .. ("x"):rep(110 * 1024) .. "\r\n")
       assert_refused("X-Line: " .. ("x"):rep(1024 * 1024) .. "\r\n")
       assert_refused("X-Line: " .. (("x"):rep(60) .. "\r\n "):rep(5000) .. "x\r\n") -- folded

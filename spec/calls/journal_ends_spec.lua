@@ -303,7 +303,7 @@ describe("the journal", function()
     end
   end)
 
-  it("of 40,000 lines is read", function()
+  it("of 40,000 lines is read #large", function()
     local list, base = {}, srv.url .. "/v1"
     local ONE = '{"v":2,"event":"asked","key":"k%d","created":5,"prompt":"p%d","base_url":"%s"}\n'
       .. '{"v":2,"event":"made","key":"k%d","id":"v%d","state":"queued","created":6,"base_url":"%s"}\n'

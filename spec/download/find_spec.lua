@@ -205,7 +205,7 @@ describe("download_video finds the bytes", function()
       assert.same({ CONTENT }, targets())
     end)
 
-    it("as base64 of any length", function()
+    it("as base64 of any length #large", function()
       for n = 0, 4 do
         local bytes = MP4 .. ("\251\255"):rep(n * 9973)
         srv:reply(job{ data = { { b64_json = base64(bytes) } } })
