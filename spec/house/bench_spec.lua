@@ -1,6 +1,7 @@
 -- The benchmark's pure part, how it treats the programs that it runs, and that a small run of it works.
 local answers = require "spec.support.answers"
 local client = require "bench.client"
+local facts = require "spec.support.facts"
 local folder = require "spec.support.folder"
 local process = require "spec.support.process"
 local rounds = require "bench.rounds"
@@ -183,5 +184,18 @@ describe("the benchmark #once", function()
       assert.equal(1, status)
       assert.is_truthy(errors:find(complaint, 1, true))
     end
+  end)
+end)
+
+describe("the charts", function()
+  it("are those of bench/RESULTS.md", function()
+    local count, CHART = 0, '"$LUA" tools/chart%.lua(.-)>"$out/(%w+)%.svg"'
+    local program = process.command(process.lua { "tools/chart.lua" })
+    for words, name in facts.read("tools/pictures.sh"):gmatch(CHART) do
+      count = count + 1
+      local chart = process.output(program .. words:gsub("\\\n", " "))
+      assert.equal(facts.read("docs/images/" .. name .. ".svg"), chart)
+    end
+    assert.equal(2, count)
   end)
 end)
