@@ -238,11 +238,25 @@ end
 local PUT_OFF = { rate_limit = true, capacity = true }
 local LATER = { [425] = true, [429] = true, [503] = true }
 
+--- Tells whether a server's refusal of a create says that it may be asked for again later.
+-- @tparam table err an `api` error
+function batch.is_put_off(err)
+  return PUT_OFF[err.reason] or LATER[err.status] or false
+end
+
+--- Returns why a film can't be written to a path; nil: it can, or another download is writing it.
+-- @tparam string path
+-- @treturn ?table error
+function batch.write_problem(path)
+  local part, err = core.part(path)
+  if part then part:close() end
+  return not part and err.code ~= "locked" and err or nil
+end
+
 -- Puts an item off that the server has no capacity for, and with it every other create; false: the item has
 -- waited long enough, or the server has not said that it may be asked for again.
 local function put_off(self, item, err)
-  if err.ambiguous or err.kind ~= "api" then return false end
-  if not (PUT_OFF[err.reason] or LATER[err.status]) then return false end
+  if err.ambiguous or err.kind ~= "api" or not batch.is_put_off(err) then return false end
   local now = core.now()
   self.pause = math.min((self.pause or MIN_HOLD / 2) * 2, MAX_HOLD)
   item.give_up = item.give_up or now + self.timeout
@@ -267,8 +281,8 @@ function steps.create(self, item)
     return finish(self, item, problem("config", "max_jobs",
       ("max_jobs = %d allows no further job"):format(self.opts.max_jobs)))
   end
-  local part, flaw = core.part(item.path) -- a film that can't be written is not paid for
-  if part then part:close() elseif flaw.code ~= "locked" then return finish(self, item, flaw) end
+  local flaw = batch.write_problem(item.path)
+  if flaw then return finish(self, item, flaw) end -- before it is paid for
   self.paid, self.made = self.paid + 1, self.made + 1
   item.label = ("%s#%d"):format(item.key, item.attempt)
   local own = options.copy({ label = item.label, target = item.path, on_done = waker(self) },

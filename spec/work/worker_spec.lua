@@ -462,7 +462,7 @@ describe("a worker", function()
     end)
   end)
 
-  it("fails a task whose output becomes unwritable, and goes on with others", function()
+  it("fails a task whose output can no longer be written, and continues with the others", function()
     serve { "a", "b" }
     assert(queue:put { { prompt = "A fox", output = "1.mp4" }, { prompt = "A cat", output = "2.mp4" } })
     assert.same({ 2, 1, 1, 0 }, counts(assert(run { on_progress = function(entry)

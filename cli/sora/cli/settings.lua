@@ -26,6 +26,15 @@ settings.names = {
   size = "the size that it asks for, such as 1280x720",
 }
 
+--- The ways to send a key.
+settings.AUTH = { bearer = true, raw = true, none = true, ["api-key"] = true, ["x-api-key"] = true }
+
+--- Returns what is wrong with a value of `auth`, or nil.
+function settings.auth_problem(value)
+  if settings.AUTH[value] then return nil end
+  return ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none"):format(value)
+end
+
 local CLIENT = { "dialect", "auth", "proxy", "ca_file", "cert_file", "key_file", "unix_socket" }
 local DEFAULTS = { "model", "seconds", "size" }
 

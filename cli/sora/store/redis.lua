@@ -150,7 +150,7 @@ end
 local function failure(self, raised)
   local text = clean(self, raised)
   local said = text:match "^redis error: (.*)$"
-  if is_garbled(text) then
+  if not said and is_garbled(text) then
     return problem("transport", "redis_lost", ("%s does not answer as Redis does (%s): is the address right?")
       :format(self.at.shown, text), true)
   elseif not said then

@@ -146,8 +146,6 @@ end
 local NEVER_SENT = { dns = true, connect = true, tls = true, closed = true, forked = true }
 local OF_THE_WORKER = { config = true, file = true } -- such as a journal on a full disk
 local UNUSABLE = { auth = true, quota = true } -- every other task would be refused for these reasons
-local PUT_OFF = { rate_limit = true, capacity = true }
-local LATER = { [425] = true, [429] = true, [503] = true }
 
 -- Tells what an error of a create means: "unknown", if there may be a job, "later", "never" or "stop".
 -- `repeated`: another POST with the same key may have been sent before this answer.
@@ -157,8 +155,7 @@ local function judge(err, repeated)
   if repeated then return "unknown" end
   if NEVER_SENT[err.kind] then return "later" end
   if err.kind ~= "api" then return "unknown" end
-  if PUT_OFF[err.reason] or LATER[err.status] then return "later" end
-  return "never"
+  return batch.is_put_off(err) and "later" or "never"
 end
 
 -- Takes no tasks for a while.
@@ -220,13 +217,6 @@ local function answered(self, entry, video)
   return set_state(self, entry, said == "unsure" and "unsure" or "lost")
 end
 
--- Returns why a film can't be written to a path, or nil. Another worker that writes it is not in the way.
-local function write_problem(path)
-  local part, err = core.part(path)
-  if part then part:close() end
-  return not part and err.code ~= "locked" and err or nil
-end
-
 -- Returns what is wrong with a task's output, or nil; and whether it is wrong for every task.
 local function check_target(self, entry)
   local flaw = worker.flaw(entry.output)
@@ -238,9 +228,9 @@ local function check_target(self, entry)
   if core.file_kind(folder) ~= "folder" then
     return problem("file", nil, ("output: the folder '%s' does not exist"):format(folder))
   end
-  local err = write_problem(entry.path)
+  local err = batch.write_problem(entry.path)
   if not err then return nil end
-  return err, write_problem(self.opts.dir .. "/" .. PROBE) ~= nil
+  return err, batch.write_problem(self.opts.dir .. "/" .. PROBE) ~= nil
 end
 
 -- Returns what is wrong with the files among a task's params, or nil: they are read on this machine.

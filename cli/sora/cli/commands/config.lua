@@ -12,8 +12,6 @@ local text = require "sora.cli.text"
 local config = { about = "Show or change the configuration.",
   usage = "[list | get NAME | set NAME VALUE | unset NAME]" }
 
-local AUTH = { bearer = true, raw = true, ["api-key"] = true, ["x-api-key"] = true, none = true }
-
 function config.define(command)
   command:argument "action":args "?":choices { "list", "get", "set", "unset" }
     :description "list (the default), get, set or unset."
@@ -40,10 +38,11 @@ local function check_base_url(session, value)
 end
 
 local function check_value(session, name, value)
+  local wrong_auth = name == "auth" and settings.auth_problem(value)
   if name == "base_url" then
     check_base_url(session, value)
-  elseif name == "auth" and not AUTH[value] then
-    exit.fail(exit.USAGE, ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none"):format(value))
+  elseif wrong_auth then
+    exit.fail(exit.USAGE, wrong_auth)
   elseif name == "dialect" and not options.dialects[value] then
     exit.fail(exit.USAGE, ("unknown dialect '%s'%s; known dialects: %s"):format(value,
       options.suggest(value, options.dialects), table.concat(options.names(options.dialects), ", ")))

@@ -138,11 +138,10 @@ local function check_profile(report, server)
     return refuse("dialect", ("unknown dialect '%s'; known dialects: %s"):format(text.shown(client.dialect),
       table.concat(options.names(options.dialects), ", ")), "config set dialect " .. near)
   end
-  local ways = { bearer = true, raw = true, none = true, ["api-key"] = true, ["x-api-key"] = true }
-  if profile.auth and not ways[profile.auth] then
-    local near = options.nearest(profile.auth, ways) or "bearer"
-    return refuse("auth", ("auth is '%s'; expected bearer, api-key, x-api-key, raw or none")
-      :format(text.shown(profile.auth)), "config set auth " .. near)
+  local wrong_auth = profile.auth and settings.auth_problem(profile.auth)
+  if wrong_auth then
+    local near = options.nearest(profile.auth, settings.AUTH) or "bearer"
+    return refuse("auth", text.shown(wrong_auth), "config set auth " .. near)
   end
   for _, name in ipairs { "ca_file", "cert_file", "key_file" } do
     if client[name] and core.file_kind(client[name]) ~= "file" then
