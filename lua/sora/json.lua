@@ -9,18 +9,14 @@ local core = require "sora.core"
 local cjson = core.cjson
 local json = { null = cjson.null }
 
--- cjson writes 14 digits of a number, with the decimal point of the locale. So a longer integer and a
--- fraction pass through it as strings that begin with a mark, and the quotes are removed afterwards. The mark
--- holds an address and a time, so no text has it by chance.
+-- cjson writes 14 digits of a number, with the decimal point of the locale, and an empty table as an object.
+-- So a longer integer, a fraction and an empty array pass through it as strings that begin with a mark, which
+-- is removed afterwards with its quotes. In a string the mark's byte, which no UTF-8 has, is marked itself.
 local PLAIN = 1e14
 local MAX_DEPTH = 100 -- tables in tables
-local MARK = ("integer %s %.6f "):format(tostring({}):gsub("%W", ""), core.now())
-local ESCAPED = MARK:gsub("%p", "%%%0")
-local MARKED = '"' .. ESCAPED .. '(%-?%d[%d.e+-]*)"'
-
--- An empty array passes through cjson like that, too, because cjson writes an empty table as an object.
-local EMPTY = MARK .. "array"
-local EMPTY_MARKED = '"' .. ESCAPED .. 'array"'
+local MARK, BYTE, MARKED_BYTE = "\255=", "\255", "\255+"
+local EMPTY = MARK .. "[]"
+local MARKED = '"' .. MARK .. '([^"]*)"'
 local ARRAY = { __name = "sora.array" }
 
 -- Tells whether a table is an array though its content may not show it: one of `sora.array`, or one that
@@ -46,6 +42,11 @@ end
 -- @tparam string format of `string.format`
 function json.number(value, format)
   return (format:format(value):gsub("[^%da-z+-]+", "."))
+end
+
+-- Returns a string in which no byte looks like a mark.
+local function marked_bytes(text)
+  return text:find(BYTE, 1, true) and text:gsub(BYTE, MARKED_BYTE) or text
 end
 
 -- Returns the digits of a number that cjson might write wrong.
@@ -77,11 +78,11 @@ local function mark_array(list, depth)
   return copy
 end
 
--- Returns a copy in which long integers, fractions and empty arrays are marked, or nil and what cannot be
--- written.
+-- Returns a copy with marks, or nil and what cannot be written.
 function mark(value, depth)
   local text = digits(value)
   if text then return MARK .. text end
+  if type(value) == "string" then return marked_bytes(value) end
   if type(value) ~= "table" then return value end
   if depth > MAX_DEPTH then return nil, "nested too deeply" end
   if is_array(value) then return mark_array(value, depth) end
@@ -89,7 +90,7 @@ function mark(value, depth)
   for key, item in pairs(value) do
     local twin, problem = mark(item, depth + 1)
     if twin == nil then return nil, problem end
-    copy[key] = twin
+    copy[type(key) == "string" and marked_bytes(key) or key] = twin
   end
   return copy
 end
@@ -110,7 +111,7 @@ function json.encode(value)
   if marked == nil then return nil, why end
   local text, problem = cjson.encode(marked)
   if not text then return nil, problem end
-  return (text:gsub(MARKED, "%1"):gsub(EMPTY_MARKED, "[]"))
+  return (text:gsub(MARKED, "%1"):gsub("\255%+", BYTE))
 end
 
 --- Reads a JSON object or array: a null is an absent field, integers are integers.

@@ -70,6 +70,14 @@ describe("the params", function()
       assert.equal('{"a":{}}', body_of { a = {} })
     end)
 
+    it("are told from strings that hold the same bytes", function()
+      for _, text in ipairs{ "\255", "\255=", "\255=[]", "\255=1.5", '"\255=1.5"', "\255+", "\255+\255=7" } do
+        local quoted = '"' .. text:gsub('"', '\\"') .. '"'
+        assert.equal(('{"a":[%s,1.5,[]]}'):format(quoted), body_of { a = { text, 1.5, sora.array() } })
+        assert.equal(("{%s:%s}"):format(quoted, quoted), body_of { [text] = text })
+      end
+    end)
+
     it("are text in a form, and null is left out", function()
       client:close()
       client = rig.client(srv, { multipart = true })

@@ -80,6 +80,16 @@ describe("a video", function()
       [""] = "empty", ["1"] = "one", output = {}, meta = {} }, read(text))
   end)
 
+  -- core marks numbers with the byte "\1"
+  it("takes no string for a number", function()
+    for _, text in ipairs{ [[\u0001]], [[\u00014.5]], [[\u0001\u00014.5]], [[\u0001n:4.5]], [[\u0001\u0000]],
+      [[\u00024.5]], "\0014.5" } do
+      local video = read('{"id":"v","n":4.5,"a":"' .. text .. '","' .. text .. '":["' .. text .. '",7.5]}')
+      local wanted = text:gsub([[\u000(%d)]], function(digit) return string.char(digit) end)
+      assert.same({ id = "v", n = 4.5, a = wanted, [wanted] = { wanted, 7.5 } }, video)
+    end
+  end)
+
   describe("number", function()
     local function number(text)
       local video = read('{"id":"v","n":' .. text .. ',"list":[' .. text .. "]}")

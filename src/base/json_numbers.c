@@ -50,15 +50,15 @@ static int is_key(const char *at, const char *end) {
 }
 
 /* Appends the text from `copied` to `number`, and the number up to `end` with its mark. */
-static int add_marked(const char *copied, const char *number, const char *end, const char *mark, struct buffer *out) {
-  return buffer_add(out, copied, (size_t)(number - copied)) == 0 && buffer_puts(out, "\"") == 0 &&
-                 buffer_puts(out, mark) == 0 && buffer_add(out, number, (size_t)(end - number)) == 0 &&
-                 buffer_puts(out, "\"") == 0
+static int add_marked(const char *copied, const char *number, const char *end, struct buffer *out) {
+  static const char opening[] = {'"', JSON_MARK};
+  return buffer_add(out, copied, (size_t)(number - copied)) == 0 && buffer_add(out, opening, sizeof opening) == 0 &&
+                 buffer_add(out, number, (size_t)(end - number)) == 0 && buffer_puts(out, "\"") == 0
              ? 0
              : -1;
 }
 
-/* --- surrogates -------------------------------------------------------------- */
+/* --- strings ----------------------------------------------------------------- */
 
 /* The UTF-16 code unit of the escape at `at`, "\\uXXXX"; 0: none. */
 static unsigned read_unit(const char *at, const char *end) {
@@ -81,6 +81,11 @@ static int is_low(unsigned unit) {
   return unit >= 0xDC00 && unit < 0xE000;
 }
 
+/* Whether what follows the opening quote at `at` is the byte of a mark, as it is or escaped. */
+static int looks_marked(const char *at, const char *end) {
+  return end - at > 1 && (at[1] == JSON_MARK || read_unit(at + 1, end) == JSON_MARK);
+}
+
 /* Replaces the escapes in the string from `at` to `end` that are half a character (RFC 8259, 8.2) by U+FFFD, as
  * decoders in other languages do. Moves *copied on as the text before them is copied. 0, or -1: memory is out. */
 static int mend_string(const char *at, const char *end, const char **copied, struct buffer *out) {
@@ -100,8 +105,8 @@ static int mend_string(const char *at, const char *end, const char **copied, str
 
 /* --- the text ---------------------------------------------------------------- */
 
-int json_numbers_scan(const char *text, size_t len, int integers, int all, const char *mark, struct buffer *out,
-                      int *mendable) {
+int json_numbers_scan(const char *text, size_t len, int integers, int all, struct buffer *out, int *mendable) {
+  static const char mark = JSON_MARK;
   const char *at = text, *end = text + len, *copied = text;
   int escapes = memchr(text, '\\', len) != NULL;
   *mendable = 0;
@@ -110,12 +115,17 @@ int json_numbers_scan(const char *text, size_t len, int integers, int all, const
     int marked = 0;
     if (*start == '"') {
       at = skip_string(start, end);
+      if (looks_marked(start, at) && !is_key(at, end)) {
+        if (buffer_add(out, copied, (size_t)(start + 1 - copied)) != 0 || buffer_add(out, &mark, 1) != 0) return -1;
+        copied = start + 1;
+        *mendable = 1;
+      }
       if (escapes && mend_string(start, at, &copied, out) != 0) return -1;
     } else if (*start == '-' || (*start >= '0' && *start <= '9')) {
       at = read_number(start, end, all, &marked);
       marked = marked && !is_key(at, end);
       if (marked) {
-        if (add_marked(copied, start, at, mark, out) != 0) return -1;
+        if (add_marked(copied, start, at, out) != 0) return -1;
         copied = at;
       }
       if (integers || marked || skip_digits(start + (*start == '-'), end) != at) *mendable = 1;

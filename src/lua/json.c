@@ -4,8 +4,6 @@
  * or exact text; null, NaN and what is infinite as a double are absent fields. It also owns the Lua functions that say
  * what an answer means. Invariants: the cjson instance is our own, so nobody's configuration is read or changed; no Lua
  * module is looked up by name after the module is loaded. */
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json_numbers.h"
@@ -14,19 +12,9 @@
 
 #define DECODE_FIELD "sora.decode"
 #define READERS_FIELD "sora.readers"
-#define MARK_LEN 19
 #define BOM "\xEF\xBB\xBF"
 #define BOM_LEN 3
 #define MAX_EXACT 9007199254740992.0 /* 2^53 */
-
-/* "\001n:" and 16 digits that no server can foresee: an answer can't hold it by design or by chance. */
-static char mark[MARK_LEN + 1];
-
-static void make_mark(void) {
-  uint64_t seed = sys_seed(mark);
-  snprintf(mark, sizeof mark, "\001n:%08lx%08lx", (unsigned long)(sys_random(&seed) * 4294967296.0),
-           (unsigned long)(sys_random(&seed) * 4294967296.0));
-}
 
 /* --- decoding ----------------------------------------------------------------- */
 
@@ -52,7 +40,8 @@ static void push_integer(lua_State *L, const char *digits) {
   lua_pushstring(L, digits);
 }
 
-static void push_marked(lua_State *L, const char *digits) {
+/* Pushes the number that a marked string stands for; nil when it is infinite as a double. */
+static void push_number(lua_State *L, const char *digits) {
   double value;
   if (digits[strcspn(digits, ".eE")] == '\0') {
     push_integer(L, digits);
@@ -86,9 +75,14 @@ static int push_mended(lua_State *L, int marked) {
     }
     case LUA_TSTRING:
       if (marked) {
-        const char *text = lua_tostring(L, -1);
-        if (strncmp(text, mark, MARK_LEN) != 0) return 0;
-        push_marked(L, text + MARK_LEN);
+        size_t len;
+        const char *text = lua_tolstring(L, -1, &len);
+        if (text[0] != JSON_MARK) return 0;
+        if (text[1] == JSON_MARK) {
+          lua_pushlstring(L, text + 1, len - 1);
+        } else {
+          push_number(L, text + 1);
+        }
         return 1;
       }
       return 0;
@@ -116,8 +110,7 @@ int json_decode(lua_State *L, const char *text, size_t len, struct buffer *scrat
   int marked, mendable;
   if (len >= BOM_LEN && memcmp(text, BOM, BOM_LEN) == 0) text += BOM_LEN, len -= BOM_LEN;
   scratch->len = 0;
-  marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, strcmp(sys_decimal_point(), ".") != 0, mark, scratch,
-                             &mendable);
+  marked = json_numbers_scan(text, len, COMPAT_HAS_INTEGERS, strcmp(sys_decimal_point(), ".") != 0, scratch, &mendable);
   if (marked < 0) return raise_memory(L);
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE_FIELD);
   if (marked) {
@@ -215,9 +208,7 @@ static void push_cjson(lua_State *L) {
 
 /* core.cjson: the instance. */
 void json_open(lua_State *L) {
-  static sys_once_flag once = SYS_ONCE_INIT;
   static const luaL_Reg functions[] = {{"decode_json", decode_json}, {"use_readers", use_readers}, {NULL, NULL}};
-  sys_once(&once, make_mark);
   compat_setfuncs(L, functions);
   push_cjson(L);
   lua_getfield(L, -1, "decode");
