@@ -106,6 +106,8 @@ describe("an answer", function()
         .. "\r\n\r\n" .. BODY })
       assert.same({ id = "v" }, success{ raw = OK .. "Transfer-Encoding: chunked\r\n\r\n"
         .. ("%x\r\n%s\r\n0\r\nHTTP/1.1 429: later\r\n\r\n"):format(#BODY, BODY) })
+      assert.same({ id = "v" }, success{ raw = "HTTP/1.1  200 OK\r\nHTTP/1.1 429: later\r\nContent-Length: "
+        .. #BODY .. "\r\n\r\n" .. BODY })
     end)
 
     it("may follow 1xx responses", function()

@@ -69,7 +69,7 @@ local function check_posts(answers, requests)
     if request:find "^POST http://api%.test/v1/videos[ ?]" then
       if last then
         local answer = answers[math.min(last, #answers)] or ""
-        local status = tonumber(answer:match "^HTTP/[^ \n]* (%d+)")
+        local status = tonumber(answer:match "^HTTP/[^ \n]* +(%d%d?%d?)")
         assert(status and (AGAIN[status] or status < 200), "a job was asked for twice, after: " .. answer)
       end
       last = i

@@ -29,15 +29,14 @@ static int is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-/* "HTTP/1.1 200 OK" begins a header block. */
-static void start_headers(struct request *r, const char *line, size_t len) {
-  const char *space = memchr(line, ' ', len);
-  r->outcome.status = r->outcome.headers_complete = 0;
+/* "HTTP/1.1 200 OK" begins a header block. libcurl has read the status: two readers might differ. */
+static void start_headers(struct request *r, const char *line) {
+  long status = 0;
+  curl_easy_getinfo(r->easy->handle, CURLINFO_RESPONSE_CODE, &status);
+  r->outcome.status = (int)status;
+  r->outcome.headers_complete = 0;
   r->outcome.http_version = line[5] - '0';
   r->outcome.headers.len = 0;
-  if (space == NULL) return;
-  for (space++; space < line + len && *space >= '0' && *space <= '9' && r->outcome.status < 1000; space++)
-    r->outcome.status = r->outcome.status * 10 + (*space - '0');
 }
 
 /* Whether a header block begins: it is the first one, or the one after a 1xx. A header or a trailer may look like a
@@ -56,7 +55,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     return 0;
   }
   if (len > 5 && headers_same(line, "HTTP/", 5) && is_block_due(&r->outcome)) {
-    start_headers(r, line, len);
+    start_headers(r, line);
     return len;
   }
   if (len <= 2) r->outcome.headers_complete = 1;
