@@ -334,15 +334,20 @@ local function each_ticket(record, line, change)
 end
 
 local events = {}
+local ASKED_WITH = { "label", "target", "idempotency_key" }
 
+-- A key is one ticket's. Where two journals were joined, the line may come twice, or after others of its key.
 function events.asked(record, line)
   local key = field(line, "key")
   if not key then return end
-  local ticket = add_ticket(record, key)
-  ticket.created, ticket.prompt = field(line, "created", "number"), line.prompt
-  ticket.label, ticket.idempotency_key = field(line, "label"), field(line, "idempotency_key")
-  ticket.target = field(line, "target")
-  ticket.ambiguous = true
+  local ticket = record.by_key[key]
+  if not ticket then
+    ticket = add_ticket(record, key)
+    ticket.ambiguous = true
+  end
+  ticket.created = ticket.created or field(line, "created", "number")
+  if ticket.prompt == nil then ticket.prompt = line.prompt end
+  for _, name in ipairs(ASKED_WITH) do ticket[name] = ticket[name] or field(line, name) end
 end
 
 function events.made(record, line)
