@@ -287,7 +287,7 @@ local FAILURES = {
   end,
 }
 
-describe("no key is shown by", function()
+describe("no key is shown by #large", function()
   local srv, folder = given.server(), given.folder()
 
   local function check(name, way, echo)

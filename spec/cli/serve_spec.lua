@@ -91,7 +91,7 @@ describe("sora serve", function()
   end)
 end)
 
-describe("make demo", function()
+describe("make demo #once", function()
   -- without what a make that runs this spec would hand down
   local DEMO = "cd %s && env -u MAKEFLAGS -u MFLAGS examples/demo.sh"
 

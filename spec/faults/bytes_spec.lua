@@ -7,7 +7,7 @@ local given = require "spec.support.given"
 local rig = require "spec.support.rig"
 local wire = require "spec.support.wire"
 
-describe("a server that sends", function()
+describe("a server that sends #once", function()
   local dir = given.folder()
   local closing, resetting
 

@@ -7,7 +7,7 @@ local given = require "spec.support.given"
 local patience = require "spec.support.patience"
 local rig = require "spec.support.rig"
 
-describe("a connection", function()
+describe("a connection #once", function()
   local dir = given.folder()
   local servers = both_servers()
 

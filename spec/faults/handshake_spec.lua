@@ -9,7 +9,7 @@ local wire = require "spec.support.wire"
 
 local STEP = os.getenv "FAULTS" == "all" and 5 or 41
 
-describe("over TLS", function()
+describe("over TLS #once", function()
   local dir = given.folder()
   local certificates
 

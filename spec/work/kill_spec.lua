@@ -21,7 +21,7 @@ end
 local function rest() os.execute "sleep 0.02" end
 
 describe("workers on one queue", function()
-  it("make one job and one film of each prompt, however often they are killed", function()
+  it("make one job and one film of each prompt, however often they are killed #once", function()
     local r = campaign.run(60, 8)
     assert.same({ jobs = 60, twice = 0, saved = 60, files = 60, whole = 60, doubles = 0, open = {} },
       { jobs = r.jobs, twice = r.twice, saved = r.saved, files = r.files, whole = r.whole,
