@@ -85,8 +85,8 @@ describe("the help of sora", function()
   end)
 
   it("ends with 2 where standard output is full", function()
-    for _, arguments in ipairs { { "--help" }, { "--version" }, { "help", "make" }, { "help", "exit-codes" },
-      { "completion", "zsh" } } do
+    for _, arguments in ipairs { { "--help" }, { "--version" }, { "make", "--help" }, { "help", "make" },
+      { "help", "exit-codes" }, { "completion", "zsh" } } do
       local _, err, status = sh:run(arguments, { output = "/dev/full" })
       assert.equal(2, status, arguments[1])
       assert.matches("^sora: standard output: [^\n]*\n$", err)

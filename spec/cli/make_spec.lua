@@ -95,13 +95,12 @@ describe("sora make", function()
 
   it("opens the target before anything is paid for", function()
     serve()
-    for _, target in ipairs { "missing/x.mp4", "missing/" } do
-      local _, err, status = sh:run { "make", "p", "-o", target }
-      assert.same({ 2, 0 }, { status, #srv:requests() })
-      assert.matches("missing", err, 1, true)
-      _, err, status = sh:run { "make", "p", "--no-wait", "-o", target }
-      assert.same({ 2, 0 }, { status, #srv:requests() })
-      assert.matches("missing", err, 1, true)
+    for _, words in ipairs { { "make", "p" }, { "make", "p", "--no-wait" }, { "remix", "v", "p" },
+      { "wait", "v" } } do
+      for _, target in ipairs { "missing/x.mp4", "missing/" } do
+        local _, err, status = sh:run(answers.with(words, { [#words + 1] = "-o", [#words + 2] = target }))
+        assert.same({ 2, 0, "sora: missing/: there is no such folder\n" }, { status, #srv:requests(), err })
+      end
     end
   end)
 

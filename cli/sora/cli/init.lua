@@ -190,6 +190,7 @@ local function make_parser(modules)
     local module, command = modules[name], parser:command(name)
     if module then
       command:description(module.about):usage(usage_of(name, module))
+      command:add_help { action = function() print_and_end(command:get_help() .. "\n") end }
       module.define(command, parser)
     end
   end

@@ -25,6 +25,20 @@ local function free(path, force, planned)
   return tried
 end
 
+--- Returns the path as the user would write it: relative to the folder that they are in.
+function target.shown(path)
+  local here = files.absolute ""
+  if here ~= "" and path:sub(1, #here) == here then return path:sub(#here + 1) end
+  return path
+end
+
+--- Fails unless there is a folder with this path.
+function target.need_folder(path)
+  if core.file_kind(path) ~= "folder" then
+    error(core.error { kind = "file", message = target.shown(path) .. ": there is no such folder" })
+  end
+end
+
 --- Decides where a video goes.
 -- @tparam table args `output` (a file, a folder, "-" for stdout, or nil) and `force`
 -- @tparam string what names the file where `output` does not: a prompt or an id
@@ -46,21 +60,14 @@ function target.choose(args, what, planned, extension)
       or free(files.absolute(text.file_name(what, extension)))
   elseif kind == "folder" then
     path = free(files.absolute(output:gsub("/+$", "") .. "/" .. text.file_name(what, extension)))
-  elseif output:find "/$" then
-    exit.fail(exit.USAGE, output .. ": there is no such folder")
   elseif kind and not args.force then
     exit.fail(exit.USAGE, ("%s exists already; --force overwrites it"):format(output))
   else
+    local folder = files.split(output)
+    if folder ~= "" then target.need_folder(folder) end
     path = files.absolute(output)
   end
   chosen[path] = true
-  return path
-end
-
---- Returns the path as the user would write it: relative to the folder that they are in.
-function target.shown(path)
-  local here = files.absolute ""
-  if here ~= "" and path:sub(1, #here) == here then return path:sub(#here + 1) end
   return path
 end
 

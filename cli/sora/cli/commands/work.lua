@@ -1,10 +1,10 @@
 --- `sora work`: a worker, which makes the videos of a queue until it is stopped.
 -- Owns what is shown of it; `sora.work` owns the tasks and the promise.
 -- @local
-local core = require "sora.core"
 local exit = require "sora.cli.exit"
 local params = require "sora.cli.params"
 local queue = require "sora.cli.queue"
+local target = require "sora.cli.target"
 local text = require "sora.cli.text"
 
 local work = { about = "Make the videos of a queue, on any number of machines.",
@@ -50,7 +50,7 @@ function work.run(session)
   local args = session.args
   local opened, client = queue.open(session), session:client()
   local dir = args.output or "."
-  if core.file_kind(dir) ~= "folder" then exit.fail(exit.USAGE, dir .. ": there is no such folder") end
+  target.need_folder(dir)
   local worker = opened:worker(client, { dir = dir, jobs = args.jobs, drain = args.drain or false,
     idempotent = args.idempotent or false, lease = args.lease, name = args.name, timeout = args.timeout,
     on_progress = teller(session) })
