@@ -49,6 +49,11 @@ describe("on a terminal, sora", function()
     assert.equal(2, #lines, text)
   end)
 
+  it("says that it asks while nothing is known of a job", function()
+    srv:route("GET", "/v1/videos/w", answers.with(answers.DONE, { delay = 0.5 }))
+    assert.matches("\rw  .*░.*asking the server  0 s\27%[K", (sh:terminal { "wait", "w" }))
+  end)
+
   it("uses colour, but not with NO_COLOR or --no-color", function()
     assert.matches("\27%[32m", (sh:terminal { "make", "A boat" }))
     assert.not_matches("\27%[%d*m", (sh:terminal({ "make", "A boat" }, { env = { NO_COLOR = "1" } })))

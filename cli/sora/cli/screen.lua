@@ -17,6 +17,7 @@ local STDOUT, STDERR = 1, 2
 local BAR = 24          -- columns
 local NARROW = 60       -- columns; a narrower terminal gets no bar
 local REDRAW = 0.2      -- s
+local ASKING = "asking the server" -- the state of a job about which nothing is known yet
 local MOST = 9          -- progress lines at once: the total of a batch, and eight jobs
 
 local function is_utf8()
@@ -33,7 +34,8 @@ function Screen.new(args)
   local live = not plain and core.columns(STDERR) ~= nil
   local no_color = args.no_color or (os.getenv "NO_COLOR" or "") ~= ""
   return setmetatable({ json = args.json, quiet = args.quiet, utf8 = is_utf8(), color = live and not no_color,
-    live = live and not args.json and not args.quiet, lines = {}, drawn = 0, next_draw = 0 }, Screen)
+    live = live and not args.json and not args.quiet, lines = {}, drawn = 0,
+    next_draw = core.now() + REDRAW }, Screen)
 end
 
 --- Tells whether stdout is a terminal.
@@ -128,7 +130,8 @@ Line.__index = Line
 -- @tparam string name
 -- @treturn table with `show(state, progress)` and `finish()`
 function Screen:track(name)
-  local line = setmetatable({ screen = self, name = text.shown(name), began = core.now() }, Line)
+  local line = setmetatable({ screen = self, name = text.shown(name), began = core.now(), state = ASKING },
+    Line)
   self.lines[#self.lines + 1] = line
   return line
 end
@@ -187,14 +190,13 @@ function Screen:draw(now)
   local columns = core.columns(STDERR) or 80
   local out, shown, hidden = {}, 0, 0
   for _, line in ipairs(self.lines) do
-    if line.state and shown < MOST then
+    if shown < MOST then
       out[#out + 1] = (shown > 0 and "\n" or "") .. layout(self, line, columns) .. "\27[K"
       shown = shown + 1
-    elseif line.state then
+    else
       hidden = hidden + 1
     end
   end
-  if shown == 0 then return end
   if hidden > 0 then
     out[#out + 1] = text.cut(("\nand %d more"):format(hidden), columns)
     shown = shown + 1
