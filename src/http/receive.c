@@ -58,7 +58,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     start_headers(r, line);
     return len;
   }
-  if (len <= 2) r->outcome.headers_complete = 1;
+  if (len > 0 && (*line == '\r' || *line == '\n')) r->outcome.headers_complete = 1; /* as libcurl tells it */
   return buffer_add(headers, line, len) == 0 ? len : 0;
 }
 
