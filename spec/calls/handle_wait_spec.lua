@@ -45,6 +45,7 @@ describe("wait", function()
           assert.matches("^not done after", err.message)
         end
         assert.is_false(handle:done())
+        patience.pump(client, function() return #srv:requests() > 0 end)
         srv:release()
         assert.equal("completed", handle:wait().status)
       end)
@@ -124,6 +125,7 @@ describe("wait", function()
     srv:route("*", "^", answers.RUNNING)
     srv:route("GET", "/v1/videos/slow", HELD)
     local slow = client:start("get_video", "slow")
+    patience.pump(client, function() return #srv:requests() == 1 end)
     local outcome
     local task = client:start("create_and_wait", { prompt = "x" }, { interval = 0.01, on_progress = function()
       outcome = { slow:wait(0.02) }
